@@ -31,13 +31,13 @@ pub const FRESH_SIGN_IN: Duration = Duration::from_mins(15);
 #[derive(Clone, Debug, Default)]
 pub struct AdminPolicy {
     pub groups: Vec<AdminGroup>,
-    /// Clients whose access tokens open the API.
+    /// Clients whose access tokens are accepted by the administrator's API.
     pub clients: Vec<ClientId>,
-    /// Whom a blocked person may ask, such as an e-mail address; shown on their page.
+    /// Contact shown to a blocked user on the error page, such as an e-mail address.
     pub contact: Option<String>,
 }
 
-/// A group of one connector: another connector's group of that name is another group.
+/// A group of one connector. The same group name at another connector is a different group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminGroup {
     pub connector: ConnectorId,

@@ -1,5 +1,5 @@
-//! Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
-//! Only what is built is advertised.
+//! Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2). Only implemented features are
+//! advertised.
 
 use std::sync::Arc;
 
@@ -47,8 +47,8 @@ pub struct Discovery {
     pub prompt_values_supported: Vec<&'static str>,
     pub claims_parameter_supported: bool,
     pub request_parameter_supported: bool,
-    /// Request objects are refused. Without this the default of OpenID Connect Discovery (section 3) would include
-    /// `none`, with which the conformance suite then sends one.
+    /// Request objects are refused. Without this member the default of OpenID Connect Discovery (section 3) includes
+    /// `none`, and the conformance suite then sends an unsigned request object.
     pub request_object_signing_alg_values_supported: [&'static str; 1],
     pub request_uri_parameter_supported: bool,
     pub backchannel_logout_supported: bool,

@@ -1,4 +1,4 @@
-//! The state every handler is given.
+//! The state that all handlers share.
 
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -39,12 +39,12 @@ pub struct ServerSettings {
     /// `web.allowedOrigins`: origins whose scripts may read the protocol endpoints; `*` is any. Empty: none.
     pub allowed_origins: Vec<String>,
     pub allowed_headers: Vec<String>,
-    /// `web.headers`: set on every response, in place of our own of that name.
+    /// `web.headers`: set on every response, replacing our own headers of the same name.
     pub headers: Vec<(String, String)>,
     pub client_address: ClientAddressRule,
-    /// Pages may show logos that browsers fetch from other origins.
+    /// Pages may show logos that browsers load from other origins.
     pub allow_remote_logos: bool,
-    /// What clients can use at the same time.
+    /// Limits on the resources that clients can use concurrently.
     pub limits: countersign_core::Limits,
     /// `frontend.dir`.
     pub theme: ThemeFiles,
@@ -75,7 +75,7 @@ impl App {
         }))
     }
 
-    /// `path` below the issuer's own path, such as `/dex/auth`.
+    /// `path` prefixed with the issuer's path, such as `/dex/auth`.
     pub fn path(&self, path: &str) -> String {
         format!("{}{path}", self.issuer.settings.issuer.base_path())
     }
@@ -88,7 +88,7 @@ impl Deref for App {
     }
 }
 
-/// Cheap to clone; all clones are one.
+/// The configuration that serves requests now. Clones share it.
 #[derive(Clone)]
 pub struct CurrentApp(Arc<RwLock<Generation>>);
 
@@ -114,19 +114,19 @@ impl CurrentApp {
         self.read(|generation| generation.app.clone())
     }
 
-    /// Requests that begin from now on are answered by `app`, whose issuer must be the same.
+    /// Replaces the configuration: requests that begin from now on use `app`. Its issuer URL must be the same.
     pub fn replace(&self, app: App) {
         app.metrics.set_issuer(Arc::clone(&app.issuer));
         let generation = Generation::new(app);
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = generation;
     }
 
-    /// For the listeners of `web`.
+    /// The router of the `web` listeners.
     pub fn web(&self) -> Router {
         self.forwarding(|generation| generation.web.clone())
     }
 
-    /// For the listener of `telemetry`.
+    /// The router of the `telemetry` listener.
     pub fn telemetry(&self) -> Router {
         self.forwarding(|generation| generation.telemetry.clone())
     }

@@ -1,5 +1,5 @@
 //! Discovery (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3) and `/keys` (RFC 7517 section 5): public,
-//! cacheable, and answered from memory also while the database is down.
+//! cacheable, and served from memory even while the database is unavailable.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -16,7 +16,7 @@ pub async fn metadata(State(app): State<App>, headers: HeaderMap) -> Response {
 
 pub async fn keys(State(app): State<App>, headers: HeaderMap) -> Response {
     let keys = app.issuer.keyring.keys();
-    // An API server refetches only after max-age, so the header is never sent without a number.
+    // An API server fetches the keys again only after max-age, so the header always has a value.
     let cache_control = match keys.is_stale(app.issuer.now()) {
         true => HeaderValue::from_static("public, max-age=0, must-revalidate"),
         false => HeaderValue::from_static("public, max-age=300, must-revalidate"),
@@ -35,7 +35,8 @@ fn cacheable_json(
     let unchanged = known.is_some_and(|known| {
         known.split(',').any(|one| one.trim().trim_start_matches("W/") == entity_tag)
     });
-    let mut response = Response::new(if unchanged { Body::empty() } else { Body::from(body.to_string()) });
+    let mut response =
+        Response::new(if unchanged { Body::empty() } else { Body::from(body.to_string()) });
     if unchanged {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }

@@ -1,11 +1,11 @@
-//! What people see: one view struct per page, rendered to HTML by askama, and the static files they need.
+//! HTML pages: one view struct per page, rendered by askama, and their static files.
 //!
-//! This module turns texts and names into markup and does nothing else. It never reads a request, a clock, a database
-//! or a configuration; it never sets a header, a cookie or a status; it never decides who may do what. Whatever it
-//! comes from outside it cleans ([`Name`]), escapes (askama) and keeps out of `href` unless it is a web address
-//! ([`href::web`]). No page holds an inline script, style or handler, so the strictest CSP fits them all.
+//! This module only renders texts and names. It reads no request, clock, database or configuration, sets no header,
+//! cookie or status, and makes no permission decisions. Text from outside is cleaned ([`Name`]), escaped (askama), and
+//! used as `href` only if it is a web URL ([`href::web`]). No page contains an inline script, style or event handler,
+//! as the CSP requires.
 //!
-//! Every sentence a person can read is in [`messages`].
+//! All texts of the pages are in [`messages`].
 
 mod approval;
 pub mod assets;
@@ -56,7 +56,7 @@ pub trait Page {
     fn render(&self) -> String;
 }
 
-/// Askama can only fail where a `Display` of ours fails, and none does; should one ever, people see this.
+/// Shown if rendering fails, which askama does only if a `Display` implementation fails; ours do not.
 const BLANK: &str = "<!DOCTYPE html><html lang=\"en\"><title>Error</title><h1>This page could not be shown</h1></html>";
 
 impl<T: askama::Template> Page for T {

@@ -1,5 +1,5 @@
-//! Blocking a person: no sign-in, no tokens, no access to clusters, until the block ends or is lifted. What they
-//! hold is refused wherever it is looked up; for relying parties that verify tokens offline the reported time counts.
+//! Blocking a user: until the block expires or is lifted, sign-ins, tokens and Kubernetes requests are refused wherever
+//! the session is looked up. Relying parties that verify tokens offline accept them until the reported expiry.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ pub const PERSON_FIELDS: [&str; 2] = ["connector", "user_id"];
 pub const BLOCK_FIELDS: [&str; 5] = ["connector", "user_id", "reason", "until", "keep_sessions"];
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 500;
-/// Persons suggested where the user id is unknown.
+/// Users suggested when the given user id is unknown.
 const SUGGESTIONS: i64 = 5;
 
-/// A person at one connector, as in `sub`.
+/// A user of one connector: the pair that `sub` encodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonId {
     pub connector: ConnectorId,
@@ -33,7 +33,7 @@ pub struct PersonId {
 pub struct BlockRequest {
     pub person: PersonId,
     pub reason: String,
-    /// `None`: until it is lifted.
+    /// `None`: the block lasts until it is lifted.
     pub expires_at: Option<Timestamp>,
     /// Their sessions are refused but do not end: they work again once the block is over, and applications
     /// receive no logout tokens.
@@ -44,13 +44,13 @@ pub struct BlockRequest {
 pub struct BlockedUserView {
     pub connector: String,
     pub user_id: String,
-    /// As of their newest session that is kept.
+    /// Display name from the user's newest stored session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub reason: String,
     pub blocked_at: String,
     pub blocked_by: String,
-    /// Absent: until it is lifted.
+    /// Absent: the block lasts until it is lifted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
@@ -63,25 +63,25 @@ pub struct BlockedUserPageView {
     pub next: Option<String>,
 }
 
-/// What blocking this person would end.
+/// What blocking this user would end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlockPreviewView {
     pub connector: String,
     pub user_id: String,
-    /// Absent: no session of this person is kept, so the user id may be misspelt.
+    /// Absent: no session of this user is stored, so the user id may be misspelt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Persons of this connector whose login, e-mail address or name was given instead of the user id.
+    /// Users of this connector whose login, e-mail address or name equals the given user id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suggestions: Vec<SuggestionView>,
     /// Live sessions.
     pub sessions: i64,
     pub grants: i64,
     pub clients: Vec<ClientCount>,
-    /// Tokens that are verified offline are accepted until then; absent when there are none.
+    /// Expiry of the last token that relying parties verify offline; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
-    /// The block in force, which a new one replaces.
+    /// The block currently in force; a new block replaces it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedUserView>,
 }
@@ -95,7 +95,7 @@ pub struct SuggestionView {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlockView {
     pub blocked_user: BlockedUserView,
-    /// Sessions that ended with it; none of them where they were kept.
+    /// Sessions that ended with the block; none when `keep_sessions` is set.
     pub ended: EndView,
 }
 
@@ -163,7 +163,7 @@ impl Issuer {
         })
     }
 
-    /// Blocks a person, or replaces the block there is; then ends their sessions, unless they are kept.
+    /// Blocks a user, replacing an existing block, then ends their sessions unless `keep_sessions` is set.
     pub async fn block_user(
         self: &Arc<Self>,
         who: &Administrator,
@@ -195,7 +195,7 @@ impl Issuer {
         Ok(BlockView { blocked_user, ended })
     }
 
-    /// Lifts a block; false when the person is not blocked.
+    /// Lifts a block; false when the user is not blocked.
     pub async fn unblock_user(
         &self,
         who: &Administrator,
@@ -209,7 +209,7 @@ impl Issuer {
         Ok(lifted)
     }
 
-    /// In the order of connector and user id.
+    /// Blocked users, ordered by connector and user id.
     pub async fn blocked_users(&self, page: &Page) -> Result<BlockedUserPageView, RequestError> {
         let after = match page.after.as_deref().map(parse_cursor) {
             Some(None) => return Err(bad("page", "is no page of this list").into()),
@@ -231,7 +231,7 @@ impl Issuer {
         })
     }
 
-    /// The block of a person that is in force.
+    /// The block of this user that is in force now, if any.
     pub async fn blocked_user(
         &self,
         connector: &ConnectorId,
@@ -246,7 +246,7 @@ impl Issuer {
         Ok(self.store.person_names(&[person]).await?.pop().flatten())
     }
 
-    /// A misspelt connector would block nobody; one's own account would lock the administrator out.
+    /// Refuses an unknown connector, which would block no user, and the administrator's own account.
     fn check_person(&self, who: &Administrator, person: &PersonId) -> Result<(), FieldError> {
         if self.connectors.get(&person.connector).is_none() {
             return Err(bad("connector", "is no connector of this issuer"));
@@ -275,7 +275,7 @@ fn view(block: &BlockedUser, name: Option<String>) -> BlockedUserView {
     }
 }
 
-/// Connector and user id of the last row, in hexadecimal: it travels in addresses and on command lines.
+/// Connector and user id of the last row, hex-encoded so that it needs no escaping in URLs and on command lines.
 fn cursor((connector, user_id): &(ConnectorId, String)) -> String {
     let text = format!("{connector}\n{user_id}");
     text.bytes().map(|byte| format!("{byte:02x}")).collect()

@@ -1,5 +1,5 @@
-//! What only Dex's gRPC API has: the refresh tokens of one person, who is named by the claim `sub`, and the verification of
-//! a local user's password within the limits on attempts of a login.
+//! Operations that only Dex's gRPC API has: the refresh tokens of the user named by a `sub` claim, and verifying a
+//! local user's password under the same attempt limits as the login form.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::Administrator;
 use crate::login::{Browser, PasswordOutcome, PasswordSubmission};
 use crate::{Issuer, IssuerError};
 
-/// Sessions of one page while a person's sessions are read.
+/// Sessions read by one query while a user's sessions are listed.
 const PAGE: i64 = 100;
 
 impl Issuer {
-    /// Live grants with a refresh token. `None`: `sub` is not a subject of this issuer's form.
+    /// The user's live grants with a refresh token. `None`: `sub` does not have the format of this issuer.
     pub async fn refresh_tokens_of(&self, sub: &str) -> Result<Option<Vec<Grant>>, IssuerError> {
         let Some((user_id, connector)) = pair_of(sub).filter(|(user_id, _)| !user_id.is_empty())
         else {
@@ -62,14 +62,14 @@ const LOCAL: &str = "local";
 pub enum PasswordVerification {
     Correct,
     Wrong,
-    /// There is no local user of this address.
+    /// There is no local user with this e-mail address.
     UnknownUser,
-    /// Too many attempts for this account or from this address: nothing was verified.
+    /// Too many attempts for this account or from this address: the password was not verified.
     RateLimited(Duration),
 }
 
 impl Issuer {
-    /// Costs one verification whether or not the user exists. `address` is that of the program.
+    /// Takes as long for an unknown user as for a known one. `address` is that of the gRPC client.
     pub async fn verify_password(
         &self,
         email: &str,

@@ -1,4 +1,4 @@
-//! Read-only queries: sessions, events, and who had a group.
+//! Read-only queries: sessions, events, and the members of a group over time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::view::{
 };
 use crate::{Issuer, IssuerError};
 
-/// Persons whose names are read by one statement.
+/// Users whose display names are read by one statement.
 const NAMES_OF_ONE_STATEMENT: usize = 100;
 /// Events shown with a session.
 const EVENTS_OF_A_SESSION: i64 = 200;
@@ -20,13 +20,13 @@ const EVENTS_OF_A_SESSION: i64 = 200;
 /// A page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The `next` of the page before; `None` is the first page.
+    /// The value `next` of the previous page; `None` for the first page.
     pub after: Option<String>,
     pub limit: i64,
 }
 
 impl Fields<'_> {
-    /// The same for a list of which each row is counted.
+    /// `page` and `limit` for a list whose rows each need a count: at most 100 rows instead of 500.
     pub fn short_page(&self) -> Result<Page, FieldError> {
         let after = self.text("page").map(str::to_owned);
         Ok(Page { after, limit: self.number("limit", 50, 100)? })
@@ -40,7 +40,7 @@ impl Fields<'_> {
 }
 
 impl Issuer {
-    /// Newest sign-in first.
+    /// Sessions that match the filter, newest first. The inner error: the cursor is not valid.
     pub async fn find_sessions(
         &self,
         filter: &SessionFilter,
@@ -87,7 +87,7 @@ impl Issuer {
         }))
     }
 
-    /// The session a grant belongs to.
+    /// The session of a grant; `None` when there is no such grant.
     pub async fn session_of_grant(
         &self,
         grant: &GrantId,
@@ -104,7 +104,7 @@ impl Issuer {
         Ok(EventPageView { next, events: self.event_views(&events).await? })
     }
 
-    /// With the names of the persons they are about and of those who acted.
+    /// Adds the display names of the user an event is about and of the user who caused it.
     async fn event_views(&self, events: &[StoredEvent]) -> Result<Vec<EventView>, IssuerError> {
         let mut persons: BTreeSet<(ConnectorId, String)> = BTreeSet::new();
         for event in events {
@@ -126,7 +126,7 @@ impl Issuer {
         Ok(events.iter().map(view).collect())
     }
 
-    /// The person who acted: `user:ID@CONNECTOR`, or `user:ID` at the connector of the event.
+    /// The user who caused the event: `user:ID@CONNECTOR`, or `user:ID` at the event's connector.
     fn actor_of(&self, stored: &StoredEvent) -> Option<(ConnectorId, String)> {
         let user = stored.event.actor.strip_prefix("user:")?;
         let known = |(id, connector): &(&str, &str)| {
@@ -138,7 +138,7 @@ impl Issuer {
         }
     }
 
-    /// Who had this group between two instants, and by which upstream.
+    /// The users who had this group between two instants, and at which connector.
     pub async fn memberships(
         &self,
         holders: &Holders,

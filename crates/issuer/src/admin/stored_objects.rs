@@ -1,7 +1,7 @@
 //! Creates, changes and deletes clients, local users and connectors of the database, as Dex's gRPC API does.
 //!
-//! Those of the configuration file are read-only. A change takes effect in this process at once, and in other
-//! replicas when they next look at the version of the stored objects, within seconds.
+//! Objects of the configuration file are read-only. A change takes effect in this process at once, and in other
+//! replicas within seconds, when they next read the version of the stored objects.
 
 use countersign_core::client::registration::check_client;
 use countersign_core::event::EventKind;
@@ -19,7 +19,7 @@ use crate::stored::{
 };
 use crate::{Issuer, IssuerError};
 
-/// How often a change is tried again when others change the same object.
+/// Attempts at a change when other requests change the same object concurrently.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// The outcome of a change.
@@ -28,9 +28,9 @@ pub enum ObjectOutcome {
     Done,
     AlreadyExists,
     NotFound,
-    /// The configuration file has it, and comes first.
+    /// The object is defined in the configuration file, which takes precedence.
     ReadOnly,
-    /// It cannot be used as it would be; says why, without secrets.
+    /// The object would not be usable; the reason, without secrets.
     Invalid(String),
 }
 
@@ -62,7 +62,7 @@ impl Issuer {
         self.create_object(who, client_object(&self.root, client)?).await
     }
 
-    /// `change` may be called more than once.
+    /// `change` may be called more than once, because a conflicting change by another request causes a retry.
     pub async fn change_client(
         &self,
         who: &Administrator,
@@ -105,7 +105,7 @@ impl Issuer {
         self.create_object(who, user_object(&self.root, user)?).await
     }
 
-    /// `change` may be called more than once; it does not change the address.
+    /// `change` may be called more than once. It must not change the e-mail address.
     pub async fn change_user(
         &self,
         who: &Administrator,
@@ -140,7 +140,7 @@ impl Issuer {
         self.delete_object(who, ObjectKind::User, &canonical_email(email)).await
     }
 
-    /// Whether there is a local user of this address, in the configuration file or the database.
+    /// Whether there is a local user with this e-mail address, in the configuration file or the database.
     pub async fn has_user(&self, email: &str) -> Result<bool, IssuerError> {
         if self.is_configured_user(email) {
             return Ok(true);
@@ -149,7 +149,7 @@ impl Issuer {
         Ok(stored.is_some())
     }
 
-    /// All local users, those of the configuration file first. Their hashes are empty.
+    /// All local users, those of the configuration file first, without their password hashes.
     pub async fn users(&self) -> Result<Vec<StoredUser>, IssuerError> {
         let local = self.stored.local_users();
         let mut users = local.map(LocalUsers::configured).unwrap_or_default();
@@ -176,7 +176,7 @@ impl Issuer {
         self.create_object(who, connector_object(&self.root, connector)?).await
     }
 
-    /// `change` may be called more than once.
+    /// `change` may be called more than once, because a conflicting change by another request causes a retry.
     pub async fn change_connector(
         &self,
         who: &Administrator,
@@ -208,7 +208,7 @@ impl Issuer {
         self.delete_object(who, ObjectKind::Connector, id.as_str()).await
     }
 
-    /// The connectors of the database that the configuration file does not replace.
+    /// The connectors of the database, except those whose id the configuration file also defines.
     pub async fn stored_connectors(&self) -> Result<Vec<StoredConnector>, IssuerError> {
         let objects = self.store.stored_objects().await?;
         let connectors = objects.iter().filter(|object| object.kind == ObjectKind::Connector);
@@ -222,7 +222,7 @@ impl Issuer {
         self.stored.local_users().is_some_and(|local| local.is_configured(email))
     }
 
-    /// `None`: the user can sign in.
+    /// Why the user could not sign in; `None` when they can.
     fn refused_user(&self, user: &StoredUser) -> Option<ObjectOutcome> {
         let Some(local) = self.stored.local_users() else {
             let reason = "enablePasswordDB is not true in the configuration file";
@@ -262,7 +262,7 @@ impl Issuer {
         }
     }
 
-    /// `change` makes a new document of the object, or says why it would be invalid.
+    /// `change` returns the new document of the object, or why the object would be invalid.
     async fn change_object(
         &self,
         who: &Administrator,

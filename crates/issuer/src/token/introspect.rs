@@ -10,7 +10,7 @@ use super::refresh_token::RefreshTokenClaims;
 use super::{ACCESS_TOKEN_TYPE, PersonClaims};
 use crate::{Issuer, IssuerError};
 
-/// RFC 7662 section 2.2. Without anything but `active` when it is false.
+/// RFC 7662 section 2.2. If `active` is false there is no other member.
 #[derive(Debug, Default, Serialize)]
 pub struct Introspection {
     active: bool,
@@ -35,11 +35,11 @@ struct About {
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
     sid: String,
-    /// Dex's extra claims (`ext`), of which Dovecot and Go clients read the user's.
+    /// Dex's extra claims (`ext`); Dovecot and Go clients read the user's claims from there.
     ext: Ext,
 }
 
-/// Only what the scope of the token covers.
+/// Only the claims covered by the token's scope.
 #[derive(Debug, Serialize)]
 struct Ext {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +84,7 @@ impl Issuer {
         Ok(Introspection { active: about.is_some(), about })
     }
 
-    /// The grant a token of ours belongs to, whichever kind it is. Says nothing about its being alive.
+    /// The grant that an access or refresh token belongs to; the grant may have ended.
     pub(super) async fn grant_named_by(
         &self,
         token: &Secret,
@@ -124,7 +124,7 @@ impl Issuer {
         }
     }
 
-    /// Only the current generation is active.
+    /// Only a refresh token of the current generation is active.
     fn about_refresh_token(
         &self,
         owner: &Client,
@@ -164,8 +164,8 @@ fn ext(scopes: &Scopes, azp: Option<ClientId>, session: &Session) -> Ext {
 }
 
 impl Issuer {
-    /// A refresh or an access token of this client ends its grant. Anything else is nothing to revoke,
-    /// and the response is the same (RFC 7009 section 2.2).
+    /// Ends the grant of a refresh or access token of this client. For any other token nothing is revoked and the
+    /// response is the same (RFC 7009 section 2.2).
     pub async fn revoke(&self, client: &Client, token: &Secret) -> Result<(), IssuerError> {
         let Some(grant) = self.grant_named_by(token).await? else { return Ok(()) };
         let Some((grant, session)) = self.store.grant(&grant).await? else { return Ok(()) };

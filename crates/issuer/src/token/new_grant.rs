@@ -1,4 +1,4 @@
-//! A new grant, from a code, device code, password or subject token, and the tokens in an authorization response: the
+//! Creates a grant for a code, device code, password or subject token, and the tokens in an authorization response: the
 //! implicit and hybrid flows (OpenID Connect Core 3.2 and 3.3), where `oauth2.responseTypes` allows them.
 
 use countersign_core::{
@@ -11,17 +11,17 @@ use super::issue::{PreparedTokens, TokenSubject};
 use crate::login::AuthRequest;
 use crate::{Issuer, IssuerError};
 
-/// What a grant is issued for.
+/// The scopes and claims that a grant is created with.
 pub(super) struct GrantTerms {
     pub scopes: Scopes,
     pub nonce: Option<String>,
-    /// When the person authenticated.
+    /// When the user authenticated.
     pub auth_time: Timestamp,
 }
 
 impl Issuer {
-    /// With a refresh token if `offline_access` was granted and the connector can refresh; else without that
-    /// scope.
+    /// A new grant: with a refresh token if `offline_access` was granted and the connector can refresh, otherwise
+    /// without that scope.
     pub(super) fn new_grant(
         &self,
         client: &Client,
@@ -51,7 +51,7 @@ impl Issuer {
         })
     }
 
-    /// Everything of the grant's tokens that can be refused, and the grant with their expiry.
+    /// Decides all that may be refused about the grant's tokens; returns them and the grant with their expiry.
     pub(super) fn prepare_grant(
         &self,
         client: &Client,
@@ -70,8 +70,8 @@ pub(super) fn log_dropped(session: &Session, dropped: &[GrantId]) {
 }
 
 impl Issuer {
-    /// The parameters of the response that hold tokens. They have a grant of their own, without a refresh token
-    /// (RFC 6749 section 4.2.2). `code` is for `c_hash`. `None`: the session has ended.
+    /// The parameters of the authorization response that contain tokens. They belong to a grant of their own, without a
+    /// refresh token (RFC 6749 section 4.2.2). `code` is for `c_hash`. `None`: the session has ended.
     pub(crate) async fn front_channel_tokens(
         &self,
         client: &Client,
@@ -108,7 +108,7 @@ impl Issuer {
     }
 }
 
-/// What is refused here was allowed when the request was parsed, so the configuration has changed since.
+/// An error here means that the configuration has changed since the request was parsed, which allowed it.
 fn failed(error: TokenError) -> IssuerError {
     match error {
         TokenError::Failed(error) => error,

@@ -1,5 +1,5 @@
-//! Who may use the administration: [`AdminSession`] for pages (a signed-in browser), [`AdminToken`] for the API (an
-//! access token). Both look up in each request whether this person or client is an administrator.
+//! Authentication for the administration: [`AdminSession`] for pages (a signed-in browser), [`AdminToken`] for the API
+//! (an access token). Both check for every request whether the user or client is an administrator.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -20,13 +20,13 @@ use crate::pages::{PageErrorKind, PageLink};
 use crate::request_context::{ClientAddress, RequestContext};
 use crate::userinfo::bearer_token;
 
-/// Whoever sent the request is signed in in this browser and an administrator, looked up now.
+/// Extractor: the browser is signed in as an administrator, checked for this request.
 pub struct AdminSession {
     pub who: Administrator,
     pub session: Session,
     /// The query.
     pub pairs: Pairs,
-    /// This page and its query, relative to the issuer: the target after a login.
+    /// Path and query of this page, relative to the issuer: the target after a login.
     pub page: String,
 }
 
@@ -76,7 +76,7 @@ async fn enter(
     if let Some(who) = app.issuer.administrator(&session, Some(context.address.to_string())) {
         return Ok((who, session));
     }
-    // To ask for a sign-in here would lead the same person back for ever.
+    // Another login would lead the same user back here in an endless redirect.
     let problem = match app.issuer.settings.admin.groups.is_empty() {
         true => PageErrorKind::NoAdministratorConfigured,
         false => PageErrorKind::NotAdministrator,
@@ -86,8 +86,8 @@ async fn enter(
 }
 
 impl AdminSession {
-    /// Before every change: the form is ours, and they have proved who they are just now. `Some`: the way to
-    /// prove it, from which they come back to this page.
+    /// Required before every change: checks the CSRF token and that the sign-in is recent. `Some`: redirect to a new
+    /// login, which returns to this page.
     pub fn require_fresh_sign_in(
         &self,
         app: &App,
@@ -119,7 +119,7 @@ impl AdminSession {
     }
 }
 
-/// Whoever sent the request is an administrator, looked up now.
+/// Extractor: the access token belongs to an administrator, checked for this request.
 pub struct AdminToken(pub Administrator);
 
 impl FromRequestParts<App> for AdminToken {

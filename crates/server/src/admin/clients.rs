@@ -32,7 +32,7 @@ pub struct Clients<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     pub clients: Vec<ClientRow>,
-    /// Of all pages.
+    /// Number of clients on all pages.
     pub total: usize,
     pub first: Option<String>,
     pub next: Option<String>,
@@ -44,14 +44,14 @@ pub struct ClientRow {
     pub public: bool,
     pub redirects: Vec<Name>,
     pub more_redirects: usize,
-    /// Empty: all.
+    /// Empty: every connector is allowed.
     pub connectors: Vec<Name>,
     pub tokens_live_seconds: u64,
     pub sessions: u64,
     pub grants: u64,
-    /// There are more sessions and grants than were counted.
+    /// Sessions and grants were counted up to a limit; there are more.
     pub at_least: bool,
-    /// Its sessions.
+    /// Link to its sessions.
     pub href: String,
 }
 

@@ -36,11 +36,11 @@ pub struct Connectors<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     pub connectors: Vec<ConnectorCard>,
-    /// Of all pages.
+    /// Number of connectors on all pages.
     pub total: usize,
     pub first: Option<String>,
     pub next: Option<String>,
-    /// Where the confirmation is posted.
+    /// Where the form that confirms an upstream is posted.
     pub action: String,
 }
 
@@ -54,9 +54,9 @@ pub struct ConnectorCard {
     pub last_error: Option<Name>,
     pub circuit_open_since: Option<DisplayTime>,
     pub sessions: u64,
-    /// There are more than were counted.
+    /// Sessions were counted up to a limit; there are more.
     pub at_least: bool,
-    /// Its sessions.
+    /// Link to its sessions.
     pub href: String,
 }
 
@@ -64,7 +64,7 @@ pub struct ConnectorCard {
 pub enum Health {
     Up,
     Down,
-    /// No recent request.
+    /// No request within the last 10 minutes.
     Unknown,
     CircuitOpen,
 }
@@ -202,7 +202,7 @@ pub async fn api_list(
     Ok(json(StatusCode::OK, &app.issuer.connector_views(&page).await?))
 }
 
-/// Confirms what an upstream answers: its circuit breaker closes.
+/// Confirms an upstream's refusals, which closes its circuit breaker.
 pub async fn api_confirm(
     State(app): State<App>,
     AdminToken(who): AdminToken,

@@ -40,11 +40,11 @@ pub struct EventRow {
     pub at: DisplayTime,
     pub what: Name,
     pub actor: Name,
-    /// As stored, beside the name of an administrator.
+    /// The stored actor, shown beside an administrator's display name.
     pub actor_id: Option<Name>,
-    /// Person and connector, client: whatever it names.
+    /// Everything the event is about: user and connector, client.
     pub about: Vec<Name>,
-    /// The page of the session.
+    /// Link to the page of the session.
     pub session: Option<String>,
     pub address: Option<Name>,
     pub reason: Option<Name>,
@@ -108,7 +108,7 @@ pub fn row(app: &App, event: &EventView) -> EventRow {
         at: display_time_of(app, &event.at),
         what: label_for(&t.kinds, &event.kind),
         actor: event.actor_name.as_deref().unwrap_or(&event.actor).into(),
-        // Of an administrator the exact id, too.
+        // For an administrator the exact id as well.
         actor_id: event
             .actor_name
             .as_ref()
@@ -122,7 +122,7 @@ pub fn row(app: &App, event: &EventView) -> EventRow {
     }
 }
 
-/// JSON without most of its marks: `name: value, name: value`.
+/// JSON in a compact form: `name: value, name: value`.
 fn format_details(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -138,7 +138,7 @@ fn format_details(value: &Value) -> String {
     }
 }
 
-/// Times are kept as milliseconds since 1970.
+/// Formats times, which are stored as milliseconds since 1970.
 fn instant(name: &str, value: &Value) -> Value {
     let is_time = ["until", "since", "before"].iter().any(|end| name.to_lowercase().ends_with(end));
     match value.as_i64().filter(|_| is_time) {

@@ -1,4 +1,4 @@
-//! Who had a group when: the page `/admin/memberships` and `GET /api/v1/memberships`.
+//! The members of a group over time: the page `/admin/memberships` and `GET /api/v1/memberships`.
 
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Search, next_page_links};
@@ -39,7 +39,7 @@ pub struct Memberships<'a> {
     pub next: Option<String>,
 }
 
-/// One person with every interval of this page in which they had the group, latest first.
+/// One user with the intervals in which they had the group, latest first.
 pub struct MembershipRow {
     pub person: Name,
     pub user_id: Name,
@@ -151,7 +151,7 @@ impl Memberships<'_> {
     }
 }
 
-/// Who had a group between two instants; without them, who has it now.
+/// The users who had a group between two instants; without instants, those who have it now.
 pub async fn api_list(
     State(app): State<App>,
     _: AdminToken,

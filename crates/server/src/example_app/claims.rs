@@ -1,5 +1,5 @@
-//! The claims of a token that is a JWT, each with its meaning, and what a Kubernetes API server would make of an ID
-//! token by the rules of its flags (`--oidc-*`).
+//! The claims of a JWT, each with its meaning, and the user that a Kubernetes API server derives from an ID token by
+//! its flags (`--oidc-*`).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,14 +11,14 @@ use crate::pages::Name;
 /// Longest value shown, in characters.
 const MAX_VALUE: usize = 1_000;
 
-/// One line of the table.
+/// One row of the table.
 pub struct ClaimRow {
     pub name: Name,
     pub value: Name,
     pub meaning: &'static str,
 }
 
-/// The payload; `None` for a token that is not a JWT. Nothing is verified here.
+/// The payload; `None` for a token that is not a JWT. The signature is not verified here.
 pub fn decode(token: &str) -> Option<Map<String, Value>> {
     part(token, 1)
 }
@@ -43,7 +43,7 @@ fn part(token: &str, index: usize) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
-/// One set of flags and what comes of it.
+/// One set of flags and the resulting user.
 pub struct ClusterView {
     pub flags: String,
     pub result: LoginResult,
@@ -54,12 +54,12 @@ pub enum LoginResult {
     Refused { reason: &'static str },
 }
 
-/// The flags by default, and those of most clusters.
+/// The result with the default flags, and with the most common ones.
 pub fn views(claims: &Map<String, Value>, client_id: &str) -> Vec<ClusterView> {
     let audience = format!("--oidc-client-id={client_id}");
     let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
     let by_subject = match (text("iss"), text("sub")) {
-        // The prefix is the issuer and `#` unless the username claim is email.
+        // The default prefix is the issuer and `#`, unless the username claim is email.
         (Some(issuer), Some(subject)) => LoginResult::Accepted {
             user: Name::new(&format!("{issuer}#{subject}")),
             groups: Vec::new(),
@@ -93,7 +93,7 @@ pub fn views(claims: &Map<String, Value>, client_id: &str) -> Vec<ClusterView> {
     ]
 }
 
-/// A claim with one group may be a text instead of a list.
+/// The groups claim; a single group may be a string instead of a list.
 fn groups(claims: &Map<String, Value>) -> Vec<&str> {
     match claims.get("groups") {
         Some(Value::String(group)) => vec![group],

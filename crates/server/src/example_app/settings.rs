@@ -1,4 +1,4 @@
-//! The settings of the example application, and the ways to obtain tokens as its form names them.
+//! The settings of the example application, and the flows of its form.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use super::provider::Metadata;
 
 /// Verifies an ID token of the issuer (OpenID Connect Core 3.1.3.7): signature, `iss`, `aud`, `exp`.
 pub trait VerifyIdToken: Send + Sync {
-    /// `key_set` is the JSON behind `jwks_uri`. The error is a sentence for the page.
+    /// `key_set` is the JSON document of `jwks_uri`. The error is a sentence for the page.
     fn verify(&self, token: &str, key_set: &[u8], now: Timestamp) -> Result<(), String>;
 
-    /// The `code_challenge` of a verifier (RFC 7636 section 4.2, method S256).
+    /// The `code_challenge` of a code verifier (RFC 7636 section 4.2, method S256).
     fn challenge(&self, verifier: &str) -> String;
 }
 
 #[derive(Clone)]
 pub struct Settings {
-    /// As in the discovery document.
+    /// The issuer identifier, as in the discovery document.
     pub issuer: String,
     pub client_id: String,
     /// `None`: a public client.
     pub client_secret: Option<Secret>,
-    /// Where the issuer sends the browser back to; its origin is this application's.
+    /// Where the issuer redirects the browser; its origin is this application's.
     pub redirect_uri: Url,
-    /// PEM certificates to trust beside the system's authorities.
+    /// PEM certificates to trust in addition to the system's authorities.
     pub authorities: Vec<u8>,
     pub verifier: Arc<dyn VerifyIdToken>,
     pub clock: Arc<dyn Clock>,
@@ -36,14 +36,14 @@ pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchang
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// By a redirect; the `response_type` (OAuth 2.0 Multiple Response Type Encoding Practices).
+    /// A redirect with this `response_type` (OAuth 2.0 Multiple Response Type Encoding Practices).
     Redirect(&'static str),
     DeviceCode,
     Password,
     ClientCredentials,
 }
 
-/// All flows, with what they are called on the page.
+/// All flows, with their form value and label.
 pub const ALL: [(Flow, &str, &str); 9] = [
     (Flow::Redirect("code"), "code", "Authorization code"),
     (Flow::Redirect("code id_token"), "code-id_token", "Hybrid: code id_token"),
@@ -65,7 +65,7 @@ impl Flow {
         ALL.iter().find(|(flow, _, _)| *flow == self).map_or("", |(_, _, label)| label)
     }
 
-    /// Whether the issuer's discovery document announces it.
+    /// Whether the issuer's discovery document lists the flow as supported.
     pub fn is_announced(self, metadata: &Metadata) -> bool {
         let grant_type = |name: &str| metadata.list("grant_types_supported").contains(&name);
         match self {

@@ -1,6 +1,7 @@
-//! The static files of the pages, and those of one's own (`frontend.dir`).
+//! The static files of the pages, and the custom files of `frontend.dir`.
 //!
-//! The former are compiled in and served under names that change with their content, so that they may be cached for a year.
+//! The static files are compiled in and served under names that change with their content, so that they may be cached
+//! for a year.
 
 /// One static file.
 pub struct Asset {
@@ -48,7 +49,7 @@ pub const MARK: Asset = Asset::new(
     include_bytes!("../../../../templates/static/mark.svg"),
 );
 
-/// All there is to serve; a name that is not in here is 404.
+/// All static files; other names are answered with 404.
 pub const ALL: [Asset; 6] = [
     STYLESHEET,
     ADMIN_STYLESHEET,
@@ -58,7 +59,7 @@ pub const ALL: [Asset; 6] = [
     MARK,
 ];
 
-/// The file served as `<base>/static/<file_name>`. Only the current versioned name is known, never a path.
+/// The file served as `<base>/static/<file_name>`; only the current versioned names exist.
 pub fn find(file_name: &str) -> Option<Asset> {
     ALL.into_iter().find(|asset| asset.file_name() == file_name)
 }
@@ -94,7 +95,7 @@ const fn fnv1a(mut bytes: &[u8]) -> u32 {
     hash
 }
 
-/// The files of `frontend.dir`, held in memory.
+/// The files of `frontend.dir`, kept in memory.
 #[derive(Clone, Debug, Default)]
 pub struct ThemeFiles {
     pub styles: Option<Vec<u8>>,

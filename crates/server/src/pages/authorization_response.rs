@@ -1,5 +1,5 @@
-//! The pages that carry an authorization response without a redirect: by a form (`response_mode=form_post`), or as a
-//! code to be copied by hand (`urn:ietf:wg:oauth:2.0:oob`).
+//! Pages that return an authorization response without a redirect: by a form (`response_mode=form_post`), or as a code
+//! to copy (`urn:ietf:wg:oauth:2.0:oob`).
 
 use askama::Template;
 
@@ -12,7 +12,7 @@ use super::name::Name;
 pub struct FormPost<'a> {
     pub layout: &'a Layout,
     pub client_name: Name,
-    /// The proven redirect URI.
+    /// The verified redirect URI.
     pub action: &'a str,
     pub fields: Vec<(&'a str, &'a str)>,
 }

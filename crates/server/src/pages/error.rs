@@ -1,5 +1,5 @@
-//! The error page: what happened, what to do, and the reference under which the log has the cause. Each kind of error
-//! has the same text wherever it is met.
+//! The error page: what happened, what to do, and the reference under which the log has the cause. The text of a kind
+//! of error is the same everywhere.
 
 use askama::Template;
 
@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::messages::{ErrorMessages, Messages};
 use super::name::Name;
 
-/// Longest detail shown, in characters; few redirect URIs are longer.
+/// Longest detail shown, in characters.
 const LONGEST_DETAIL: usize = 1024;
 
 #[derive(Template)]
@@ -16,13 +16,13 @@ const LONGEST_DETAIL: usize = 1024;
 pub struct ErrorPage<'a> {
     pub layout: &'a Layout,
     pub messages: ErrorMessages,
-    /// Goes with the page and is shown beside the reference.
+    /// The HTTP status, shown beside the reference.
     pub status: u16,
-    /// What the words are about: the groups of [`PageErrorKind::MissingGroups`], the name of who is
+    /// Values for the text: the groups of [`PageErrorKind::MissingGroups`], the name of the upstream of
     /// [`PageErrorKind::UpstreamDown`].
     pub items: Vec<Name>,
-    /// Lines for the operator of the application: the client id and the redirect URI that were sent. Never an upstream's
-    /// own message.
+    /// Lines for the operator of the client, such as the received client id and redirect URI. Never an upstream's own
+    /// message.
     pub details: Vec<Name>,
     pub reference: &'a str,
     pub link: Option<PageLink>,
@@ -61,46 +61,46 @@ impl<'a> ErrorPage<'a> {
     }
 }
 
-/// What an error page is about.
+/// The kind of error that a page reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageErrorKind {
-    /// The login in flight is gone, too old, finished, or another browser's.
+    /// The pending login is missing, expired, completed, or belongs to another browser.
     LoginExpired,
-    /// A form was posted without its right CSRF value.
+    /// A form was posted without a valid CSRF token.
     FormExpired,
-    /// `client_id` is missing or not known.
+    /// `client_id` is missing or unknown.
     UnknownClient,
     /// The redirect URI is not registered for the client.
     UnregisteredRedirectUri,
-    /// Anything else wrong with the request before it may be answered by a redirect.
+    /// Another error in the request before the redirect URI is verified.
     BadRequest,
-    /// The user, or the upstream, denied it.
+    /// The user or the upstream denied the request.
     Refused,
-    /// The account is disabled, or may not use this application.
+    /// The account is disabled, or may not use this client.
     NotAllowed,
-    /// An administrator has blocked the person.
+    /// An administrator has blocked the user.
     Blocked,
-    /// Signed in, but in none of the groups the page lists.
+    /// Signed in, but not in any of the listed groups.
     MissingGroups,
-    /// Signed in, but the upstream does not say that the e-mail address is the person's.
+    /// Signed in, but the upstream does not report the e-mail address as verified.
     EmailNotVerified,
-    /// This way in leads only through the company's own proxy.
+    /// This connector can be used only through the authenticating proxy.
     ProxyRequired,
-    /// Signed in, but in no group of administrators.
+    /// Signed in, but not in a group of administrators.
     NotAdministrator,
-    /// The configuration names no group of administrators.
+    /// No group of administrators is configured.
     NoAdministratorConfigured,
-    /// The upstream answered with something we cannot use.
+    /// The upstream's response cannot be used.
     UpstreamFailed,
-    /// The connector's configuration or the person's data at the upstream lacks something.
+    /// The connector's configuration or the user's data at the upstream is incomplete.
     UpstreamMisconfigured,
-    /// The upstream does not answer.
+    /// The upstream does not respond.
     UpstreamDown,
     NotFound,
     MethodNotAllowed,
     TooManyRequests,
     Internal,
-    /// We cannot reach our own database, or are stopping.
+    /// The database is unavailable, or the server is shutting down.
     Unavailable,
 }
 
@@ -129,7 +129,7 @@ impl PageErrorKind {
         PageErrorKind::Unavailable,
     ];
 
-    /// The HTTP status the page goes with.
+    /// The HTTP status of the page.
     pub fn status(self) -> u16 {
         match self {
             PageErrorKind::LoginExpired
@@ -154,7 +154,7 @@ impl PageErrorKind {
         }
     }
 
-    /// For a refusal of which nothing is known but its status.
+    /// The kind for an error response without details.
     pub fn of_status(status: u16) -> Self {
         match status {
             404 => PageErrorKind::NotFound,

@@ -1,4 +1,4 @@
-//! What every page shares. Built once at start and lent to each page.
+//! What all pages share. Built once at start-up.
 
 use super::assets::{self, ThemeFiles};
 use super::messages::{ENGLISH, Messages};
@@ -15,7 +15,7 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// From the configured name; `None` if there is no such theme. Dex's oldest themes were light.
+    /// Parses the configured name; `None` if there is no such theme. Dex's oldest themes were light.
     pub fn of(name: &str) -> Option<Self> {
         match name {
             "auto" => Some(Theme::Auto),
@@ -45,13 +45,13 @@ impl Theme {
 #[derive(Clone, Debug)]
 pub struct Layout {
     pub issuer_name: Name,
-    /// A path of our own origin, or a remote address if the configuration allows those. `None` shows our mark.
+    /// A path on this origin, or a remote URL if the configuration allows those. `None`: our own logo.
     pub logo: Option<String>,
     pub theme: Theme,
     pub messages: &'static Messages,
     pub(crate) mark: String,
     pub(crate) stylesheet: String,
-    /// A stylesheet of one's own, after ours.
+    /// A custom stylesheet, loaded after ours.
     pub(crate) theme_stylesheet: Option<String>,
     pub(crate) favicon: Option<String>,
     pub(crate) admin_stylesheet: String,
@@ -61,7 +61,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// `base` is the path of the issuer without a slash at its end: `""`, `"/dex"`.
+    /// `base` is the path of the issuer without a trailing slash: `""`, `"/dex"`.
     pub fn new(base: &str, issuer_name: impl Into<Name>) -> Self {
         let base = base.trim_end_matches('/').to_owned();
         Self {
@@ -80,7 +80,7 @@ impl Layout {
         }
     }
 
-    /// Shows the files of `frontend.dir`. A logo that is configured comes before the theme's.
+    /// Uses the files of `frontend.dir`. A configured logo takes precedence over the theme's.
     pub fn use_theme(&mut self, files: &ThemeFiles) {
         let path = |name| format!("{}/theme/{name}", self.base);
         let styles = files.styles.as_ref().map(|_| path(assets::STYLES));
@@ -91,7 +91,7 @@ impl Layout {
         self.logo = self.logo.take().or(logo);
     }
 
-    /// The page of the signed-in person.
+    /// Path of the account page.
     pub(crate) fn home(&self) -> String {
         format!("{}/", self.base)
     }

@@ -28,7 +28,7 @@ const APPS: usize = 10;
 pub struct Block<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// Why nothing was blocked.
+    /// Why the submitted form was refused.
     pub problem: Option<Name>,
     pub preview: Option<BlockPreview>,
     pub back: String,
@@ -38,9 +38,9 @@ pub struct BlockPreview {
     pub name: Option<Name>,
     pub user_id: Name,
     pub connector: Name,
-    /// The block in force: reason, by whom.
+    /// Reason and actor of the block in force.
     pub blocked: Option<(Name, Name)>,
-    /// Name, user id and address of this page for that person.
+    /// Name, user id, and URL of this page for each suggested user.
     pub suggestions: Vec<(Name, Name, String)>,
     pub sessions: u64,
     pub grants: u64,
@@ -63,7 +63,7 @@ pub async fn get_page(
     )
 }
 
-/// What was typed into a form that was not accepted, and why it was not.
+/// The submitted values of a refused form, and the reason.
 #[derive(Default)]
 struct RejectedForm {
     typed: Pairs,
@@ -130,7 +130,7 @@ fn preview(
     }
 }
 
-/// The page that previews a block of this person, below the issuer's path.
+/// Path of the page that previews a block of this user, relative to the issuer.
 pub fn block_address(connector: &str, user_id: &str) -> String {
     let person = [
         ("connector".to_owned(), connector.to_owned()),

@@ -32,14 +32,14 @@ const ROWS: i64 = 25;
 pub struct BlockedUsers<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// The last token of the person who was just blocked.
+    /// Expiry of the last token of the user who was just blocked.
     pub tokens_until: Option<DisplayTime>,
     pub rows: Vec<BlockedUserRow>,
     pub first: Option<String>,
     pub next: Option<String>,
-    /// Where a block is lifted.
+    /// Where the form that lifts a block is posted.
     pub action: String,
-    /// Where a person is named for a block, by GET.
+    /// Target of the form that names a user to block (GET).
     pub block: String,
     pub connectors: Choice,
     pub user_id: Field,
@@ -57,7 +57,7 @@ pub struct BlockedUserRow {
     pub sessions: String,
 }
 
-/// Carried from the act to the list.
+/// Content of the flash message after a change.
 #[derive(Serialize, Deserialize)]
 pub enum BlockFlash {
     Blocked { name: String, sessions: u64, tokens_until: Option<Timestamp> },

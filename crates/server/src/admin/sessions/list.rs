@@ -1,4 +1,4 @@
-//! The page `/admin`: sessions, filtered.
+//! The page `/admin`: the list of sessions with its filter.
 
 use super::super::authentication::AdminSession;
 use super::super::filters::{FilterForm, Search, address, options, with};
@@ -35,13 +35,13 @@ pub struct SessionList<'a> {
     pub frame: Frame<'a>,
     pub form: FilterForm,
     pub rows: Vec<SessionRow>,
-    /// How many match; `None`: too many to count.
+    /// Number of matching sessions; `None`: too many to count.
     pub total: Option<u64>,
-    /// The page that previews the end of those found; `None` where none of them can be live.
+    /// Link to the preview of ending all matching sessions; `None` if none of them can be live.
     pub end: Option<String>,
-    /// The page that previews the end of those selected.
+    /// Link to the preview of ending the selected sessions.
     pub end_selected: String,
-    /// Something narrows the list.
+    /// Whether a filter is active.
     pub narrowed: bool,
     pub first: Option<String>,
     pub next: Option<String>,
@@ -51,7 +51,7 @@ pub struct SessionRow {
     pub id: String,
     pub href: String,
     pub name: Name,
-    /// Login or e-mail address, where it is not the name.
+    /// Login or e-mail address, if it differs from the name.
     pub login: Option<Name>,
     pub connector: Name,
     pub address: Name,
@@ -111,7 +111,7 @@ async fn find(app: &App, pairs: &Pairs, limit: i64) -> Result<SessionPageView, R
     app.issuer.find_sessions(&fields.sessions()?, &PageRequest { after, limit }).await
 }
 
-/// The part of a query that selects sessions, live or not.
+/// The part of a query that selects sessions, without their state.
 pub fn narrowing(pairs: &[(String, String)]) -> Pairs {
     pairs.iter().filter(|(name, _)| BULK_FIELDS.contains(&name.as_str())).cloned().collect()
 }
@@ -157,7 +157,7 @@ fn row(app: &App, session: &SessionView) -> SessionRow {
     }
 }
 
-/// The display name, and the e-mail address or login beside it where that is another.
+/// The display name, and the e-mail address or login if it differs.
 pub fn names(session: &SessionView) -> (Name, Option<Name>) {
     let name = person(session);
     let other = [&session.email, &session.preferred_username, &session.user_id];
