@@ -8,7 +8,7 @@ use countersign_issuer::{Issuer, IssuerError};
 use countersign_store::{ImportSummary, ImportedConsent, ImportedSession, StoredObject};
 
 use crate::dex::DexData;
-use convert::{Converted, client, connector, user};
+use convert::{ConversionError, Converted, client, connector, user};
 
 /// What will be written, and what will not and why.
 pub struct Plan {
@@ -113,11 +113,12 @@ async fn plan_objects(issuer: &Issuer, data: &DexData, plan: &mut Plan) -> Resul
     converted.extend(data.passwords.iter().map(|dex| user(issuer, dex)));
     for Converted { what, result, warnings } in converted {
         let object = match result {
-            Ok(object) => object?,
-            Err(reason) => {
+            Ok(object) => object,
+            Err(ConversionError::Skipped(reason)) => {
                 plan.skipped.push(Skipped::new(what, reason));
                 continue;
             }
+            Err(ConversionError::Failed(error)) => return Err(error),
         };
         plan.warnings.extend(warnings.iter().map(|warning| format!("{what}: {warning}")));
         let is_there = |other: &StoredObject| other.kind == object.kind && other.id == object.id;

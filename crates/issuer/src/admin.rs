@@ -22,7 +22,7 @@ use countersign_core::{ClientId, ConnectorId, Session};
 
 use crate::Issuer;
 
-pub use token::AdminTokenRefusal;
+pub use token::AdminTokenError;
 
 /// Changes need a sign-in no older than this.
 pub const FRESH_SIGN_IN: Duration = Duration::from_mins(15);

@@ -22,7 +22,7 @@ use countersign_jose::{
 };
 use countersign_store::{SecretRow, SigningKeyRow, Store};
 
-use crate::discovery::entity_tag;
+use crate::discovery::{Discovery, PublishedDocument};
 use crate::{IssuerError, Settings};
 
 /// A key is published this long before it signs: API servers do not fetch the key set again before `max-age` expires.
@@ -52,9 +52,10 @@ pub struct Keys {
     /// The subset of `verifiers` that was imported from Dex.
     imported: Verifiers,
     imported_at: Option<Timestamp>,
-    /// The body of `/keys`, and its entity tag.
-    pub published: Arc<str>,
-    pub entity_tag: String,
+    /// The document of `/keys`.
+    pub key_set: PublishedDocument,
+    /// The document of `/.well-known/openid-configuration`, which names the algorithms of these keys.
+    pub metadata: PublishedDocument,
     /// All refresh token MAC keys; the newest may be too young to be used.
     pub mac: MacKeys,
     /// The subset of `mac` that is old enough to issue refresh tokens.
@@ -104,16 +105,12 @@ impl Keys {
     }
 
     fn for_id_tokens(&self) -> impl DoubleEndedIterator<Item = &Signing> {
-        self.signing.iter().filter(|key| !key.access_tokens_only)
+        for_id_tokens(&self.signing)
     }
 
     /// The algorithms of the published keys that sign ID tokens, without duplicates.
     pub fn algorithms(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> =
-            self.for_id_tokens().map(|k| k.signer.algorithm().as_str()).collect();
-        names.sort_unstable_by(|a, b| b.cmp(a));
-        names.dedup();
-        names
+        algorithms(&self.signing)
     }
 
     /// The claims of a token that Dex signed before its keys were imported. Dex uses one format for ID and access
@@ -184,27 +181,41 @@ async fn read(
     let newest_first = rows.iter().rev().map(|row| &row.public_jwk);
     let public: Vec<&str> =
         newest_first.chain(also.map(|key| &key.public_jwk)).map(String::as_str).collect();
-    let published: Arc<str> = key_set(&public).into();
+    let published = PublishedDocument::new(key_set(&public));
     let jwks: Vec<String> = public.into_iter().map(str::to_owned).collect();
     let imported_jwks: Vec<String> = of_dex().map(|key| key.public_jwk.clone()).collect();
     let numbered = |secrets: &[Usable]| secrets.iter().map(Usable::numbered).collect();
     let settled = |secrets: &[Usable]| {
         secrets.iter().filter(|secret| secret.settled).map(Usable::numbered).collect()
     };
+    let signing: Vec<Signing> =
+        rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?;
     Ok(Keys {
-        signing: rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?,
+        metadata: Discovery::document(settings, algorithms(&signing))?,
+        signing,
         access_token_algorithm: settings.access_token_algorithm(),
         verifiers: Verifiers::new(&jwks)?,
         imported: Verifiers::new(&imported_jwks)?,
         imported_at: of_dex().map(|key| key.imported_at).min(),
-        entity_tag: entity_tag(&published),
-        published,
+        key_set: published,
         mac_settled: MacKeys::new(settled(&mac))?,
         mac: MacKeys::new(numbered(&mac))?,
         sealing_settled: SealingKeys::new(settled(&sealing))?,
         sealing: SealingKeys::new(numbered(&sealing))?,
         read_at: now,
     })
+}
+
+fn for_id_tokens(signing: &[Signing]) -> impl DoubleEndedIterator<Item = &Signing> {
+    signing.iter().filter(|key| !key.access_tokens_only)
+}
+
+fn algorithms(signing: &[Signing]) -> Vec<&'static str> {
+    let mut names: Vec<_> =
+        for_id_tokens(signing).map(|key| key.signer.algorithm().as_str()).collect();
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    names.dedup();
+    names
 }
 
 /// The keys in the database, after adding those that are due.

@@ -5,17 +5,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use countersign_issuer::discovery::{self, Discovery};
+use countersign_issuer::discovery::PublishedDocument;
 
 use crate::app::App;
 
 pub async fn metadata(State(app): State<App>, headers: HeaderMap) -> Response {
-    let keys = app.issuer.keyring.keys();
-    let document = Discovery::of(&app.issuer.settings, keys.algorithms());
-    let body = serde_json::to_string_pretty(&document).unwrap_or_default();
-    let entity_tag = discovery::entity_tag(&body);
     let cache_control = HeaderValue::from_static("public, max-age=300");
-    cacheable_json(&headers, body, &entity_tag, cache_control)
+    cacheable_json(&headers, &app.issuer.keyring.keys().metadata, cache_control)
 }
 
 pub async fn keys(State(app): State<App>, headers: HeaderMap) -> Response {
@@ -25,21 +21,22 @@ pub async fn keys(State(app): State<App>, headers: HeaderMap) -> Response {
         true => HeaderValue::from_static("public, max-age=0, must-revalidate"),
         false => HeaderValue::from_static("public, max-age=300, must-revalidate"),
     };
-    cacheable_json(&headers, keys.published.to_string(), &keys.entity_tag, cache_control)
+    cacheable_json(&headers, &keys.key_set, cache_control)
 }
 
-/// 304 without a body if `If-None-Match` contains `entity_tag`, which includes its quotes (RFC 9110 section 13.1.2).
+/// 304 without a body where `If-None-Match` names the document's entity tag (RFC 9110 section 13.1.2).
 fn cacheable_json(
     request: &HeaderMap,
-    body: String,
-    entity_tag: &str,
+    document: &PublishedDocument,
     cache_control: HeaderValue,
 ) -> Response {
+    let PublishedDocument { body, entity_tag } = document;
     let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let unchanged = known.is_some_and(|known| {
         known.split(',').any(|one| one.trim().trim_start_matches("W/") == entity_tag)
     });
-    let mut response = Response::new(if unchanged { Body::empty() } else { Body::from(body) });
+    let mut response =
+        Response::new(if unchanged { Body::empty() } else { Body::from(body.to_string()) });
     if unchanged {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use countersign_issuer::IssuerError;
-use countersign_issuer::admin::fields::FieldError;
+use countersign_issuer::admin::fields::{FieldError, RequestError};
 
 /// One line for standard error.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +51,15 @@ impl fmt::Display for CommandError {
 impl From<FieldError> for CommandError {
     fn from(bad: FieldError) -> Self {
         Self::Field { field: bad.field, problem: bad.problem }
+    }
+}
+
+impl From<RequestError> for CommandError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Field(bad) => bad.into(),
+            RequestError::Failed(error) => error.into(),
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl Backend {
             Self::Api(api) => api.get("/events", request).await,
             Self::Database { app, .. } => {
                 let query = checked(request, &EVENT_FIELDS, &app.issuer)?.events()?;
-                Ok(app.issuer.find_events(query).await??)
+                Ok(app.issuer.find_events(query).await?)
             }
         }
     }

@@ -41,7 +41,7 @@ impl Backend {
                 let fields = checked(request, &HOLDER_FIELDS, &app.issuer)?;
                 let query = fields.memberships()?;
                 let query = query.ok_or_else(|| CommandError::other("--had-group: is empty"))?;
-                Ok(app.issuer.memberships(&query, &page(&fields)?).await??)
+                Ok(app.issuer.memberships(&query, &page(&fields)?).await?)
             }
         }
     }

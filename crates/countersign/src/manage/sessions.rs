@@ -136,7 +136,7 @@ impl Backend {
                     SESSION_FIELDS.iter().copied().chain(["limit", "page"]).collect();
                 let fields = checked(request, &known, &app.issuer)?;
                 let found = app.issuer.find_sessions(&fields.sessions()?, &page(&fields)?).await;
-                Ok(found??)
+                Ok(found?)
             }
         }
     }

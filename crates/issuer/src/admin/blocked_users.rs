@@ -8,7 +8,7 @@ use countersign_store::{BlockUser, BlockedUser};
 use serde::{Deserialize, Serialize};
 
 use super::Administrator;
-use super::fields::{FieldError, Fields, bad};
+use super::fields::{FieldError, Fields, RequestError, bad};
 use super::queries::Page;
 use super::view::{BEYOND, ClientCount, EndView, rfc3339};
 use crate::{Issuer, IssuerError};
@@ -130,10 +130,8 @@ impl Issuer {
         &self,
         who: &Administrator,
         person: &PersonId,
-    ) -> Result<Result<BlockPreviewView, FieldError>, IssuerError> {
-        if let Err(bad) = self.check_person(who, person) {
-            return Ok(Err(bad));
-        }
+    ) -> Result<BlockPreviewView, RequestError> {
+        self.check_person(who, person)?;
         let PersonId { connector, user_id } = person;
         let count = self.store.count_sessions(&sessions_of(person)).await?;
         let name = self.name_of(person).await?;
@@ -150,7 +148,7 @@ impl Issuer {
         }
         let blocked = self.store.blocked_user(connector, user_id, self.now()).await?;
         let clients = count.clients.iter();
-        Ok(Ok(BlockPreviewView {
+        Ok(BlockPreviewView {
             connector: connector.to_string(),
             user_id: user_id.clone(),
             blocked: blocked.map(|block| view(&block, name.clone())),
@@ -162,7 +160,7 @@ impl Issuer {
                 .map(|(client, grants)| ClientCount { client: client.to_string(), grants: *grants })
                 .collect(),
             tokens_until: rfc3339(count.tokens_until),
-        }))
+        })
     }
 
     /// Blocks a user, replacing an existing block, then ends their sessions unless `keep_sessions` is set.
@@ -170,10 +168,8 @@ impl Issuer {
         self: &Arc<Self>,
         who: &Administrator,
         request: BlockRequest,
-    ) -> Result<Result<BlockView, FieldError>, IssuerError> {
-        if let Err(bad) = self.check_person(who, &request.person) {
-            return Ok(Err(bad));
-        }
+    ) -> Result<BlockView, RequestError> {
+        self.check_person(who, &request.person)?;
         let person = &request.person;
         let block = BlockUser {
             connector: person.connector.clone(),
@@ -196,7 +192,7 @@ impl Issuer {
             }
             false => EndView::from(&self.end_sessions(who, sessions_of(person)).await?),
         };
-        Ok(Ok(BlockView { blocked_user, ended }))
+        Ok(BlockView { blocked_user, ended })
     }
 
     /// Lifts a block; false when the user is not blocked.
@@ -214,12 +210,9 @@ impl Issuer {
     }
 
     /// Blocked users, ordered by connector and user id.
-    pub async fn blocked_users(
-        &self,
-        page: &Page,
-    ) -> Result<Result<BlockedUserPageView, FieldError>, IssuerError> {
+    pub async fn blocked_users(&self, page: &Page) -> Result<BlockedUserPageView, RequestError> {
         let after = match page.after.as_deref().map(parse_cursor) {
-            Some(None) => return Ok(Err(bad("page", "is no page of this list"))),
+            Some(None) => return Err(bad("page", "is no page of this list").into()),
             Some(Some(after)) => Some(after),
             None => None,
         };
@@ -227,7 +220,7 @@ impl Issuer {
         let persons: Vec<_> =
             found.users.iter().map(|user| (user.connector.clone(), user.user_id.clone())).collect();
         let names = self.store.person_names(&persons).await?;
-        Ok(Ok(BlockedUserPageView {
+        Ok(BlockedUserPageView {
             next: persons.last().filter(|_| found.more).map(cursor),
             blocked_users: found
                 .users
@@ -235,7 +228,7 @@ impl Issuer {
                 .zip(names)
                 .map(|(user, name)| view(user, name))
                 .collect(),
-        }))
+        })
     }
 
     /// The block of this user that is in force now, if any.

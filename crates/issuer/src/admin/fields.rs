@@ -5,7 +5,9 @@ use countersign_core::event::EventKind;
 use countersign_core::{
     ClientId, ConnectorId, GrantId, SessionFilter, SessionId, SessionState, Timestamp,
 };
-use countersign_store::EventQuery;
+use countersign_store::{EventQuery, StoreError};
+
+use crate::IssuerError;
 
 /// Longest value of any field, in bytes.
 const LONGEST: usize = 1024;
@@ -21,6 +23,25 @@ const MOST_IDS: usize = 100;
 pub struct FieldError {
     pub field: String,
     pub problem: String,
+}
+
+/// Why a request of an administrator has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    #[error(transparent)]
+    Failed(#[from] IssuerError),
+}
+
+impl From<StoreError> for RequestError {
+    /// The parameter `page` with a value that no page returned as `next` is an error of the request.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::InvalidCursor => Self::Field(bad("page", "is no page of this list")),
+            error => Self::Failed(error.into()),
+        }
+    }
 }
 
 /// Named values, each name at most once except [`REPEATABLE`]. An empty value counts as absent.

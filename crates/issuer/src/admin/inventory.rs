@@ -8,7 +8,7 @@ use countersign_store::{ClientCount, ConnectorCount};
 use serde::{Deserialize, Serialize};
 
 use super::Administrator;
-use super::fields::{FieldError, bad};
+use super::fields::{FieldError, RequestError, bad};
 use super::queries::Page;
 use super::view::rfc3339;
 use crate::upstream_health::{ConnectorStatus, Health};
@@ -32,7 +32,7 @@ pub struct ClientView {
     pub at_least: bool,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
 pub struct ClientPageView {
     pub clients: Vec<ClientView>,
     pub total: usize,
@@ -65,7 +65,7 @@ pub struct ConnectorView {
     pub at_least: bool,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
 pub struct ConnectorPageView {
     pub connectors: Vec<ConnectorView>,
     pub total: usize,
@@ -76,21 +76,15 @@ pub struct ConnectorPageView {
 
 impl Issuer {
     /// The clients, ordered by id.
-    pub async fn client_views(
-        &self,
-        page: &Page,
-    ) -> Result<Result<ClientPageView, FieldError>, IssuerError> {
+    pub async fn client_views(&self, page: &Page) -> Result<ClientPageView, RequestError> {
         let mut all: Vec<Arc<Client>> = self.clients.iter().collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
-        let (shown, next) = match part(&all, page) {
-            Ok(part) => part,
-            Err(bad) => return Ok(Err(bad)),
-        };
+        let (shown, next) = part(&all, page)?;
         let ids: Vec<ClientId> = shown.iter().map(|client| client.id.clone()).collect();
         let counts = self.store.count_clients(&ids).await?;
         let view = |(client, count): (&Arc<Client>, &ClientCount)| self.client_view(client, count);
         let clients = shown.iter().zip(&counts).map(view).collect();
-        Ok(Ok(ClientPageView { clients, total: all.len(), next }))
+        Ok(ClientPageView { clients, total: all.len(), next })
     }
 
     fn client_view(&self, client: &Client, count: &ClientCount) -> ClientView {
@@ -109,19 +103,13 @@ impl Issuer {
     }
 
     /// The connectors, in the order of the configuration.
-    pub async fn connector_views(
-        &self,
-        page: &Page,
-    ) -> Result<Result<ConnectorPageView, FieldError>, IssuerError> {
+    pub async fn connector_views(&self, page: &Page) -> Result<ConnectorPageView, RequestError> {
         let all = self.connector_statuses();
-        let (shown, next) = match part(&all, page) {
-            Ok(part) => part,
-            Err(bad) => return Ok(Err(bad)),
-        };
+        let (shown, next) = part(&all, page)?;
         let ids: Vec<ConnectorId> = shown.iter().map(|status| status.connector.clone()).collect();
         let counts = self.store.count_connectors(&ids).await?;
         let connectors = shown.iter().zip(&counts).map(connector_view).collect();
-        Ok(Ok(ConnectorPageView { connectors, total: all.len(), next }))
+        Ok(ConnectorPageView { connectors, total: all.len(), next })
     }
 
     /// Confirms an upstream's refusals, which closes its circuit breaker; false when the breaker was not open.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::{ConnectorId, GrantId, SessionFilter, SessionId, Timestamp};
-use countersign_store::{EventQuery, MembershipQuery, StoreError, StoredEvent};
+use countersign_store::{EventQuery, MembershipQuery, StoredEvent};
 
-use super::fields::{FieldError, Fields, Holders, bad};
+use super::fields::{FieldError, Fields, Holders, RequestError};
 use super::view::{
     EventPageView, EventView, GrantView, MembershipPageView, MembershipView, SessionDetailView,
     SessionPageView, SessionView,
@@ -45,13 +45,13 @@ impl Issuer {
         &self,
         filter: &SessionFilter,
         page: &Page,
-    ) -> Result<Result<SessionPageView, FieldError>, IssuerError> {
-        let found = self.store.find_sessions(filter, page.after.as_deref(), page.limit).await;
-        Ok(named_page(found)?.map(|found| SessionPageView {
+    ) -> Result<SessionPageView, RequestError> {
+        let found = self.store.find_sessions(filter, page.after.as_deref(), page.limit).await?;
+        Ok(SessionPageView {
             sessions: found.sessions.iter().map(SessionView::from).collect(),
             next: found.next,
             total: found.total,
-        }))
+        })
     }
 
     /// One session with its grants and events; `None` when there is no such session.
@@ -96,19 +96,12 @@ impl Issuer {
     }
 
     /// The audit log, newest first.
-    pub async fn find_events(
-        &self,
-        query: EventQuery,
-    ) -> Result<Result<EventPageView, FieldError>, IssuerError> {
+    pub async fn find_events(&self, query: EventQuery) -> Result<EventPageView, RequestError> {
         let limit = query.limit;
-        let found = self.store.events(query).await;
-        let events = match named_page(found)? {
-            Ok(events) => events,
-            Err(bad) => return Ok(Err(bad)),
-        };
+        let events = self.store.events(query).await?;
         let full = i64::try_from(events.len()).unwrap_or(i64::MAX) >= limit;
         let next = events.last().filter(|_| full).map(|last| last.id.clone());
-        Ok(Ok(EventPageView { next, events: self.event_views(&events).await? }))
+        Ok(EventPageView { next, events: self.event_views(&events).await? })
     }
 
     /// Adds the display names of the user an event is about and of the user who caused it.
@@ -150,7 +143,7 @@ impl Issuer {
         &self,
         holders: &Holders,
         page: &Page,
-    ) -> Result<Result<MembershipPageView, FieldError>, IssuerError> {
+    ) -> Result<MembershipPageView, RequestError> {
         let query = MembershipQuery {
             group: holders.group.clone(),
             connector: holders.connector.clone(),
@@ -159,24 +152,15 @@ impl Issuer {
             after: page.after.clone(),
             limit: page.limit,
         };
-        let found = self.store.memberships(query).await;
-        Ok(named_page(found)?.map(|found| MembershipPageView {
+        let found = self.store.memberships(query).await?;
+        Ok(MembershipPageView {
             group: holders.group.clone(),
             memberships: found.memberships.iter().map(MembershipView::from).collect(),
             next: found.next,
-        }))
+        })
     }
 }
 
 fn subject_of(stored: &StoredEvent) -> Option<(ConnectorId, String)> {
     Some((stored.event.connector.clone()?, stored.event.user_id.clone()?))
-}
-
-/// An invalid cursor is an error of the request; every other storage error is internal.
-fn named_page<T>(found: Result<T, StoreError>) -> Result<Result<T, FieldError>, IssuerError> {
-    match found {
-        Ok(found) => Ok(Ok(found)),
-        Err(StoreError::InvalidCursor) => Ok(Err(bad("page", "is no page of this list"))),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -34,6 +34,19 @@ pub enum ObjectOutcome {
     Invalid(String),
 }
 
+/// Why a new document of an object was not made.
+enum ChangeError {
+    /// The object would be invalid, for this reason.
+    Invalid(String),
+    Failed(IssuerError),
+}
+
+impl From<IssuerError> for ChangeError {
+    fn from(error: IssuerError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Issuer {
     pub async fn create_client(
         &self,
@@ -63,8 +76,8 @@ impl Issuer {
             let mut client = client_of(&self.root, object)?;
             change(&mut client);
             match check_client(&client) {
-                Ok(()) => client_object(&self.root, &client).map(Ok),
-                Err(reason) => Ok(Err(reason)),
+                Ok(()) => Ok(client_object(&self.root, &client)?),
+                Err(reason) => Err(ChangeError::Invalid(reason)),
             }
         })
         .await
@@ -106,9 +119,11 @@ impl Issuer {
             let mut user = user_of(&self.root, object)?;
             change(&mut user);
             match self.refused_user(&user) {
-                None => user_object(&self.root, &user).map(Ok),
-                Some(ObjectOutcome::Invalid(reason)) => Ok(Err(reason)),
-                Some(_) => Ok(Err("the configuration file has a user of this address".to_owned())),
+                None => Ok(user_object(&self.root, &user)?),
+                Some(ObjectOutcome::Invalid(reason)) => Err(ChangeError::Invalid(reason)),
+                Some(_) => Err(ChangeError::Invalid(
+                    "the configuration file has a user of this address".to_owned(),
+                )),
             }
         })
         .await
@@ -175,8 +190,8 @@ impl Issuer {
             let mut connector = connector_of(&self.root, object)?;
             change(&mut connector);
             match self.check_connector(&connector) {
-                Ok(()) => connector_object(&self.root, &connector).map(Ok),
-                Err(reason) => Ok(Err(reason)),
+                Ok(()) => Ok(connector_object(&self.root, &connector)?),
+                Err(reason) => Err(ChangeError::Invalid(reason)),
             }
         })
         .await
@@ -253,15 +268,16 @@ impl Issuer {
         who: &Administrator,
         kind: ObjectKind,
         id: &str,
-        change: impl Fn(&StoredObject) -> Result<Result<StoredObject, String>, IssuerError>,
+        change: impl Fn(&StoredObject) -> Result<StoredObject, ChangeError>,
     ) -> Result<ObjectOutcome, IssuerError> {
         for _ in 0..MAX_ATTEMPTS {
             let Some(previous) = self.store.stored_object(kind, id).await? else {
                 return Ok(ObjectOutcome::NotFound);
             };
-            let object = match change(&previous)? {
+            let object = match change(&previous) {
                 Ok(object) => object,
-                Err(reason) => return Ok(ObjectOutcome::Invalid(reason)),
+                Err(ChangeError::Invalid(reason)) => return Ok(ObjectOutcome::Invalid(reason)),
+                Err(ChangeError::Failed(error)) => return Err(error),
             };
             let event = self.object_event(who, EventKind::StoredObjectChanged, kind, id);
             let change = ObjectChange { object, event: event.clone() };

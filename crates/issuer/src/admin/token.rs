@@ -16,13 +16,17 @@ use crate::{Issuer, IssuerError};
 /// Tolerated clock difference between replicas.
 const LEEWAY: Duration = Duration::from_secs(5);
 
-/// Why the API refuses a token (RFC 6750 section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdminTokenRefusal {
+/// Why a token does not open the API (RFC 6750 section 3.1), or why that could not be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminTokenError {
     /// `invalid_token`: not issued here, expired, or its grant or session has ended.
+    #[error("the access token is not valid")]
     InvalidToken,
     /// `insufficient_scope`: the token is valid but does not authorize API requests.
+    #[error("the access token is not an administrator's")]
     InsufficientScope,
+    #[error(transparent)]
+    Failed(#[from] IssuerError),
 }
 
 impl Issuer {
@@ -30,7 +34,7 @@ impl Issuer {
         &self,
         token: &Secret,
         ip: Option<String>,
-    ) -> Result<Result<Administrator, AdminTokenRefusal>, IssuerError> {
+    ) -> Result<Administrator, AdminTokenError> {
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
@@ -38,13 +42,13 @@ impl Issuer {
             leeway: LEEWAY,
         };
         let Ok(claims) = self.keyring.keys().verifiers.verify(token.expose(), &expected) else {
-            return Ok(Err(AdminTokenRefusal::InvalidToken));
+            return Err(AdminTokenError::InvalidToken);
         };
         let Some(client) = claims.text("client_id").map(ClientId::new) else {
-            return Ok(Err(AdminTokenRefusal::InvalidToken));
+            return Err(AdminTokenError::InvalidToken);
         };
         if !self.settings.admin.admits_client(&client) || !has_scope(&claims) {
-            return Ok(Err(AdminTokenRefusal::InsufficientScope));
+            return Err(AdminTokenError::InsufficientScope);
         }
         let grant = claims.text("grant_id").map(GrantId::new);
         // RFC 9068 section 4: verify `aud`. Otherwise a relying party that receives a token could present it here.
@@ -53,20 +57,20 @@ impl Issuer {
             None => self.api_audience(),
         };
         if claims.texts("aud") != [meant_for.as_str()] {
-            return Ok(Err(AdminTokenRefusal::InsufficientScope));
+            return Err(AdminTokenError::InsufficientScope);
         }
         let Some(client) = self.clients.get(&client) else {
-            return Ok(Err(AdminTokenRefusal::InvalidToken));
+            return Err(AdminTokenError::InvalidToken);
         };
         match grant {
             // Only the client credentials grant issues a token without a grant id, and only to `admin.clients`.
-            None => Ok(Ok(Administrator::client(&client.id, ip))),
-            Some(grant) => Ok(match self.person_behind(&grant, &client.id).await? {
+            None => Ok(Administrator::client(&client.id, ip)),
+            Some(grant) => match self.person_behind(&grant, &client.id).await? {
                 Some(session) => {
-                    self.administrator(&session, ip).ok_or(AdminTokenRefusal::InsufficientScope)
+                    self.administrator(&session, ip).ok_or(AdminTokenError::InsufficientScope)
                 }
-                None => Err(AdminTokenRefusal::InvalidToken),
-            }),
+                None => Err(AdminTokenError::InvalidToken),
+            },
         }
     }
 

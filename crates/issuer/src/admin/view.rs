@@ -149,7 +149,7 @@ pub struct EventView {
     pub details: serde_json::Value,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
 pub struct EventPageView {
     pub events: Vec<EventView>,
     #[serde(skip_serializing_if = "Option::is_none")]

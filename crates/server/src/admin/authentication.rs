@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use countersign_core::Session;
-use countersign_issuer::admin::{Administrator, FRESH_SIGN_IN};
+use countersign_issuer::admin::{AdminTokenError, Administrator, FRESH_SIGN_IN};
 use countersign_issuer::login::AccountPage;
 
 use super::filters::address;
@@ -44,31 +44,45 @@ impl FromRequestParts<App> for AdminSession {
             Some(address(path, &page_pairs)).filter(|page| AccountPage::parse(page).is_some());
         let page = page.unwrap_or_else(|| Section::Sessions.path().to_owned());
         match enter(app, &context, &page).await {
-            Ok(Ok((who, session))) => Ok(Self { who, session, pairs, page }),
-            Ok(Err(sign_in)) => Err(sign_in),
-            Err(page_error) => Err(page_error.show(app, &context)),
+            Ok((who, session)) => Ok(Self { who, session, pairs, page }),
+            Err(NoAdministrator::SignIn(redirect)) => Err(redirect),
+            Err(NoAdministrator::Page(page_error)) => Err(page_error.show(app, &context)),
         }
     }
 }
 
-/// The administrator and their session, or a redirect to a login.
+/// Why a browser is not an administrator's.
+enum NoAdministrator {
+    /// Nobody is signed in: the redirect to the sign-in.
+    SignIn(Response),
+    Page(PageError),
+}
+
+impl From<PageError> for NoAdministrator {
+    fn from(error: PageError) -> Self {
+        Self::Page(error)
+    }
+}
+
+/// The administrator who is signed in, with their session.
 async fn enter(
     app: &App,
     context: &RequestContext,
     page: &str,
-) -> Result<Result<(Administrator, Session), Response>, PageError> {
+) -> Result<(Administrator, Session), NoAdministrator> {
     let Some(session) = own_session(app, context).await? else {
-        return Ok(Err(sign_in_first(app, page, false)));
+        return Err(NoAdministrator::SignIn(sign_in_first(app, page, false)));
     };
     if let Some(who) = app.issuer.administrator(&session, Some(context.address.to_string())) {
-        return Ok(Ok((who, session)));
+        return Ok((who, session));
     }
     // Another login would lead the same user back here in an endless redirect.
     let problem = match app.issuer.settings.admin.groups.is_empty() {
         true => PageErrorKind::NoAdministratorConfigured,
         false => PageErrorKind::NotAdministrator,
     };
-    Err(PageError::from(problem).link(PageLink::OtherAccount(sign_in_link(app, page, true))))
+    let other_account = PageLink::OtherAccount(sign_in_link(app, page, true));
+    Err(PageError::from(problem).link(other_account).into())
 }
 
 impl AdminSession {
@@ -116,12 +130,14 @@ impl FromRequestParts<App> for AdminToken {
         let token = token.ok_or_else(|| ProblemDetails::unauthenticated().into_response())?;
         let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
         match app.issuer.authenticate_admin_token(&token, address).await {
-            Ok(Ok(administrator)) => Ok(Self(administrator)),
-            Ok(Err(refused)) => {
-                tracing::warn!(reason = ?refused, "the API refused a token");
+            Ok(administrator) => Ok(Self(administrator)),
+            Err(AdminTokenError::Failed(failure)) => {
+                Err(ProblemDetails::from(failure).into_response())
+            }
+            Err(refused) => {
+                tracing::warn!(reason = %refused, "the API refused a token");
                 Err(ProblemDetails::from(refused).into_response())
             }
-            Err(failure) => Err(ProblemDetails::from(failure).into_response()),
         }
     }
 }

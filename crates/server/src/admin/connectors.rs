@@ -4,7 +4,8 @@
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::next_page_links;
 use super::frame::{
-    Frame, Section, at_least, connector_name, count, display_time_of, sessions_link, status,
+    Frame, Section, at_least, connector_name, count, display_time_of, found_or_problem,
+    sessions_link, status,
 };
 use super::problem_details::ProblemDetails;
 use crate::app::App;
@@ -83,11 +84,10 @@ async fn show_connectors(
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
     let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
-    let found = app.issuer.connector_views(&PageRequest { after, limit: CONNECTORS }).await?;
-    let problem = found.as_ref().err().cloned();
-    let next = found.as_ref().ok().and_then(|found| found.next.as_deref());
-    let (first, next) = next_page_links(app, Section::Connectors.path(), &pairs, next);
-    let cards = found.iter().flat_map(|found| &found.connectors);
+    let found = app.issuer.connector_views(&PageRequest { after, limit: CONNECTORS }).await;
+    let (found, problem) = found_or_problem(found)?;
+    let (first, next) =
+        next_page_links(app, Section::Connectors.path(), &pairs, found.next.as_deref());
     let confirmed: Option<(String, bool)> = flash(app, context, &admin.pairs, ABOUT);
     let mut frame = admin.frame(app, context, Section::Connectors);
     frame.flash = confirmed.map(|(id, released)| {
@@ -98,8 +98,8 @@ async fn show_connectors(
     let shown = Connectors {
         layout: &app.layout,
         frame,
-        connectors: cards.map(|connector| card(app, connector)).collect(),
-        total: found.as_ref().map_or(0, |found| found.total),
+        connectors: found.connectors.iter().map(|connector| card(app, connector)).collect(),
+        total: found.total,
         first,
         next,
         action: app.path(Section::Connectors.path()),
@@ -199,7 +199,7 @@ pub async fn api_list(
     QueryPairs(pairs): QueryPairs,
 ) -> Result<Response, ProblemDetails> {
     let page = Fields::new(&pairs, &["limit", "page"], app.issuer.now())?.short_page()?;
-    Ok(json(StatusCode::OK, &app.issuer.connector_views(&page).await??))
+    Ok(json(StatusCode::OK, &app.issuer.connector_views(&page).await?))
 }
 
 /// Confirms an upstream's refusals, which closes its circuit breaker.

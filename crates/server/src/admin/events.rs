@@ -3,7 +3,8 @@
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Search, next_page_links, options};
 use super::frame::{
-    Frame, Section, client_name, connector_name, display_time_of, label_for, status,
+    Frame, Section, client_name, connector_name, display_time_of, found_or_problem, label_for,
+    status,
 };
 use super::problem_details::ProblemDetails;
 use crate::app::App;
@@ -68,15 +69,11 @@ async fn show_events(
     let found = match query {
         Ok(mut query) => {
             query.limit = EVENTS;
-            app.issuer.find_events(query).await?
+            app.issuer.find_events(query).await
         }
-        Err(bad) => Err(bad),
+        Err(bad) => Err(bad.into()),
     };
-    let problem = found.as_ref().err().cloned();
-    let (rows, next) = match &found {
-        Ok(found) => (found.events.as_slice(), found.next.as_deref()),
-        Err(_) => (&[][..], None),
-    };
+    let (found, problem) = found_or_problem(found)?;
     let t = &app.layout.messages.admin;
     let kinds: Vec<_> = std::iter::once(("", t.form.all)).chain(t.kinds).collect();
     let search = Search {
@@ -86,12 +83,12 @@ async fn show_events(
         choice: Some(("kind", options(&kinds))),
         submit: t.form.find,
     };
-    let (first, next) = next_page_links(app, Section::Events.path(), &pairs, next);
+    let (first, next) = next_page_links(app, Section::Events.path(), &pairs, found.next.as_deref());
     let shown = Events {
         layout: &app.layout,
         frame: admin.frame(app, context, Section::Events),
         form: search.form(app, &pairs, problem.as_ref()),
-        rows: rows.iter().map(|event| row(app, event)).collect(),
+        rows: found.events.iter().map(|event| row(app, event)).collect(),
         first,
         next,
     };
@@ -166,5 +163,5 @@ pub async fn api_list(
     QueryPairs(pairs): QueryPairs,
 ) -> Result<Response, ProblemDetails> {
     let query = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now())?.events()?;
-    Ok(json(StatusCode::OK, &app.issuer.find_events(query).await??))
+    Ok(json(StatusCode::OK, &app.issuer.find_events(query).await?))
 }

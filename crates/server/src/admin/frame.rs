@@ -1,10 +1,11 @@
 //! What every administration page shares: navigation, and the display of ids, times and stored identifiers.
 
 use countersign_core::{ClientId, ConnectorId, Timestamp};
-use countersign_issuer::admin::fields::FieldError;
+use countersign_issuer::admin::fields::{FieldError, RequestError};
 
 use super::filters::address;
 use crate::app::App;
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::messages::{Messages, PluralMessage};
 use crate::pages::{DisplayTime, Layout, Name};
@@ -159,4 +160,15 @@ pub fn sessions_link(app: &App, field: &str, value: &str) -> String {
 /// The HTTP status of a page with a filter: 400 if the filter is invalid.
 pub fn status(problem: Option<&FieldError>) -> u16 {
     if problem.is_some() { 400 } else { 200 }
+}
+
+/// What a page shows: what was found, or nothing and the field that is not accepted. Any other failure is an error page.
+pub fn found_or_problem<T: Default>(
+    found: Result<T, RequestError>,
+) -> Result<(T, Option<FieldError>), PageError> {
+    match found {
+        Ok(found) => Ok((found, None)),
+        Err(RequestError::Field(bad)) => Ok((T::default(), Some(bad))),
+        Err(RequestError::Failed(error)) => Err(error.into()),
+    }
 }

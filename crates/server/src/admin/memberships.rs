@@ -2,7 +2,9 @@
 
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Search, next_page_links};
-use super::frame::{Frame, Section, connector_name, display_time_of, first_non_empty, status};
+use super::frame::{
+    Frame, Section, connector_name, display_time_of, first_non_empty, found_or_problem, status,
+};
 use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::form::Pairs;
@@ -76,12 +78,11 @@ async fn show_page(
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
     let found = match question(app, &pairs) {
-        Ok(Some((query, page))) => app.issuer.memberships(&query, &page).await?.map(Some),
+        Ok(Some((query, page))) => app.issuer.memberships(&query, &page).await.map(Some),
         Ok(None) => Ok(None),
-        Err(bad) => Err(bad),
+        Err(bad) => Err(bad.into()),
     };
-    let problem = found.as_ref().err().cloned();
-    let found = found.unwrap_or_default();
+    let (found, problem) = found_or_problem(found)?;
     let next = found.as_ref().and_then(|found| found.next.as_deref());
     let (first, next) = next_page_links(app, Section::Memberships.path(), &pairs, next);
     let search = Search {
@@ -159,6 +160,6 @@ pub async fn api_list(
     let fields = Fields::new(&pairs, &HOLDER_FIELDS, app.issuer.now())?;
     let query = fields.memberships()?.ok_or_else(|| bad("group", "is missing"))?;
     let page = fields.page()?;
-    let found = app.issuer.memberships(&query, &page).await??;
+    let found = app.issuer.memberships(&query, &page).await?;
     Ok(json(StatusCode::OK, &found))
 }

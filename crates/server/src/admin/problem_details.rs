@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use countersign_issuer::IssuerError;
-use countersign_issuer::admin::AdminTokenRefusal;
-use countersign_issuer::admin::fields::FieldError;
+use countersign_issuer::admin::AdminTokenError;
+use countersign_issuer::admin::fields::{FieldError, RequestError};
 use serde::Serialize;
 
 /// One kind of problem; its `type` is `urn:countersign:problem:` and the name.
@@ -56,13 +56,14 @@ impl ProblemDetails {
     }
 }
 
-impl From<AdminTokenRefusal> for ProblemDetails {
-    fn from(refused: AdminTokenRefusal) -> Self {
+impl From<AdminTokenError> for ProblemDetails {
+    fn from(refused: AdminTokenError) -> Self {
         match refused {
-            AdminTokenRefusal::InvalidToken => {
+            AdminTokenError::InvalidToken => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid-token", "Invalid token")
             }
-            AdminTokenRefusal::InsufficientScope => {
+            AdminTokenError::Failed(error) => Self::from(error),
+            AdminTokenError::InsufficientScope => {
                 let (status, name) = (StatusCode::FORBIDDEN, "not-an-administrator");
                 Self::new(status, name, "Not an administrator").detail(
                     "It must be issued to a client of admin.clients, with the scope \
@@ -70,6 +71,15 @@ impl From<AdminTokenRefusal> for ProblemDetails {
                      no other application",
                 )
             }
+        }
+    }
+}
+
+impl From<RequestError> for ProblemDetails {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Field(bad) => Self::from(bad),
+            RequestError::Failed(error) => Self::from(error),
         }
     }
 }

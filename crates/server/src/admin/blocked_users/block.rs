@@ -9,7 +9,7 @@ use countersign_issuer::admin::fields::{FieldError, Fields};
 use super::super::authentication::AdminSession;
 use super::super::filters::{Field, address, field};
 use super::super::frame::{
-    Frame, Section, client_name, connector_name, count, display_time, status,
+    Frame, Section, client_name, connector_name, count, display_time, found_or_problem, status,
 };
 use super::list::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
 use crate::app::App;
@@ -79,14 +79,13 @@ async fn show_preview(
     let pairs = admin.query();
     let person = Fields::new(&pairs, &PERSON_FIELDS, app.issuer.now()).and_then(|f| f.person());
     let found = match person {
-        Ok(person) => app.issuer.preview_block(&admin.who, &person).await?,
-        Err(bad) => Err(bad),
+        Ok(person) => app.issuer.preview_block(&admin.who, &person).await.map(Some),
+        Err(bad) => Err(bad.into()),
     };
+    let (found, not_found) = found_or_problem(found)?;
     let RejectedForm { typed, problem } = rejected;
-    let (preview, problem) = match found {
-        Ok(found) => (Some(preview(app, &found, &typed, problem.as_ref())), problem),
-        Err(bad) => (None, Some(bad)),
-    };
+    let preview = found.map(|found| preview(app, &found, &typed, problem.as_ref()));
+    let problem = not_found.or(problem);
     let shown = Block {
         layout: &app.layout,
         frame: admin.frame(app, context, Section::BlockedUsers),
@@ -167,17 +166,16 @@ async fn handle_block(
     pairs.extend(without_csrf(form));
     let request = Fields::new(&pairs, &BLOCK_FIELDS, app.issuer.now()).and_then(|f| f.block());
     let blocked = match request {
-        Ok(request) => app.issuer.block_user(&admin.who, request).await?,
-        Err(bad) => Err(bad),
+        Ok(request) => app.issuer.block_user(&admin.who, request).await.map(Some),
+        Err(bad) => Err(bad.into()),
     };
-    match blocked {
-        Ok(blocked) => {
+    match found_or_problem(blocked)? {
+        (Some(blocked), _) => {
             let done = BlockFlash::of(&blocked);
             redirect_with_flash(app, context, Section::BlockedUsers.path(), ABOUT, &done)
         }
-        Err(bad) => {
-            let rejected = RejectedForm { typed: pairs, problem: Some(bad) };
-            show_preview(app, context, admin, rejected).await
+        (None, problem) => {
+            show_preview(app, context, admin, RejectedForm { typed: pairs, problem }).await
         }
     }
 }

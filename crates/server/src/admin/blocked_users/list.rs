@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::super::authentication::AdminSession;
 use super::super::filters::{Choice, Field, choice, field, next_page_links};
 use super::super::frame::{
-    Frame, Section, connector_name, count, display_time, display_time_of, sessions_link, status,
+    Frame, Section, connector_name, count, display_time, display_time_of, found_or_problem,
+    sessions_link, status,
 };
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
@@ -78,9 +79,8 @@ async fn show_list(
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
     let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
-    let found = app.issuer.blocked_users(&PageRequest { after, limit: ROWS }).await?;
-    let problem = found.as_ref().err().cloned();
-    let found = found.unwrap_or_default();
+    let found = app.issuer.blocked_users(&PageRequest { after, limit: ROWS }).await;
+    let (found, problem) = found_or_problem(found)?;
     let path = Section::BlockedUsers.path();
     let (first, next) = next_page_links(app, path, &pairs, found.next.as_deref());
     let mut frame = admin.frame(app, context, Section::BlockedUsers);

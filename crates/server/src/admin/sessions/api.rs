@@ -28,7 +28,7 @@ pub async fn list(
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["limit", "page"]).collect();
     let fields = Fields::new(&pairs, &known, app.issuer.now())?;
     let page = fields.page()?;
-    let found = app.issuer.find_sessions(&fields.sessions()?, &page).await??;
+    let found = app.issuer.find_sessions(&fields.sessions()?, &page).await?;
     Ok(json(StatusCode::OK, &found))
 }
 

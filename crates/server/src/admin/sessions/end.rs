@@ -2,8 +2,9 @@
 
 use super::super::authentication::AdminSession;
 use super::super::filters::{Chip, address, field, with};
-use super::super::frame::display_time;
-use super::super::frame::{Section, client_name, connector_name, count};
+use super::super::frame::{
+    Section, client_name, connector_name, count, display_time, found_or_problem,
+};
 use super::end_views::{EndMany, EndSummary, Ended, PersonLine, Preview};
 use super::list::{names, narrowing};
 use crate::app::App;
@@ -237,7 +238,8 @@ async fn would_end(
 /// The users of the newest sessions that match.
 async fn who(app: &App, filter: &SessionFilter) -> Result<Vec<PersonLine>, PageError> {
     let first = PageRequest { after: None, limit: SESSIONS_READ };
-    let found = app.issuer.find_sessions(filter, &first).await?.unwrap_or_default();
+    let found = app.issuer.find_sessions(filter, &first).await;
+    let (found, _) = found_or_problem(found)?;
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
     for session in &found.sessions {

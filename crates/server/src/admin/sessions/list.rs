@@ -3,7 +3,8 @@
 use super::super::authentication::AdminSession;
 use super::super::filters::{FilterForm, Search, address, options, with};
 use super::super::frame::{
-    Frame, Section, client_name, connector_name, count, display_time_of, label_for,
+    Frame, Section, client_name, connector_name, count, display_time_of, found_or_problem,
+    label_for,
 };
 use crate::app::App;
 use crate::form::{Pairs, once};
@@ -15,7 +16,9 @@ use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::identity::display_name;
-use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields, SESSION_FIELDS};
+use countersign_issuer::admin::fields::{
+    BULK_FIELDS, FieldError, Fields, RequestError, SESSION_FIELDS,
+};
 use countersign_issuer::admin::queries::Page as PageRequest;
 use countersign_issuer::admin::view::{EndedView, SessionPageView, SessionView};
 
@@ -80,10 +83,7 @@ async fn show_list(
     admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
-    let (found, problem) = match find(app, &pairs, SESSIONS).await? {
-        Ok(found) => (found, None),
-        Err(bad) => (SessionPageView::default(), Some(bad)),
-    };
+    let (found, problem) = found_or_problem(find(app, &pairs, SESSIONS).await)?;
     let path = Section::Sessions.path();
     let link = |page: Option<&str>| app.path(&address(path, &with(&pairs, "page", page)));
     let turned = once(&pairs, "page").is_some_and(|page| !page.is_empty());
@@ -104,20 +104,11 @@ async fn show_list(
     Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
-async fn find(
-    app: &App,
-    pairs: &Pairs,
-    limit: i64,
-) -> Result<Result<SessionPageView, FieldError>, PageError> {
+async fn find(app: &App, pairs: &Pairs, limit: i64) -> Result<SessionPageView, RequestError> {
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["page"]).collect();
-    let filter = Fields::new(pairs, &known, app.issuer.now()).and_then(|fields| {
-        let after = fields.text("page").map(str::to_owned);
-        Ok((fields.sessions()?, PageRequest { after, limit }))
-    });
-    match filter {
-        Ok((filter, turn)) => Ok(app.issuer.find_sessions(&filter, &turn).await?),
-        Err(bad) => Ok(Err(bad)),
-    }
+    let fields = Fields::new(pairs, &known, app.issuer.now())?;
+    let after = fields.text("page").map(str::to_owned);
+    app.issuer.find_sessions(&fields.sessions()?, &PageRequest { after, limit }).await
 }
 
 /// The part of a query that selects sessions, without their state.
