@@ -74,8 +74,9 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// As Dex: one of the preferred domain, else (where no domain is preferred) the public one, else the primary
-    /// one. Unlike Dex the public one must be among the verified. `None`: there is none to be believed.
+    /// Chooses as Dex does: an address of the preferred domain, otherwise (without a preferred domain) the public one,
+    /// otherwise the primary one. Unlike in Dex, the public address must be a verified one. `None`: there is no
+    /// verified address.
     pub async fn choose(
         &self,
         api: &Api<'_>,
