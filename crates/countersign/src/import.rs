@@ -1,4 +1,4 @@
-//! `countersign import`: takes over the data of a Dex.
+//! `countersign import`: imports the data of a Dex installation.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -110,7 +110,7 @@ async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), Stri
     if !arguments.yes && !confirmed()? {
         return Err("nothing was written".to_owned());
     }
-    // Read again: somebody may have thought about it for long.
+    // Read again, because the confirmation may have taken a long time.
     let data = read(&source).await?;
     let clock = Arc::new(SystemClock::default());
     let shared = wiring::Shared::new(config, clock.clone());
@@ -135,8 +135,8 @@ async fn read(source: &Source) -> Result<DexData, String> {
     }
 }
 
-/// Against our database if there is one; else against an empty one in memory, so that a preview makes no file and
-/// no table.
+/// Plans against our database if it exists, otherwise against an empty one in memory, so that a preview creates no file
+/// and no table.
 async fn preview(config: &Config, data: DexData) -> Result<String, String> {
     let state = dex::state(&wiring::location(&config.storage)).await.map_err(|e| e.to_string())?;
     let mut target = config.clone();
@@ -159,7 +159,7 @@ async fn write(app: &App, data: DexData) -> Result<countersign_store::ImportSumm
     countersign_import::apply(&app.issuer, &who, plan).await.map_err(|e| e.to_string())
 }
 
-/// Without a terminal `--yes` is required.
+/// Asks for confirmation; without a terminal `--yes` is required.
 fn confirmed() -> Result<bool, String> {
     if !io::stdin().is_terminal() {
         return Err("nothing was written: standard input is no terminal to confirm on; add --yes"

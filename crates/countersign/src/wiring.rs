@@ -1,4 +1,4 @@
-//! From a configuration to a running issuer.
+//! Builds a running issuer from a configuration.
 
 pub mod example_app;
 mod root_key;
@@ -21,12 +21,12 @@ use countersign_store::{Location, PostgresHost, PostgresOptions, SslMode, Store}
 
 use crate::config::{self, Config, StoredConnectors};
 
-/// What all generations of the configuration that a process serves have in common.
+/// What all configurations that a process serves one after another share.
 #[derive(Clone)]
 pub struct Shared {
     pub clock: Arc<dyn Clock>,
     pub process: ProcessState,
-    /// Its threads are those of the first configuration.
+    /// Its number of threads is that of the first configuration.
     pub hashing: Hashing,
 }
 
@@ -43,7 +43,7 @@ pub async fn open(config: &Config, shared: &Shared) -> Result<App, String> {
     open_with(config, store, shared).await
 }
 
-/// As [`open`], also on a database that is Dex's and has none of our tables yet.
+/// As [`open`], but also opens a database that has only Dex's tables.
 pub async fn open_beside_dex(config: &Config, shared: &Shared) -> Result<App, String> {
     let store = Store::open_beside_dex(&location(&config.storage)).await;
     open_with(config, store.map_err(|e| e.to_string())?, shared).await
@@ -63,7 +63,7 @@ async fn open_with(config: &Config, store: Store, shared: &Shared) -> Result<App
     Ok(app(config, issuer, metrics, shared))
 }
 
-/// Another configuration on the database of a running application, which is not changed.
+/// Opens another configuration on the database of a running application, which is not changed.
 pub async fn reopen(config: &Config, running: &App, shared: &Shared) -> Result<App, String> {
     let kept = Kept {
         store: running.issuer.store.clone(),
@@ -104,7 +104,7 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
         clock: Arc::clone(&shared.clock),
     };
     issuer.reseal_stored_objects().await.map_err(|e| e.to_string())?;
-    // Last: at its end it sets the logout rules, of everything here the only effect on the configuration in use.
+    // Last, because it finally sets the logout rules, the only effect here on the configuration in use.
     issuer.reload_stored_objects().await.map_err(|e| e.to_string())?;
     Ok(issuer)
 }
@@ -112,7 +112,7 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
 /// The configured connectors, and the password database if enabled.
 pub struct ConfiguredConnectors {
     pub list: Vec<Connector>,
-    /// The handle to the users of the password database.
+    /// The handle for the users of the password database.
     pub local_users: Option<Arc<dyn LocalUsers>>,
 }
 
@@ -160,7 +160,7 @@ fn app(config: &Config, issuer: Arc<Issuer>, metrics: Metrics, shared: &Shared) 
     App::new(issuer, server, layout, metrics, shared.process.clone())
 }
 
-/// A relative logo is below the issuer, as in Dex (`theme/logo.png`).
+/// A relative logo path is relative to the issuer, as in Dex (`theme/logo.png`).
 fn shown_logo(issuer: &Issuer, logo: &str, remote: bool) -> Option<String> {
     let lower = logo.to_ascii_lowercase();
     let is_remote = ["http:", "https:", "//"].iter().any(|start| lower.starts_with(start));
@@ -253,7 +253,7 @@ pub fn location(storage: &config::Storage) -> Location {
     }
 }
 
-/// Each replaces our header of the same name.
+/// Each configured header replaces the default header of the same name.
 fn headers(headers: &config::Headers) -> Vec<(String, String)> {
     let named = [
         ("content-security-policy", &headers.content_security_policy),

@@ -7,12 +7,12 @@ use countersign_core::clock::show_duration;
 
 #[derive(Clone, Debug)]
 pub struct Expiry {
-    /// ID and access tokens.
+    /// Lifetime of ID and access tokens.
     pub id_tokens: Duration,
-    /// From `/auth` to the code.
+    /// Time from the request at `/auth` to the code.
     pub auth_requests: Duration,
     pub codes: Duration,
-    /// Device codes and user codes (RFC 8628).
+    /// Lifetime of device codes and user codes (RFC 8628).
     pub device_requests: Duration,
     pub refresh_tokens: RefreshTokens,
 }
@@ -21,20 +21,20 @@ pub struct Expiry {
 pub struct RefreshTokens {
     /// Refresh tokens are not rotated (`disableRotation`).
     pub disable_rotation: bool,
-    /// How long the previous refresh token is answered with the same successor.
+    /// For how long the previous refresh token is answered with the same successor.
     pub reuse_interval: Duration,
-    /// Since the sign-in; `None`: unlimited.
+    /// Time since the sign-in; `None`: unlimited.
     pub absolute_lifetime: Option<Duration>,
-    /// Since the last use; `None`: unlimited.
+    /// Time since the last use; `None`: unlimited.
     pub valid_if_not_used_for: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Signer {
     pub algorithm: Algorithm,
-    /// Of access tokens; `None`: as ID tokens.
+    /// Algorithm of access tokens; `None`: that of ID tokens.
     pub access_token_algorithm: Option<Algorithm>,
-    /// How long a key signs.
+    /// For how long a key signs.
     pub rotation_period: Duration,
 }
 
@@ -61,9 +61,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const REUSE_INTERVAL: Duration = Duration::from_secs(30);
-/// Below this a client cannot retry in time after a lost response.
+/// With a shorter interval a client may be unable to retry in time after a lost response.
 pub(super) const SHORT_REUSE_INTERVAL: Duration = Duration::from_secs(10);
-/// RFC 6749 section 4.1.2.
+/// Recommended maximum lifetime of a code (RFC 6749 section 4.1.2).
 pub(super) const LONG_CODE: Duration = Duration::from_mins(10);
 
 pub fn read_expiry(root: &Section<'_>) -> Expiry {
@@ -94,7 +94,7 @@ pub fn read_expiry(root: &Section<'_>) -> Expiry {
         refresh.finish();
     }
     if let Some(section) = section {
-        // Read together with the signer, which may override it.
+        // Marked as known here; read together with the signer, which may override it.
         section.has("signingKeys");
         section.finish();
     }
@@ -152,7 +152,7 @@ pub fn read_signer(root: &Section<'_>) -> Signer {
     signer
 }
 
-/// `expiry.signingKeys`, the older place of `signer.config.keysRotationPeriod`.
+/// `expiry.signingKeys`, the older key for `signer.config.keysRotationPeriod`.
 fn expiry_signing_keys(root: &Section<'_>) -> Option<Duration> {
     let is_map = |item: &countersign_config::Item<'_>| matches!(item.node.value, Value::Map(_));
     let section = root.item("expiry").filter(is_map)?.section()?;

@@ -14,12 +14,12 @@ pub struct OAuth2 {
     pub response_types: ResponseType,
     /// The connector that the password grant uses.
     pub password_connector: Option<ConnectorId>,
-    /// The approval page is skipped, except where a request requires it.
+    /// Whether the approval page is skipped, unless a request requires it.
     pub skip_approval_screen: bool,
-    /// The connector choice is shown also for a single connector.
+    /// Whether the selection page is shown even for a single connector.
     pub always_show_login_screen: bool,
     pub pkce: Pkce,
-    /// An unknown scope is `invalid_scope` instead of being dropped.
+    /// Whether an unknown scope is refused with `invalid_scope` instead of being ignored.
     pub strict_scopes: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Pkce {
     pub methods: Vec<ChallengeMethod>,
 }
 
-/// The default of `oauth2.grantTypes`. The others are risky, or need further configuration.
+/// The default of `oauth2.grantTypes`. The others are risky or need further configuration.
 const DEFAULT_GRANT_TYPES: [GrantType; 3] =
     [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode];
 /// `connectors` are the ids of all connectors.
@@ -66,7 +66,8 @@ pub fn read(root: &Section<'_>, connectors: &[String]) -> OAuth2 {
     oauth2
 }
 
-/// As in Dex, `responseTypes` and `passwordConnector` enable their grant types, unless a list leaves out `password`.
+/// As in Dex, `responseTypes` and `passwordConnector` enable their grant types, unless `grantTypes` is configured
+/// without `password`.
 fn read_grant_types(section: &Section<'_>, oauth2: &mut OAuth2) {
     let items = text_items(section, "grantTypes");
     let has_tokens = oauth2.response_types.has_tokens();

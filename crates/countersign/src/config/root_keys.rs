@@ -1,4 +1,4 @@
-//! Root keys, under which secrets in the database are sealed. They are never in the database themselves.
+//! Root keys, which seal secrets in the database. They are never stored in the database.
 
 use std::path::{Path, PathBuf};
 
@@ -17,11 +17,11 @@ pub enum RootKeys {
     None,
 }
 
-/// Shorter texts could be guessed.
+/// Shorter keys could be guessed.
 const MIN_CHARACTERS: usize = 32;
 const MAX_FILE_BYTES: usize = 64 * 1024;
 
-/// `None` only after an error.
+/// `None` only after an error was recorded.
 pub fn read(
     root: &Section<'_>,
     storage: Option<&Storage>,
@@ -54,7 +54,7 @@ pub fn read(
     keys.map(RootKeys::Keys)
 }
 
-/// The default without a configured key.
+/// The default if no key is configured.
 fn default(root: &Section<'_>, storage: Option<&Storage>) -> RootKeys {
     match storage {
         Some(Storage::Sqlite { file }) => RootKeys::Beside(beside(file)),

@@ -28,7 +28,7 @@ pub struct Postgres {
     pub hosts: Vec<Host>,
     pub connection_timeout: Duration,
     pub max_open_connections: u32,
-    /// `None`: connections are used as long as they work.
+    /// `None`: connections are not replaced while they work.
     pub connection_max_lifetime: Option<Duration>,
     pub ssl_mode: SslMode,
     pub ca_file: Option<PathBuf>,
@@ -38,12 +38,12 @@ pub struct Postgres {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// A host name, an address, or the folder of a socket if it begins with `/`.
+    /// A host name, an address, or the directory of a socket if it begins with `/`.
     pub name: String,
     pub port: u16,
 }
 
-/// The values of libpq.
+/// The modes of libpq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {
     Disable,
@@ -53,7 +53,7 @@ pub enum SslMode {
     VerifyFull,
 }
 
-/// Connections are replaced after this time, so that they spread over the servers behind one name.
+/// Connections are replaced after this time, so that they are distributed over the servers behind one name.
 const CONNECTION_LIFETIME: Duration = Duration::from_mins(30);
 
 pub fn read(root: &Section<'_>) -> Option<Storage> {
@@ -155,7 +155,7 @@ fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<S
     Some(Storage::Postgres(Box::new(postgres)))
 }
 
-/// `hosts`, each with a port of its own or `port`; or the one `host`.
+/// Reads `hosts`, each with its own port or `port`; or the single `host`.
 fn read_hosts(config: &Section<'_>, port: u16) -> Vec<Host> {
     let one = config.text("host");
     if !config.is_set("hosts") {
@@ -179,7 +179,7 @@ fn read_hosts(config: &Section<'_>, port: u16) -> Vec<Host> {
     hosts
 }
 
-/// `name`, `name:port`, `[IPv6]`, `[IPv6]:port`, or the folder of a socket.
+/// Parses `name`, `name:port`, `[IPv6]`, `[IPv6]:port`, or the directory of a socket.
 fn parse_host(text: &str, default_port: u16) -> Option<Host> {
     let host = |name: &str, port| {
         let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
@@ -197,7 +197,7 @@ fn parse_host(text: &str, default_port: u16) -> Option<Host> {
     }
     match text.split_once(':') {
         None => host(text, default_port),
-        // Several colons: an IPv6 address without brackets has no port.
+        // Several colons: an IPv6 address without brackets, which has no port.
         Some((_, rest)) if rest.contains(':') => host(text, default_port),
         Some((name, port)) => host(name, port.parse().ok().filter(|port| *port > 0)?),
     }

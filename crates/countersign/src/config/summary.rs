@@ -10,10 +10,10 @@ use super::clients::lifetimes;
 use super::{Algorithm, Config, Host, Pkce, RootKeys, Storage};
 
 impl Config {
-    /// A few lines per subject, each ending in a line break.
+    /// A few lines per subject, each ending with a line break.
     pub fn summary(&self) -> String {
         let mut text = String::new();
-        // Writing to a string cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = self.write_summary(&mut text);
         text
     }

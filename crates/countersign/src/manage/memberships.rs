@@ -1,4 +1,4 @@
-//! `countersign events --had-group`: who had a group between two instants.
+//! `countersign events --had-group`: the members of a group between two instants.
 
 use countersign_issuer::admin::fields::HOLDER_FIELDS;
 use countersign_issuer::admin::view::{MembershipPageView, MembershipView};

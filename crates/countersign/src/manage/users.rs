@@ -196,7 +196,7 @@ fn name(user: &BlockedUserView) -> &str {
     user.name.as_deref().unwrap_or(&user.user_id)
 }
 
-/// For standard error.
+/// The preview, for standard error.
 fn render_preview(preview: &BlockPreviewView, keeps_sessions: bool) -> String {
     let unknown = || "unknown: no session of this user is stored; is the user id right?".to_owned();
     let suggestions: Vec<String> = preview

@@ -75,7 +75,7 @@ staticClients: [{id: a, name: A, secretEnv: NOWHERE, public: true}]
 
 #[test]
 fn dollars_of_password_hashes_are_kept() {
-    // Cost 10 of the password `password`, from Dex's own example.
+    // Cost 10 of the password `password`, from Dex's example.
     let loaded = load(&with(
         "enablePasswordDB: true
 staticPasswords:
