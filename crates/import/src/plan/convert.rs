@@ -1,4 +1,4 @@
-//! Clients, passwords and connectors of Dex as ours.
+//! Converts clients, passwords and connectors of Dex.
 
 use countersign_core::client::registration::{check_client, parse_backchannel_logout_uri};
 use countersign_core::{Client, Secret, StoredConnector, StoredUser};
@@ -42,7 +42,7 @@ pub(super) fn client(issuer: &Issuer, dex: &DexClient) -> Converted {
     if dex.needs_mfa {
         warnings.push("it requires a second factor, which is not supported".to_owned());
     }
-    // As for a client of the configuration file or of the gRPC API.
+    // The same validation as for a client of the configuration file or of the gRPC API.
     let result = converted(check_client(&client), || stored::client_object(&issuer.root, &client));
     Converted { what, result, warnings }
 }
