@@ -1,4 +1,4 @@
-//! What a call carries beside its message.
+//! The context of a call besides its message.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use tonic::Status;
 
 use crate::GrpcSettings;
 
-/// Who calls, and whom.
+/// The caller, and the issuer in use.
 pub struct Call {
     pub issuer: Arc<Issuer>,
     pub settings: GrpcSettings,
     pub administrator: Administrator,
-    /// `None`: not known.
+    /// `None`: unknown.
     pub address: Option<IpAddr>,
 }
 
-/// What is refused, in Dex's plural: `clients`, `passwords` or `connectors`.
+/// A refusal with this text, as in Dex, which returns the code `Unknown`.
 pub fn refused(what: &str) -> Status {
     Status::unknown(what)
 }
 
-/// Whether a change was made; false if the object was not as the call expects (`already_exists` or `not_found`).
-/// `what` and `verb` are those of Dex's message for objects of the configuration file, such as `client` and `delete`.
+/// Whether a change was made; false if the object already exists or was not found. `what` and `verb`, such as `client`
+/// and `delete`, are used in Dex's message for objects of the configuration file.
 pub fn is_done(outcome: ObjectOutcome, what: &str, verb: &str) -> Result<bool, Status> {
     match outcome {
         ObjectOutcome::Done => Ok(true),
@@ -37,7 +37,7 @@ pub fn is_done(outcome: ObjectOutcome, what: &str, verb: &str) -> Result<bool, S
     }
 }
 
-/// The cause is for the log.
+/// Maps an internal error to a status; the cause is only logged.
 pub fn failed(error: IssuerError) -> Status {
     match &error {
         IssuerError::Unavailable { .. } | IssuerError::OutcomeUnknown { .. } => {

@@ -1,5 +1,5 @@
-//! Refresh tokens of one person. Dex has one for each client; here each login has its own, so a client may be listed
-//! several times, and revoking ends all of them.
+//! Refresh tokens of a user. Dex has one per client; here each login has its own, so a client may be listed several
+//! times, and revoking ends all of them.
 
 use countersign_core::ClientId;
 use tonic::Status;
