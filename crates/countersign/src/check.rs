@@ -85,9 +85,9 @@ impl std::fmt::Display for DatabaseFinding {
 
 /// A finding about the database; `None` if there is none. Reads only table names and changes nothing.
 fn check_database(config: &Config) -> Option<DatabaseFinding> {
-    let location = wiring::location(&config.storage);
+    let location = &config.storage;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    match runtime.block_on(dex::state(&location)) {
+    match runtime.block_on(dex::state(location)) {
         Ok(DatabaseState::Ours | DatabaseState::Other) => None,
         Ok(DatabaseState::Dex) => {
             let message = OpenError::Dex { location: location.to_string() }.to_string();

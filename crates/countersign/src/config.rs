@@ -28,26 +28,27 @@ use std::path::Path;
 use countersign_config::{Environment, Item, Section};
 use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesCluster, Limits};
 use countersign_issuer::admin::AdminPolicy;
+use countersign_issuer::settings::SignOnPolicy;
+use countersign_store::Location;
 
 pub use connectors::StoredConnectors;
 pub use connectors::{LOCAL, PasswordDb};
 pub use example_app::ExampleApp;
 pub use grpc::{Grpc, GrpcTls};
 pub use issuer::Issuer;
-pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
+pub use lifetimes::{Algorithm, Expiry, Signer};
 pub use limits::RetentionPolicy;
 pub use listen::Listen;
-pub use oauth2::{OAuth2, Pkce};
-pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
+pub use oauth2::OAuth2;
+pub use pages::{Frontend, LogFormat, LogLevel, Logger};
 pub use root_keys::RootKeys;
-pub use storage::{Host, SslMode, Storage};
 pub use web::{Headers, Https, TlsVersion, Web};
 
 /// The whole configuration, with defaults.
 #[derive(Clone)]
 pub struct Config {
     pub issuer: Issuer,
-    pub storage: Storage,
+    pub storage: Location,
     pub root_keys: RootKeys,
     pub web: Web,
     /// Listener of health and metrics; `None`: not served.
@@ -59,7 +60,7 @@ pub struct Config {
     pub oauth2: OAuth2,
     pub expiry: Expiry,
     pub signer: Signer,
-    pub sessions: Sessions,
+    pub sessions: SignOnPolicy,
     pub limits: Limits,
     pub retention: RetentionPolicy,
     pub clients: Vec<Client>,

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use countersign_import::{DexData, Source, report};
 use countersign_issuer::admin::Administrator;
 use countersign_server::App;
+use countersign_store::Location;
 use countersign_store::dex::{self, DatabaseState};
 
 use crate::config::{self, Config};
@@ -99,7 +100,7 @@ async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), Stri
     let source = Source::open(&arguments.from).map_err(|e| e.to_string())?;
     let preview = preview(config, read(&source).await?).await?;
     print!("{preview}");
-    let in_memory = matches!(config.storage, config::Storage::Memory);
+    let in_memory = matches!(config.storage, Location::Memory);
     if arguments.dry_run {
         println!("\nNothing was written (--dry-run).");
         return Ok(());
@@ -138,10 +139,10 @@ async fn read(source: &Source) -> Result<DexData, String> {
 /// Plans against our database if it exists, otherwise against an empty one in memory, so that a preview creates no file
 /// and no table.
 async fn preview(config: &Config, data: DexData) -> Result<String, String> {
-    let state = dex::state(&wiring::location(&config.storage)).await.map_err(|e| e.to_string())?;
+    let state = dex::state(&config.storage).await.map_err(|e| e.to_string())?;
     let mut target = config.clone();
     if state != DatabaseState::Ours {
-        target.storage = config::Storage::Memory;
+        target.storage = Location::Memory;
         target.root_keys = config::RootKeys::None;
     }
     let shared = wiring::Shared::new(&target, Arc::new(SystemClock::default()));

@@ -8,16 +8,17 @@ use countersign_config::{Environment, Item, Section, did_you_mean};
 use countersign_core::client::{DEVICE_CALLBACK, OUT_OF_BAND, OWN_PAGES, registration};
 use countersign_core::network::is_loopback_url;
 use countersign_core::{Client, ClientId, ConnectorId, Secret};
+use countersign_issuer::settings::SignOnPolicy;
 use url::Url;
 
-use super::{Sessions, pages, text_items};
+use super::{pages, text_items};
 
 /// Settings that clients are validated against.
 pub struct Known<'a> {
     pub connectors: &'a [String],
     pub remote_logos: bool,
     /// Session lifetimes, for clients without their own.
-    pub sessions: &'a Sessions,
+    pub sessions: &'a SignOnPolicy,
     pub env: Environment<'a>,
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use countersign_config::{Section, Value};
 use countersign_core::clock::show_duration;
+use countersign_issuer::settings::{RefreshPolicy, SignOnPolicy};
 
 #[derive(Clone, Debug)]
 pub struct Expiry {
@@ -14,19 +15,7 @@ pub struct Expiry {
     pub codes: Duration,
     /// Lifetime of device codes and user codes (RFC 8628).
     pub device_requests: Duration,
-    pub refresh_tokens: RefreshTokens,
-}
-
-#[derive(Clone, Debug)]
-pub struct RefreshTokens {
-    /// Refresh tokens are not rotated (`disableRotation`).
-    pub disable_rotation: bool,
-    /// For how long the previous refresh token is answered with the same successor.
-    pub reuse_interval: Duration,
-    /// Time since the sign-in; `None`: unlimited.
-    pub absolute_lifetime: Option<Duration>,
-    /// Time since the last use; `None`: unlimited.
-    pub valid_if_not_used_for: Option<Duration>,
+    pub refresh_tokens: RefreshPolicy,
 }
 
 #[derive(Clone, Debug)]
@@ -42,19 +31,6 @@ pub struct Signer {
 pub enum Algorithm {
     Rs256,
     Es256,
-}
-
-#[derive(Clone, Debug)]
-pub struct Sessions {
-    /// Whether a signed-in browser needs no new login for another client.
-    pub sso: bool,
-    pub absolute_lifetime: Duration,
-    /// After this idle time a new login is required.
-    pub valid_if_not_used_for: Duration,
-    /// Older snapshots are revalidated with the upstream before tokens are issued.
-    pub upstream_refresh_interval: Duration,
-    /// For connectors without revalidation: a new login is required after this time.
-    pub max_snapshot_age: Duration,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -101,7 +77,7 @@ pub fn read_expiry(root: &Section<'_>) -> Expiry {
     expiry
 }
 
-fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshTokens {
+fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshPolicy {
     let reuse_interval = block.and_then(|block| duration(block, "reuseInterval"));
     if let Some(short) = reuse_interval.filter(|configured| *configured < SHORT_REUSE_INTERVAL)
         && let Some(block) = block
@@ -113,8 +89,8 @@ fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshTokens {
     let end = |key| {
         block.and_then(|block| duration(block, key)).filter(|configured| !configured.is_zero())
     };
-    RefreshTokens {
-        disable_rotation: block.and_then(|block| block.flag("disableRotation")).unwrap_or(false),
+    RefreshPolicy {
+        rotate: !block.and_then(|block| block.flag("disableRotation")).unwrap_or(false),
         reuse_interval: reuse_interval.unwrap_or(REUSE_INTERVAL),
         absolute_lifetime: end("absoluteLifetime"),
         valid_if_not_used_for: end("validIfNotUsedFor"),
@@ -171,22 +147,20 @@ fn read_local_signer(config: &Section<'_>, signer: &mut Signer) {
     }
 }
 
-pub fn read_sessions(root: &Section<'_>) -> Sessions {
+pub fn read_sessions(root: &Section<'_>) -> SignOnPolicy {
     let section = root.section("sessions");
     let block = section.as_ref();
-    let sessions = Sessions {
+    let sessions = SignOnPolicy {
         sso: block.and_then(|block| block.flag("sso")).unwrap_or(true),
         absolute_lifetime: lifetime(block, "absoluteLifetime").unwrap_or(HOUR * 24),
-        valid_if_not_used_for: lifetime(block, "validIfNotUsedFor").unwrap_or(HOUR * 8),
+        idle_lifetime: lifetime(block, "validIfNotUsedFor").unwrap_or(HOUR * 8),
         upstream_refresh_interval: block
             .and_then(|block| duration(block, "upstreamRefreshInterval"))
             .unwrap_or(MINUTE * 5),
         max_snapshot_age: lifetime(block, "maxSnapshotAge").unwrap_or(HOUR),
     };
     let Some(section) = section else { return sessions };
-    if sessions.valid_if_not_used_for > sessions.absolute_lifetime
-        && section.has("validIfNotUsedFor")
-    {
+    if sessions.idle_lifetime > sessions.absolute_lifetime && section.has("validIfNotUsedFor") {
         section.error("validIfNotUsedFor", "is longer than absoluteLifetime");
     }
     section.ignored("cookieName", "the name of the cookie is derived from the issuer");
@@ -200,8 +174,8 @@ pub fn read_sessions(root: &Section<'_>) -> Sessions {
         "a sign-in serves every client that may use its connector",
     );
     section.finish();
-    Sessions {
-        valid_if_not_used_for: sessions.valid_if_not_used_for.min(sessions.absolute_lifetime),
+    SignOnPolicy {
+        idle_lifetime: sessions.idle_lifetime.min(sessions.absolute_lifetime),
         ..sessions
     }
 }

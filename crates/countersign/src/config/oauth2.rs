@@ -3,6 +3,7 @@
 use countersign_config::{Section, did_you_mean};
 use countersign_core::session::ChallengeMethod;
 use countersign_core::{ConnectorId, GrantType, ResponseType};
+use countersign_issuer::settings::PkcePolicy;
 
 use super::text_items;
 
@@ -18,19 +19,9 @@ pub struct OAuth2 {
     pub skip_approval_screen: bool,
     /// Whether the selection page is shown even for a single connector.
     pub always_show_login_screen: bool,
-    pub pkce: Pkce,
+    pub pkce: PkcePolicy,
     /// Whether an unknown scope is refused with `invalid_scope` instead of being ignored.
     pub strict_scopes: bool,
-}
-
-/// RFC 7636.
-#[derive(Clone, Debug)]
-pub struct Pkce {
-    /// Every client must use PKCE.
-    pub enforce: bool,
-    pub require_for_public_clients: bool,
-    /// Never empty.
-    pub methods: Vec<ChallengeMethod>,
 }
 
 /// The default of `oauth2.grantTypes`. The others are risky or need further configuration.
@@ -44,9 +35,9 @@ pub fn read(root: &Section<'_>, connectors: &[String]) -> OAuth2 {
         password_connector: None,
         skip_approval_screen: false,
         always_show_login_screen: false,
-        pkce: Pkce {
+        pkce: PkcePolicy {
             enforce: false,
-            require_for_public_clients: true,
+            required_for_public_clients: true,
             methods: vec![ChallengeMethod::S256],
         },
         strict_scopes: false,
@@ -135,9 +126,9 @@ fn read_response_types(section: &Section<'_>, response_types: &mut ResponseType)
     }
 }
 
-fn read_pkce(block: &Section<'_>, pkce: &mut Pkce) {
+fn read_pkce(block: &Section<'_>, pkce: &mut PkcePolicy) {
     pkce.enforce = block.flag("enforce").unwrap_or(false);
-    pkce.require_for_public_clients = block.flag("requireForPublicClients").unwrap_or(true);
+    pkce.required_for_public_clients = block.flag("requireForPublicClients").unwrap_or(true);
     let items = text_items(block, "codeChallengeMethodsSupported");
     if items.is_empty() {
         return;

@@ -5,7 +5,7 @@ mod theme_files;
 use std::path::Path;
 
 use countersign_config::{Environment, Section};
-use countersign_server::pages::ThemeFiles;
+use countersign_server::pages::{Theme, ThemeFiles};
 
 #[derive(Clone, Debug)]
 pub struct Frontend {
@@ -16,14 +16,6 @@ pub struct Frontend {
     /// Whether logos of other hosts are loaded; these hosts can then observe logins.
     pub allow_remote_logos: bool,
     pub files: ThemeFiles,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Theme {
-    /// The browser's preference.
-    Auto,
-    Light,
-    Dark,
 }
 
 #[derive(Clone, Debug)]

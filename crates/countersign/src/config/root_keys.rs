@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use countersign_config::{Environment, Item, Section, Value, read_text, readable_by_others};
 use countersign_core::Secret;
-
-use super::Storage;
+use countersign_store::Location;
 
 #[derive(Clone, Debug)]
 pub enum RootKeys {
@@ -24,7 +23,7 @@ const MAX_FILE_BYTES: usize = 64 * 1024;
 /// `None` only after an error was recorded.
 pub fn read(
     root: &Section<'_>,
-    storage: Option<&Storage>,
+    storage: Option<&Location>,
     env: Environment<'_>,
 ) -> Option<RootKeys> {
     let configured: Vec<(&'static str, Vec<Item<'_>>)> = ["rootKey", "rootKeyEnv", "rootKeyFile"]
@@ -55,15 +54,15 @@ pub fn read(
 }
 
 /// The default if no key is configured.
-fn default(root: &Section<'_>, storage: Option<&Storage>) -> RootKeys {
+fn default(root: &Section<'_>, storage: Option<&Location>) -> RootKeys {
     match storage {
-        Some(Storage::Sqlite { file }) => RootKeys::Beside(beside(file)),
-        Some(Storage::Postgres(_)) => {
+        Some(Location::Sqlite { file }) => RootKeys::Beside(beside(file)),
+        Some(Location::Postgres(_)) => {
             let message = "is missing: signing keys rest unsealed in the database, as in Dex";
             root.warning("rootKey", message);
             RootKeys::None
         }
-        Some(Storage::Memory) | None => RootKeys::None,
+        Some(Location::Memory) | None => RootKeys::None,
     }
 }
 

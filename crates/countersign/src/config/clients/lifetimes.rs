@@ -6,11 +6,12 @@ use std::time::Duration;
 use countersign_config::Section;
 use countersign_core::clock::show_duration;
 use countersign_core::{Lifetimes, Limit};
+use countersign_issuer::settings::SignOnPolicy;
 
-use crate::config::lifetimes::{self, LONG_CODE, SHORT_REUSE_INTERVAL, Sessions};
+use crate::config::lifetimes::{self, LONG_CODE, SHORT_REUSE_INTERVAL};
 
 /// `all`: the values for clients without their own.
-pub fn read(section: &Section<'_>, all: &Sessions) -> Lifetimes {
+pub fn read(section: &Section<'_>, all: &SignOnPolicy) -> Lifetimes {
     let mut own = Lifetimes::default();
     if let Some(block) = section.section("expiry") {
         read_expiry(&block, &mut own);
