@@ -221,7 +221,7 @@ pub struct SamlProvider {
     origin: String,
     certificate: String,
     library: SamlLibrary,
-    /// Ends with this value.
+    /// Dropping this value ends the process.
     _process: Script,
 }
 
