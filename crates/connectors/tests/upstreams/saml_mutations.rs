@@ -72,9 +72,37 @@ impl Random {
         if tags.is_empty() { 0 } else { tags[self.below(tags.len())] }
     }
 
+    /// A part to change: of two, one is a whole element, so that the document stays well-formed.
     fn range(&mut self, xml: &str) -> (usize, usize) {
+        if self.below(2) == 0 {
+            return self.element(xml);
+        }
         let (one, other) = (self.place(xml), self.place(xml));
         (one.min(other), one.max(other))
+    }
+
+    /// From a start tag up to its end tag; up to the end of the text where it has none.
+    fn element(&mut self, xml: &str) -> (usize, usize) {
+        let is_start = |at: usize| xml[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic());
+        let tags: Vec<usize> = xml.match_indices('<').map(|(at, _)| at).collect();
+        let starts: Vec<usize> = tags.iter().copied().filter(|at| is_start(*at)).collect();
+        if starts.is_empty() {
+            return (0, xml.len());
+        }
+        let from = starts[self.below(starts.len())];
+        let mut depth = 0_usize;
+        for at in tags.into_iter().filter(|at| *at >= from) {
+            let end = xml[at..].find('>').map_or(xml.len(), |length| at + length + 1);
+            if xml[at + 1..].starts_with('/') {
+                depth = depth.saturating_sub(1);
+            } else if is_start(at) && !xml[at..end].ends_with("/>") {
+                depth += 1;
+            }
+            if depth == 0 {
+                return (from, end);
+            }
+        }
+        (from, xml.len())
     }
 
     fn mutated(&mut self, xml: &str, other: &str) -> String {
@@ -124,7 +152,7 @@ fn login(connector: &Connector, xml: &str) -> Result<Login, String> {
 }
 
 #[test]
-fn a_mutated_response_is_refused_or_says_exactly_what_was_signed() {
+fn a_mutated_response_is_refused_or_yields_exactly_what_was_signed() {
     let connector = sound("saml", keys(&data("rsa.pem")));
     let documents = DOCUMENTS.map(data);
     let honest = documents.each_ref().map(|xml| login(&connector, xml).unwrap());
@@ -148,18 +176,16 @@ fn a_mutated_response_is_refused_or_says_exactly_what_was_signed() {
             }
         }
     }
-    println!("{count} mutated documents: {accepted} say what was signed; refused: {reasons:#?}");
+    println!("{count} mutated documents: {accepted} yield what was signed; refused: {reasons:#?}");
     // The mutations reach every stage: the gate, the structure, the signature, the digest, the claims.
     assert!(accepted > 0);
     for stage in [
         "it contains a DOCTYPE or CDATA",
         "it is not well-formed XML",
-        "there is an assertion in an unexpected place",
-        "an ID is there twice",
-        "the signature has unexpected parts",
+        "there is a signature in an unexpected place",
+        "there are two signatures",
         "the signature is by none of the configured certificates",
         "the digest does not match: the response was changed after it was signed",
-        "neither the response nor its assertion is signed",
     ] {
         assert!(reasons.contains_key(stage), "{stage}: {reasons:#?}");
     }
