@@ -194,6 +194,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The map at a key that Dex has and this server does not, to report what is in it.
+    pub fn tolerated_section(&self, key: &'static str) -> Option<Section<'a>> {
+        if !self.tolerates(key) {
+            return None;
+        }
+        let node = self.find(key)?;
+        Item { node, path: self.path_of(key), problems: self.problems }.section()
+    }
+
     /// Marks the key as known without effect; true if it is present and not null.
     fn tolerates(&self, key: &'static str) -> bool {
         self.tolerated.borrow_mut().push(key);

@@ -95,7 +95,7 @@ pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
 
 /// `extra`: texts that Dex's templates may show.
 fn warn_of_extra(section: &Section<'_>) {
-    let Some(extra) = section.section("extra") else { return };
+    let Some(extra) = section.tolerated_section("extra") else { return };
     for (key, _) in extra.entries() {
         let reason = "has no effect here: it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
         extra.warning(&key.text, reason);

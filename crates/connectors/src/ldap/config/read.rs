@@ -55,7 +55,7 @@ pub(in crate::ldap) fn read(section: Section<'_>) -> Option<Config> {
 /// Dex's sign-in by Kerberos ticket (SPNEGO), which this server does not have: docs/dex.md says why. Without
 /// `fallbackToPassword` passwords would be accepted where Dex accepts tickets only, so that is an error.
 fn check_kerberos(section: &Section<'_>) {
-    let Some(kerberos) = section.section("kerberos") else { return };
+    let Some(kerberos) = section.tolerated_section("kerberos") else { return };
     let is_enabled = kerberos.flag("enabled").unwrap_or(false);
     let is_password_allowed = kerberos.flag("fallbackToPassword").unwrap_or(false);
     let without_effect = [
