@@ -52,6 +52,7 @@ pub struct DropSigningKeyNow {
     pub now: Timestamp,
 }
 
+/// The result of dropping a signing key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DroppedSigningKey {
     pub number: i64,

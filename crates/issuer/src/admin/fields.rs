@@ -76,6 +76,7 @@ impl<'a> Fields<'a> {
         Ok(Self { pairs, now })
     }
 
+    /// The value without surrounding spaces; `None` if absent or empty.
     pub fn text(&self, name: &str) -> Option<&'a str> {
         let found = self.pairs.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
@@ -98,6 +99,7 @@ impl<'a> Fields<'a> {
         ago.ok_or_else(|| bad(name, "expected an instant such as 2026-11-24T09:30:00Z, now, or how long ago, such as 90m"))
     }
 
+    /// A whole number from 1 to `most`; `default` if absent.
     pub fn number(&self, name: &str, default: i64, most: i64) -> Result<i64, FieldError> {
         let Some(text) = self.text(name) else { return Ok(default) };
         let number = text.parse::<i64>().ok().filter(|number| (1..=most).contains(number));

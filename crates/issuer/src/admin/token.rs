@@ -30,6 +30,7 @@ pub enum AdminTokenError {
 }
 
 impl Issuer {
+    /// The administrator that an access token identifies. `ip` is the address of the request, for the events.
     pub async fn authenticate_admin_token(
         &self,
         token: &Secret,

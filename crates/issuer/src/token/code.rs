@@ -22,6 +22,7 @@ pub(super) struct CodeRedemption {
 }
 
 impl Issuer {
+    /// A second use by the same client ends the grant of the first (RFC 6749 section 4.1.2).
     pub(super) async fn redeem_code(
         &self,
         client: &Client,

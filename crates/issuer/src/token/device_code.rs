@@ -18,6 +18,7 @@ const INVALID: &str = "Invalid Device code.";
 const OVER: &str = "The session that approved this device has ended.";
 
 impl Issuer {
+    /// `authorization_pending` until a user has decided. A second use ends the grant of the first.
     pub(super) async fn redeem_device_code(
         &self,
         client: &Client,
