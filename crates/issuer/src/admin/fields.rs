@@ -25,7 +25,7 @@ pub struct FieldError {
     pub problem: String,
 }
 
-/// Why a request of an administrator has no result.
+/// Why a request of an administrator was not answered: a field was not accepted, or the operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     #[error(transparent)]
@@ -35,7 +35,7 @@ pub enum RequestError {
 }
 
 impl From<StoreError> for RequestError {
-    /// The parameter `page` with a value that no page returned as `next` is an error of the request.
+    /// An invalid cursor is reported as an error of the field `page`, because only that field contains cursors.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::InvalidCursor => Self::Field(bad("page", "is no page of this list")),

@@ -34,7 +34,7 @@ pub enum ObjectOutcome {
     Invalid(String),
 }
 
-/// Why a new document of an object was not made.
+/// Why a changed object was not stored.
 enum ChangeError {
     /// The object would be invalid, for this reason.
     Invalid(String),

@@ -16,7 +16,7 @@ use crate::{Issuer, IssuerError};
 /// Tolerated clock difference between replicas.
 const LEEWAY: Duration = Duration::from_secs(5);
 
-/// Why a token does not open the API (RFC 6750 section 3.1), or why that could not be found out.
+/// Why the API refuses a token (RFC 6750 section 3.1), or the failure that prevented the check.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
     /// `invalid_token`: not issued here, expired, or its grant or session has ended.
