@@ -15,6 +15,7 @@ use crate::rows::{
 use crate::sessions::{lock_live_session, lock_statement};
 use crate::{Store, StoreError};
 
+/// The outcome of [`Store::issue_code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssueCodeOutcome {
     Issued,
@@ -31,6 +32,7 @@ pub struct StoredCode {
     pub used_at: Option<Timestamp>,
 }
 
+/// The outcome of [`Store::redeem_code`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedeemCodeOutcome {
     Granted {
