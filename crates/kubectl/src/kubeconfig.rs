@@ -256,6 +256,24 @@ users:
         }
         assert!(merged.contains("https://stage.example:6443"), "{merged}");
         assert!(merged.contains("current-context: old"), "{merged}");
+        // Without the lines of the new entries it is the same file, byte for byte.
+        assert_eq!(without_entries(&merged, &["prod", "stage"]), BY_HAND);
+    }
+
+    /// Removes each list element that names one of these, with the lines that belong to it.
+    fn without_entries(text: &str, names: &[&str]) -> String {
+        let mut elements: Vec<String> = Vec::new();
+        for line in text.split_inclusive('\n') {
+            let begins = !line.starts_with(' ') || line.trim_start().starts_with("- ");
+            match elements.last_mut() {
+                Some(element) if !begins => element.push_str(line),
+                _ => elements.push(line.to_owned()),
+            }
+        }
+        let is_new = |element: &String| {
+            names.iter().any(|name| element.contains(&format!("name: \"{name}\"")))
+        };
+        elements.iter().filter(|element| !is_new(element)).cloned().collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The audit log: the page `/admin/events` and `GET /api/v1/events`.
 
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
-use super::filters::{FilterForm, Search, next_page_links, options};
+use super::filters::{FilterForm, Search, address, next_page_links, options};
 use super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, label_for, status,
 };
@@ -39,8 +39,8 @@ pub struct EventRow {
     pub at: DisplayTime,
     pub what: Name,
     pub actor: Name,
-    /// As stored, beside the name of an administrator.
-    pub actor_id: Option<Name>,
+    /// All events of an administrator: the address has the exact id, which the name does not show.
+    pub of_actor: Option<String>,
     /// Person and connector, client: whatever it names.
     pub about: Vec<Name>,
     /// The page of the session.
@@ -111,12 +111,10 @@ pub fn row(app: &App, event: &EventView) -> EventRow {
         at: display_time_of(app, &event.at),
         what: label_for(&t.kinds, &event.kind),
         actor: event.actor_name.as_deref().unwrap_or(&event.actor).into(),
-        // Of an administrator the exact id, too.
-        actor_id: event
-            .actor_name
-            .as_ref()
-            .filter(|_| event.actor.contains('@'))
-            .map(|_| event.actor.as_str().into()),
+        of_actor: event.actor_name.as_ref().filter(|_| event.actor.contains('@')).map(|_| {
+            let actor = ("actor".to_owned(), event.actor.clone());
+            app.path(&address(Section::Events.path(), &[actor]))
+        }),
         about,
         session: event.session.as_ref().map(|id| app.path(&format!("/admin/sessions/{id}"))),
         address: event.ip.as_deref().map(Name::from),
