@@ -65,6 +65,7 @@ impl World {
             certificates::write(self.dir(), self.ip);
         }
         let clock = match self.has_clock {
+            true if self.is_clock_stopped => TestClock::stopped(self.dir()),
             true => TestClock::movable(self.dir(), self.starts_at),
             false => TestClock::default(),
         };

@@ -143,7 +143,7 @@ async fn a_session_page_shows_details_and_ends_one_grant_or_the_session() {
     let session = page.attributes("button[name=session]", "value").remove(0);
     let page = presses(&mut alice, &[("session", &session)]).await;
     assert!(page.text().contains("One session has ended"), "{}", page.text());
-    assert!(page.text().contains("Ended by alice, by an administrator"), "{}", page.text());
+    assert!(page.text().contains("Ended by alice , by an administrator"), "{}", page.text());
     assert_eq!(alice.opens(server.url("/admin")).await.all("tbody tr").len(), 1, "only her own");
     // A session id in the form of another page is refused.
     let other = [("session", session.as_str())];

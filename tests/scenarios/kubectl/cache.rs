@@ -1,4 +1,4 @@
-//! The cache on disk: private, whole after a kill at any moment, refused where others could have written it.
+//! Threat 152. The cache on disk: private, whole after a kill at any moment, refused where others could have written it.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
