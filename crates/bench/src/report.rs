@@ -7,36 +7,44 @@ use crate::load::LoadResult;
 use crate::operation::Operation;
 use crate::statistics::{Percentiles, Spread};
 
+/// The results of all runs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     pub runs: Vec<Run>,
 }
 
+/// The results of one run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Run {
     pub operations: Vec<OperationResult>,
-    /// In the database before the first request; unknown of a server that was running already.
+    /// Number of sessions in the database before the first request; unknown for a server that was already running.
     #[serde(default)]
     pub sessions: Option<u32>,
+    /// RSA-2048 signatures by `openssl speed` on the same core.
     pub openssl_signatures_per_second: Option<f64>,
+    /// Resident memory of the server before the load.
     pub resident_idle_mib: Option<f64>,
+    /// Resident memory of the server after the load.
     pub resident_after_mib: Option<f64>,
     pub start_to_ready_ms: Option<f64>,
     pub binary_mib: Option<f64>,
 }
 
+/// The measurements of one operation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperationResult {
     pub operation: String,
+    /// Signatures that one operation makes.
     pub signatures: Option<u32>,
+    /// Operations per second in the closed loop.
     pub per_second: f64,
-    /// Of the server's process, user and system.
+    /// CPU time of the server's process, user and system.
     pub cpu_us: Option<f64>,
     /// Milliseconds, in the closed loop.
     pub latency: Percentiles,
     /// Milliseconds from the due instant, at the fixed rate.
     pub latency_at_rate: Option<Percentiles>,
-    /// What the fixed rate really was: lower than requested when the server could not keep up.
+    /// The achieved rate: lower than requested if the server could not keep up.
     pub achieved_rate: Option<f64>,
 }
 
@@ -84,7 +92,7 @@ impl Report {
         table
     }
 
-    /// Its place in each run, and its name.
+    /// Index in each run, and name, of every operation.
     pub fn operations(&self) -> Vec<(usize, String)> {
         let first = self.runs.first().map(|run| run.operations.as_slice()).unwrap_or_default();
         first.iter().enumerate().map(|(place, one)| (place, one.operation.clone())).collect()
@@ -118,7 +126,7 @@ impl Report {
         .concat()
     }
 
-    /// Empty when no run has the value.
+    /// Empty if no run has the value.
     fn row(&self, label: &str, digits: usize, value: impl Fn(&Run) -> Option<f64>) -> String {
         let values: Vec<f64> = self.runs.iter().filter_map(value).collect();
         match Spread::of(&values) {

@@ -1,8 +1,9 @@
-//! The trace of queries to an upstream: requests, responses, and what was filtered and why. For diagnosing
-//! missing groups after a successful login. It never holds a password, token or key.
+//! The trace of the requests to an upstream: requests, responses, and what was filtered and why. For diagnosing missing
+//! groups after a successful login. It contains no password, token or key.
 
 use serde::{Deserialize, Serialize};
 
+/// The kind of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TraceKind {
@@ -10,21 +11,22 @@ pub enum TraceKind {
     Request,
     /// A response.
     Response,
-    /// A value that is part of the identity, and why.
+    /// A value included in the identity, and why.
     Included,
-    /// A value that is not, and why.
+    /// A value excluded from the identity, and why.
     Excluded,
     /// Other information.
     Note,
 }
 
+/// One line of a trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceStep {
     pub kind: TraceKind,
     pub text: String,
 }
 
-/// At most [`Trace::LIMIT`] steps are kept; the last one then has the number of omitted ones.
+/// At most [`Trace::LIMIT`] steps are kept; further ones are only counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     steps: Vec<TraceStep>,
@@ -32,6 +34,7 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Maximum number of steps.
     pub const LIMIT: usize = 500;
 
     pub fn request(&mut self, text: impl Into<String>) {

@@ -1,4 +1,4 @@
-//! Who an API server takes the bearer of a token for: SelfSubjectReview (`kubectl auth whoami`).
+//! The identity that an API server assigns to a token: SelfSubjectReview (`kubectl auth whoami`).
 
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clusters::Cluster;
 
-/// An API server that does not answer holds `status` up no longer than this.
+/// Maximum delay of `status` by an API server that does not respond.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The user of an API server's SelfSubjectReview.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct UserInfo {
     #[serde(default)]
@@ -33,7 +34,7 @@ struct Status {
     user_info: UserInfo,
 }
 
-/// The error is a sentence for the person.
+/// Requests a SelfSubjectReview. The error is a sentence for the user.
 pub async fn whoami(cluster: &Cluster, token: &Secret) -> Result<UserInfo, String> {
     let mut builder =
         Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());

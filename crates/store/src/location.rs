@@ -10,25 +10,28 @@ use url::Url;
 
 use crate::OpenError;
 
+/// Where the database is.
 #[derive(Clone, Debug)]
 pub enum Location {
-    /// A file of one process, in an existing directory. Created with mode 0600.
+    /// A file for one process, in an existing directory. Created with mode 0600.
     Sqlite { file: PathBuf },
-    /// A private temporary SQLite file, removed with the last [`crate::Store`] that uses it.
+    /// A private temporary SQLite file, deleted with the last [`crate::Store`] that uses it.
     Memory,
     /// A server, for several replicas.
     Postgres(PostgresOptions),
 }
 
+/// A PostgreSQL database and the options of connections to it.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// One server, or a primary with its standbys, in any order: the one that is writable is found.
+    /// One server, or a primary with its standbys, in any order: the writable one is determined at connection.
     pub hosts: Vec<PostgresHost>,
     pub user: String,
     pub password: Secret,
     pub database: String,
     /// How long an operation waits for a connection, and a connection attempt for the server.
     pub connect_timeout: Duration,
+    /// Of the pool of one replica; the connection for notifications is in addition.
     pub max_connections: u32,
     /// After this time a connection is replaced; `None`: never.
     pub max_lifetime: Option<Duration>,
@@ -39,9 +42,10 @@ pub struct PostgresOptions {
     pub ssl_key: Option<PathBuf>,
 }
 
+/// One PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresHost {
-    /// A name, an address, or, beginning with `/`, the directory of a unix socket.
+    /// A host name, an address, or, if it begins with `/`, the directory of a Unix socket.
     pub name: String,
     pub port: u16,
 }
@@ -61,7 +65,7 @@ impl fmt::Display for PostgresHost {
     }
 }
 
-/// As in libpq. `VerifyFull` is the default, because the connection carries a password.
+/// The modes of libpq. `VerifyFull` is the default, because the connection carries a password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SslMode {
     Disable,

@@ -1,7 +1,7 @@
 //! PostgreSQL: each write operation is one transaction in a task of its own, run again after a conflict.
 //!
-//! READ COMMITTED is enough, because every operation that decides something first locks the row it
-//! decides on by an UPDATE. Connections to a standby are rejected.
+//! READ COMMITTED suffices, because every operation first locks the row it decides on by an UPDATE. Connections to a
+//! standby are rejected.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,12 +16,12 @@ use super::listener::{Listener, announce};
 use super::pool::{Pool, Pooled, close_soon};
 use super::servers::{Need, Servers, check};
 use super::{DexTables, Operation, WAIT_TIMEOUT, within};
-use crate::change::Change;
+use crate::changes::Change;
 use crate::error::{chain, corrupt, is_conflict, is_outcome_known};
 use crate::shared::Shared;
 use crate::{Location, OpenError, PostgresOptions, StoreError, dex, migrate};
 
-/// Most attempts of one operation after conflicts or dead connections.
+/// Maximum number of attempts of one operation after conflicts or broken connections.
 const TRIES: u32 = 6;
 /// A connection that was idle for longer is pinged before it is used.
 const MAX_IDLE_UNCHECKED: Duration = Duration::from_secs(1);
@@ -31,19 +31,19 @@ pub(crate) struct PostgresEngine {
     shared: Shared,
 }
 
-/// Connections to the primary, and whether it answered last time.
+/// Connections to the primary, and whether it responded last time.
 #[derive(Clone)]
 struct Primary {
     servers: Arc<Servers>,
     pool: Pool<PgConnection>,
-    /// For a connection, of the pool or a new one.
+    /// Time limit for obtaining a connection, pooled or new.
     timeout: Duration,
     max_lifetime: Option<Duration>,
     availability: Availability,
 }
 
 impl Primary {
-    /// Waits up to the connect timeout, or fails at once while the primary is known to be unavailable.
+    /// Waits up to the connect timeout; fails immediately while the primary is known to be unavailable.
     async fn connection(&self) -> Result<Pooled<PgConnection>, StoreError> {
         let Some(attempt) = self.availability.attempt(Instant::now()) else {
             return Err(StoreError::Unavailable(format!(
@@ -53,7 +53,7 @@ impl Primary {
         let connecting = tokio::time::timeout(self.timeout, self.checked_connection());
         match connecting.await {
             Ok(Ok(Some(connection))) => {
-                // New, or pinged just now, or used less than MAX_IDLE_UNCHECKED ago.
+                // The connection is new, was just pinged, or was used less than MAX_IDLE_UNCHECKED ago.
                 attempt.answered(Instant::now());
                 Ok(connection)
             }
@@ -117,7 +117,7 @@ impl PostgresEngine {
 
     pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
         let (primary, shared) = (self.primary.clone(), self.shared.clone());
-        // A task of its own, so that a caller that stops waiting does not cancel the operation.
+        // In its own task, so that a caller that stops waiting does not cancel the operation.
         let task =
             tokio::spawn(async move { write_with_retries(&primary, &operation, &shared).await });
         task.await.unwrap_or_else(|error| {
@@ -128,7 +128,7 @@ impl PostgresEngine {
         })
     }
 
-    /// A read may be repeated, so a connection that died while it was idle costs only another attempt.
+    /// A read may be repeated, so a broken idle connection only costs another attempt.
     pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Output, StoreError> {
         let reading = async {
             let mut attempts = 0;
@@ -137,7 +137,7 @@ impl PostgresEngine {
                 let mut pooled = self.primary.connection().await?;
                 let mut conn = Conn::postgres(&mut pooled.connection, &self.shared);
                 match operation.run(&mut conn).await {
-                    // The connection is closed.
+                    // The connection was closed.
                     Err(StoreError::Unavailable(_)) if attempts < TRIES => {}
                     Err(error) => return Err(error),
                     result => {
@@ -204,7 +204,7 @@ async fn write_with_retries<V: Operation>(
                 pooled.release();
                 error
             }
-            // In these cases the connection is closed.
+            // In these cases the connection has been closed.
             Ok(Attempt::Failed(error)) => return Err(error),
             Ok(Attempt::NotBegun(error)) => error,
             Err(_) => {
@@ -218,13 +218,13 @@ async fn write_with_retries<V: Operation>(
         if attempts == TRIES {
             return Err(error);
         }
-        // A short pause lets the transactions that won finish.
+        // A short pause lets the conflicting transactions finish.
         tokio::time::sleep(Duration::from_millis(5) * attempts).await;
     }
 }
 
 enum Attempt<A> {
-    /// Committed, or failed by the operation itself and rolled back.
+    /// Committed, or refused by the operation itself and rolled back.
     Decided(Result<A, StoreError>),
     /// Rolled back by a conflict; may be run again.
     Lost(StoreError),
@@ -241,7 +241,7 @@ async fn attempt<V: Operation>(
     commit_sent: &mut bool,
 ) -> Attempt<V::Output> {
     if operation.has_one_statement() {
-        // It commits itself.
+        // The statement commits itself.
         *commit_sent = true;
         if let Some(decided) = attempt_in_one_statement(connection, operation, shared).await {
             return decided;
@@ -266,7 +266,7 @@ async fn attempt<V: Operation>(
             Err(error) if is_outcome_known(&error) => Attempt::Failed(error.into()),
             Err(error) => Attempt::Failed(StoreError::OutcomeUnknown(chain(&error))),
         },
-        // The primary has become a standby, or read-only: another server may have taken over.
+        // The primary has become a standby or read-only; another server may have taken over.
         Err(error) if is_read_only => Attempt::NotBegun(error),
         Err(error) => match transaction.rollback().await {
             Ok(()) if conflict => Attempt::Lost(error),
