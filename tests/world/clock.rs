@@ -60,7 +60,9 @@ impl TestClock {
     /// Seconds since the Unix epoch, as the server sees it.
     pub fn now(&self) -> u64 {
         let real = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        self.stopped_at.unwrap_or_else(real).saturating_add_signed(self.ahead_secs.load(Ordering::SeqCst))
+        self.stopped_at
+            .unwrap_or_else(real)
+            .saturating_add_signed(self.ahead_secs.load(Ordering::SeqCst))
     }
 
     /// Runs `command` under this clock.

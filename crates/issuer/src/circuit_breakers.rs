@@ -123,8 +123,7 @@ impl Issuer {
         connector: &ConnectorId,
         by: Actor,
     ) -> Result<Option<CircuitBreaker>, IssuerError> {
-        let released =
-            self.store.close_circuit_breaker(connector, by.clone(), self.now()).await?;
+        let released = self.store.close_circuit_breaker(connector, by.clone(), self.now()).await?;
         if let Some(circuit_breaker) = &released {
             tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by = by.name, address = by.ip, since = %circuit_breaker.opened_at, "the refusals of this connector count again");
             self.circuit_breakers.note(circuit_breaker.clone());

@@ -285,7 +285,10 @@ async fn alice_blocks_bob_on_the_pages_and_lifts_it() {
     server.waits_for_log(1, "user_unblocked").await;
     let log = server.log();
     let line = log.lines().find(|line| line.contains("user_unblocked")).expect("a line");
-    assert!(line.contains("user:id-of-alice@local") && line.contains("\"address\":\"127."), "{line}");
+    assert!(
+        line.contains("user:id-of-alice@local") && line.contains("\"address\":\"127."),
+        "{line}"
+    );
     // Blocking one's own account is refused.
     let own = "/admin/block?connector=local&user_id=id-of-alice";
     let page = alice.opens(server.url(own)).await;

@@ -49,8 +49,7 @@ async fn ldap_threat_158_at_refresh_it_is_server_error_and_the_token_stays_valid
     let world = World::with_clock().client(Client::new("wiki"));
     let server = world.with(&connector(&directory)).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let request =
-        app.auth_request_with("openid offline_access", &[("connector_id", "ldap")]);
+    let request = app.auth_request_with("openid offline_access", &[("connector_id", "ldap")]);
     let auth_response = jane.logs_in(&request, "jane", slapd::PASSWORD).await;
     let token = app.redeems(&request, &auth_response).await.refresh_token().to_owned();
 

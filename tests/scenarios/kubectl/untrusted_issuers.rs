@@ -75,8 +75,7 @@ async fn threat_151_a_document_of_another_issuer_is_refused() {
     });
     let other = OtherOrigin::serving(&document.to_string());
     // Nor is a redirect to the right one followed.
-    let redirecting =
-        OtherOrigin::redirecting_to(&server.url("/.well-known/openid-configuration"));
+    let redirecting = OtherOrigin::redirecting_to(&server.url("/.well-known/openid-configuration"));
     for (issuer, expected) in [(other.url, "that of the issuer"), (redirecting.url, "303")] {
         let mut line = alice.get_token();
         line.retain(|flag| !flag.starts_with("--oidc-issuer-url"));
@@ -125,8 +124,7 @@ async fn threat_154_an_interrupted_login_leaves_no_listener() {
     let alice = server.workstation();
     let running = alice.starts(&alice.get_token());
     let url = reqwest::Url::parse(&alice.opens(1).await).unwrap();
-    let redirect =
-        url.query_pairs().find(|(key, _)| key == "redirect_uri").unwrap().1.into_owned();
+    let redirect = url.query_pairs().find(|(key, _)| key == "redirect_uri").unwrap().1.into_owned();
     let address = redirect.trim_start_matches("http://").to_owned();
     assert!(TcpStream::connect(&address).is_ok(), "it listens while it waits");
     let printed = running.interrupted();

@@ -129,7 +129,9 @@ async fn a_connector_without_requests_is_not_said_to_answer() {
     assert!(headings.contains(&"Example Corp No recent request".to_owned()), "{headings:?}");
     let metrics = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await.body;
     let response = |connector: &str| {
-        let name = format!("countersign_connector_last_response_timestamp_seconds{{connector=\"{connector}\"}} ");
+        let name = format!(
+            "countersign_connector_last_response_timestamp_seconds{{connector=\"{connector}\"}} "
+        );
         metrics.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
     };
     assert!(response("local").unwrap().parse::<f64>().unwrap() > 1.7e9, "{metrics}");

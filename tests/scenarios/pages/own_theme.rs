@@ -51,7 +51,10 @@ async fn a_folder_as_dexs_gives_the_pages_their_own_look() {
     assert_eq!(logo.header("content-security-policy"), Some("default-src 'none'"));
     assert_eq!(file("/dex/theme/favicon.png").header("content-type"), Some("image/png"));
     let styles = file("/dex/theme/styles.css");
-    assert_eq!((styles.body.as_str(), styles.header("x-content-type-options")), (STYLES, Some("nosniff")));
+    assert_eq!(
+        (styles.body.as_str(), styles.header("x-content-type-options")),
+        (STYLES, Some("nosniff"))
+    );
     let last = page.attributes("link[rel=stylesheet]", "href").pop();
     assert_eq!(last.as_deref(), Some("/dex/theme/styles.css"), "after ours, which it changes");
     // Nothing else of the folder is served.
@@ -66,10 +69,8 @@ async fn a_relative_logo_is_below_the_issuer() {
     let world = World::new();
     write_theme(world.dir());
     let dir = world.dir().join("web");
-    let yaml = format!(
-        "frontend:\n  dir: {}\n  theme: company\n  logoURL: theme/logo.png",
-        dir.display()
-    );
+    let yaml =
+        format!("frontend:\n  dir: {}\n  theme: company\n  logoURL: theme/logo.png", dir.display());
     let server = world.with(&yaml).start().await;
     let (page, _) = login_page_with_its_files(&server).await;
     assert_eq!(page.attributes("img", "src"), ["/dex/theme/logo.png"]);

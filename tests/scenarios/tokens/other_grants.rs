@@ -5,8 +5,7 @@ use serde_json::json;
 
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, RelyingParty, Server, SignedInClient,
-    World,
-    claims, dex_sub, verified,
+    World, claims, dex_sub, verified,
 };
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -169,7 +168,8 @@ async fn guessing_by_the_password_grant_is_delayed() {
     if Need::Clock.is_missing() {
         return;
     }
-    let server = World::with_stopped_clock().with("oauth2:\n  passwordConnector: local").start().await;
+    let server =
+        World::with_stopped_clock().with("oauth2:\n  passwordConnector: local").start().await;
     for _ in 0..10 {
         assert_eq!(password(&server, (BOB, "wrong"), "openid").await.status, 400);
     }

@@ -201,7 +201,8 @@ impl Issuer {
         person: &PersonId,
     ) -> Result<bool, IssuerError> {
         let PersonId { connector, user_id } = person;
-        let lifted = self.store.unblock_user(connector, user_id, who.as_actor(), self.now()).await?;
+        let lifted =
+            self.store.unblock_user(connector, user_id, who.as_actor(), self.now()).await?;
         if lifted {
             tracing::warn!(event = "user_unblocked", actor = who.actor(), address = who.address(), connector = %connector, user_id, "a block was lifted by an administrator");
         }

@@ -7,8 +7,8 @@ use countersign_store::{EventQuery, MembershipQuery, StoredEvent};
 
 use super::fields::{FieldError, Fields, Holders, RequestError};
 use super::view::{
-    EndedView, EventPageView, EventView, GrantView, MembershipPageView, MembershipView, SessionDetailView,
-    SessionPageView, SessionView,
+    EndedView, EventPageView, EventView, GrantView, MembershipPageView, MembershipView,
+    SessionDetailView, SessionPageView, SessionView,
 };
 use crate::{Issuer, IssuerError};
 
@@ -84,14 +84,9 @@ impl Issuer {
         let mut grants: Vec<_> = grants.iter().map(GrantView::from).collect();
         let connector = ConnectorId::new(&session.connector);
         let ended_grants = grants.iter_mut().filter_map(|grant| grant.ended.as_mut());
-        let ended_grants: Vec<_> =
-            ended_grants.map(|ended| (connector.clone(), ended)).collect();
+        let ended_grants: Vec<_> = ended_grants.map(|ended| (connector.clone(), ended)).collect();
         self.name_who_ended(ended_session(&mut session).into_iter().chain(ended_grants)).await?;
-        Ok(Some(SessionDetailView {
-            session,
-            grants,
-            events: self.event_views(&events).await?,
-        }))
+        Ok(Some(SessionDetailView { session, grants, events: self.event_views(&events).await? }))
     }
 
     /// The session of a grant; `None` when there is no such grant.

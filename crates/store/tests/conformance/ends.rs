@@ -53,7 +53,8 @@ async fn tokens_of_grants_ended_before_are_announced_too(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     world.store.rotate(rotate(&grant, 1, NOW + HOUR)).await.unwrap();
-    let end = world.store.end_grant(&grant, ended(EndReason::Revoked, NOW + HOUR), None).await.unwrap();
+    let end =
+        world.store.end_grant(&grant, ended(EndReason::Revoked, NOW + HOUR), None).await.unwrap();
     assert_eq!(end, Some(GrantEnd { tokens_until: NOW + HOUR + 10 * MINUTE }));
     let end = world
         .store
