@@ -116,7 +116,7 @@ async fn ldap_groups_of_a_silent_directory_are_unknown_and_not_none() {
 
 /// A connector that no request was sent to is neither up nor down.
 #[tokio::test]
-async fn a_connector_without_requests_is_not_said_to_answer() {
+async fn a_connector_without_requests_is_shown_as_unknown() {
     let corp = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp";
     let admins = "admin:\n  groups:\n  - connector: local\n    group: admins\n";
     let server = World::new().with(corp).with(admins).start().await;

@@ -34,7 +34,7 @@ async fn login_page_with_its_files(server: &Server) -> (Page, Vec<(String, Page)
 }
 
 #[tokio::test]
-async fn a_folder_as_dexs_gives_the_pages_their_own_look() {
+async fn the_theme_of_a_folder_as_dexs_is_used() {
     let world = World::new();
     write_theme(world.dir());
     let dir = world.dir().join("web");
