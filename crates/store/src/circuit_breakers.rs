@@ -6,7 +6,7 @@ use countersign_core::event::EventKind;
 use countersign_core::{Actor, ConnectorId, Event, Timestamp};
 use serde_json::json;
 
-use crate::changes::Change;
+use crate::change::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::events::record;

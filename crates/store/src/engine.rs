@@ -22,7 +22,7 @@ use self::conn::Conn;
 pub(crate) use self::listener::Listener;
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
-use crate::changes::Change;
+use crate::change::Change;
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, dex};
 

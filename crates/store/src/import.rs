@@ -4,7 +4,7 @@
 
 use countersign_core::{ConnectorId, Event, Grant, GrantId, Session, Timestamp};
 
-use crate::changes::Change;
+use crate::change::Change;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::engine::sql::Value;

@@ -13,6 +13,7 @@
 mod backup;
 mod blocked_users;
 mod bulk;
+mod change;
 mod changes;
 mod circuit_breakers;
 mod codes;
@@ -55,7 +56,7 @@ use countersign_core::Timestamp;
 pub use backup::backup_sqlite;
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
-pub use changes::Change;
+pub use change::Change;
 pub use changes::Changes;
 pub use circuit_breakers::{
     CircuitBreaker, CircuitBreakerState, CircuitClosed, OpenCircuitBreaker,

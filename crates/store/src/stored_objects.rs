@@ -2,7 +2,7 @@
 
 use countersign_core::{Event, Secret, Timestamp};
 
-use crate::changes::Change;
+use crate::change::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::error::corrupt;

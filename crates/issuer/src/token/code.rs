@@ -6,13 +6,11 @@ use countersign_jose::hash;
 use countersign_store::RedeemCodeOutcome;
 
 use super::issue::TokenSubject;
-use super::new_grant::{GrantTerms, log_dropped};
+use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
 use super::{TokenError, Tokens};
 use crate::Issuer;
 use crate::login::is_pkce_text;
 
-/// Maximum number of live offline grants per session and client; beyond it the one unused longest is ended.
-pub(super) const OFFLINE_LIMIT: i64 = 100;
 const INVALID_CODE: &str = "Invalid or expired code parameter.";
 
 pub(super) struct CodeRedemption {

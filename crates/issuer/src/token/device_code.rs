@@ -8,9 +8,9 @@ use countersign_core::{
 use countersign_jose::hash;
 use countersign_store::RedeemDeviceCodeOutcome;
 
-use super::code::{OFFLINE_LIMIT, check_verifier};
+use super::code::check_verifier;
 use super::issue::TokenSubject;
-use super::new_grant::{GrantTerms, log_dropped};
+use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 

@@ -16,7 +16,7 @@ use super::listener::{Listener, announce};
 use super::pool::{Pool, Pooled, close_soon};
 use super::servers::{Need, Servers, check};
 use super::{DexTables, Operation, WAIT_TIMEOUT, within};
-use crate::changes::Change;
+use crate::change::Change;
 use crate::error::{chain, corrupt, is_conflict, is_outcome_known};
 use crate::shared::Shared;
 use crate::{Location, OpenError, PostgresOptions, StoreError, dex, migrate};
