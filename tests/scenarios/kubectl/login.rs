@@ -107,7 +107,7 @@ async fn kubectl_login_refuses_a_cluster_that_is_not_listed() {
 
 /// On a terminal of 80 columns no line is longer, whatever a cluster answers.
 #[tokio::test]
-async fn status_fits_the_terminal_when_a_cluster_does_not_answer() {
+async fn status_fits_the_terminal_when_a_cluster_is_unreachable() {
     let clusters = "clusters:\n- name: production\n  server: https://127.0.0.1:9\n  clientID: kubectl\n  \
                     groups: [developers]";
     let server = World::new().client(Client::public("kubectl")).with(clusters).start().await;
