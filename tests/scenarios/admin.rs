@@ -11,3 +11,4 @@ pub mod page_input_and_headers;
 pub mod pages;
 pub mod pages_in_chromium;
 pub mod secrets_and_filters;
+pub mod selected_sessions;

@@ -7,6 +7,7 @@ pub mod google;
 pub mod groups_and_sub;
 pub mod ldap;
 pub mod ldap_changes;
+pub mod ldap_incomplete;
 pub mod oidc;
 pub mod oidc_provider;
 pub mod oidc_provider_logout;

@@ -18,3 +18,4 @@ pub mod passwords;
 pub mod prompt_and_max_age;
 pub mod redirect_uris;
 pub mod repeated_parameters;
+pub mod shared_address;

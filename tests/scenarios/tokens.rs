@@ -4,6 +4,7 @@ pub mod access_token_keys;
 pub mod authorization_codes;
 pub mod client_authentication;
 pub mod client_lifetimes;
+pub mod large_tokens;
 pub mod lifetimes;
 pub mod other_grants;
 pub mod pkce;

@@ -124,6 +124,10 @@ async fn the_same_commands_work_remotely_through_the_api() {
     assert_eq!(ended["sessions"], 1);
     assert_eq!(app.refreshes(&refresh).await.error(), "invalid_grant");
 
+    // The address may come from the environment, too.
+    let env = [&env[..], &[("COUNTERSIGN_URL", issuer.as_str())]].concat();
+    assert_eq!(json(&server.runs_command(&["keys", "list"], &env)).as_array().unwrap().len(), 2);
+
     let wrong = [("COUNTERSIGN_CLIENT_ID", "ops"), ("COUNTERSIGN_CLIENT_SECRET", "wrong")];
     let refused = server.runs_command(&[&["keys", "list"], &at[..]].concat(), &wrong);
     assert!(!refused.status.success());

@@ -104,3 +104,23 @@ async fn kubectl_login_refuses_a_cluster_that_is_not_listed() {
     assert!(printed.failure().contains("production"), "the others are named: {}", printed.stderr);
     assert!(!alice.path(".kube/config").exists());
 }
+
+/// On a terminal of 80 columns no line is longer, whatever a cluster answers.
+#[tokio::test]
+async fn status_fits_the_terminal_when_a_cluster_is_unreachable() {
+    let clusters = "clusters:\n- name: production\n  server: https://127.0.0.1:9\n  clientID: kubectl\n  \
+                    groups: [developers]";
+    let server = World::new().client(Client::public("kubectl")).with(clusters).start().await;
+    let alice = server.workstation();
+    let running = alice.starts(&alice.login());
+    alice.signs_in(1, &mut server.browser()).await;
+    assert!(running.ends().is_success);
+    let shown = alice.runs_on_terminal(80, &["status".to_owned()], "");
+    let text = shown.stdout.replace("\u{1b}[1;31m", "").replace("\u{1b}[0m", "");
+    let lines: Vec<_> = text.lines().map(str::trim_end).collect();
+    let start = lines.iter().position(|line| line.contains("cannot be reached")).expect(&text);
+    assert!(lines[start + 1].starts_with("                "), "indented: {text}");
+    for line in lines.iter().filter(|line| !line.contains('\u{1b}')) {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+}

@@ -55,7 +55,7 @@ pub fn api_server(server: &Server, first: &str) -> ApiServer {
     assert!(refusal(&seen).contains("verifier not initialized"), "{seen}");
     let started = Instant::now();
     while api.authenticates(first)["ok"] != true {
-        assert!(started.elapsed() < Duration::from_secs(30), "{}", api.authenticates(first));
+        assert!(started.elapsed() < Duration::from_mins(1), "{}", api.authenticates(first));
         std::thread::sleep(Duration::from_millis(20));
     }
     api
@@ -98,14 +98,14 @@ async fn kubernetes_accepts_an_ended_session_no_longer_than_its_cache_of_ten_sec
     );
     let started = Instant::now();
     while api.authenticates(&alice.id_token)["ok"] != true {
-        assert!(started.elapsed() < Duration::from_secs(30));
+        assert!(started.elapsed() < Duration::from_mins(1));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     alice.revokes().await;
     assert_eq!(alice.groups().await, Err(401));
     let started = Instant::now();
     while api.authenticates(&alice.id_token)["ok"] == true {
-        assert!(started.elapsed() < Duration::from_secs(30), "it is accepted for ever");
+        assert!(started.elapsed() < Duration::from_mins(1), "it is accepted for ever");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

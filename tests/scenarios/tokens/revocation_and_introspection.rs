@@ -113,3 +113,28 @@ async fn a_token_is_inactive_for_clients_it_was_not_issued_to_or_for() {
     app.posts("/revoke", &[("token", &access)]).await;
     assert_eq!(ask("cluster").await, serde_json::json!({ "active": false }));
 }
+
+/// Dex's `ext`, which Dovecot and Go clients read, limited to the scope of the token.
+#[tokio::test]
+async fn introspection_has_the_claims_of_dex_in_ext() {
+    let server = World::new().start().await;
+    let app = server.relying_party("example-app");
+    for (scope, is_with_groups) in [("openid email profile groups", true), ("openid email", false)]
+    {
+        let request = app.auth_request(scope);
+        let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let response = app.redeems(&request, &auth_response).await;
+        let fields = [("token", response.access_token())];
+        let about = app.posts("/token/introspect", &fields).await.json;
+        assert_eq!((&about["active"], &about["token_use"]), (&true.into(), &"access_token".into()));
+        let ext = &about["ext"];
+        assert_eq!(
+            (&ext["email"], &ext["email_verified"]),
+            (&ALICE.into(), &true.into()),
+            "{about}"
+        );
+        let groups = serde_json::json!(["admins", "developers"]);
+        assert_eq!(ext.get("groups"), is_with_groups.then_some(&groups), "{scope}: {about}");
+        assert_eq!(ext.get("name").is_some(), is_with_groups, "{scope}: {about}");
+    }
+}
