@@ -7,3 +7,4 @@ pub mod get_token;
 pub mod kubelogin;
 pub mod login;
 pub mod loopback;
+pub mod untrusted_issuers;

@@ -13,3 +13,4 @@ pub mod replicas;
 pub mod root_key;
 pub mod sqlite_files;
 pub mod start_and_stop;
+pub mod true_messages;

@@ -1,5 +1,6 @@
 //! The clock of a server under test. libfaketime is preloaded into the program and reads an offset from a
-//! file, so a test can advance time by days without sleeping. Timers are not affected.
+//! file, so a test can advance time by days without sleeping. Or it reads an instant, at which time stops until the
+//! test advances it, so that a slow machine does not let a delay pass. Timers are not affected.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +16,8 @@ pub struct TestClock {
     /// Negative when it is in the past.
     ahead_secs: Arc<AtomicI64>,
     file: Option<Arc<PathBuf>>,
+    /// The real time when it was stopped; `None`: it runs.
+    stopped_at: Option<u64>,
 }
 
 impl TestClock {
@@ -26,6 +29,14 @@ impl TestClock {
             let ahead = i64::try_from(secs).unwrap() - i64::try_from(clock.now()).unwrap();
             clock.ahead_secs.store(ahead, Ordering::SeqCst);
         }
+        clock.write();
+        clock
+    }
+
+    /// A clock that only `advance` moves, its file in `dir`.
+    pub fn stopped(dir: &Path) -> Self {
+        let clock = Self { file: Some(Arc::new(dir.join("clock"))), ..Self::default() };
+        let clock = Self { stopped_at: Some(clock.now()), ..clock };
         clock.write();
         clock
     }
@@ -48,8 +59,10 @@ impl TestClock {
 
     /// Seconds since the Unix epoch, as the server sees it.
     pub fn now(&self) -> u64 {
-        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        real.saturating_add_signed(self.ahead_secs.load(Ordering::SeqCst))
+        let real = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        self.stopped_at
+            .unwrap_or_else(real)
+            .saturating_add_signed(self.ahead_secs.load(Ordering::SeqCst))
     }
 
     /// Runs `command` under this clock.
@@ -59,6 +72,7 @@ impl TestClock {
         command
             .env("LD_PRELOAD", library)
             .env("FAKETIME_TIMESTAMP_FILE", file.as_path())
+            .env("FAKETIME_FMT", "%s")
             .env("FAKETIME_NO_CACHE", "1")
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
             .env("DONT_FAKE_MONOTONIC", "1")
@@ -69,7 +83,12 @@ impl TestClock {
     fn write(&self) {
         let Some(file) = &self.file else { return };
         let next = file.with_extension("next");
-        std::fs::write(&next, format!("{:+}\n", self.ahead_secs.load(Ordering::SeqCst))).unwrap();
+        // An offset has a sign; a number of seconds since 1970 without one stops the clock there.
+        let text = match self.stopped_at {
+            Some(_) => format!("{}\n", self.now()),
+            None => format!("{:+}\n", self.ahead_secs.load(Ordering::SeqCst)),
+        };
+        std::fs::write(&next, text).unwrap();
         std::fs::rename(next, file.as_path()).unwrap();
     }
 }

@@ -16,6 +16,8 @@ pub struct World {
     pub(super) dir: Arc<TempDir>,
     pub(super) is_https: bool,
     pub(super) has_clock: bool,
+    /// Whether that clock stands still until it is moved.
+    pub(super) is_clock_stopped: bool,
     /// Whether Dex's gRPC API is served; over TLS with client certificates where the server uses https.
     pub(super) has_grpc: bool,
     /// Seconds since 1970 at which that clock starts; `None`: now.
@@ -49,6 +51,7 @@ impl World {
             issuer: None,
             is_https: false,
             has_clock: false,
+            is_clock_stopped: false,
             has_grpc: false,
             starts_at: None,
             postgres: None,
@@ -62,6 +65,12 @@ impl World {
     /// A server whose clock can be moved; see `Server::advance`.
     pub fn with_clock() -> Self {
         Self { has_clock: true, ..Self::new() }
+    }
+
+    /// The same, and its clock stands still until it is moved: for limits of so many attempts within seconds, which a
+    /// slow machine must not let pass.
+    pub fn with_stopped_clock() -> Self {
+        Self { is_clock_stopped: true, ..Self::with_clock() }
     }
 
     /// The same with a clock that can be moved.

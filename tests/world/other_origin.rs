@@ -39,9 +39,23 @@ impl OtherOrigin {
         Self::responding("200 OK", "", html)
     }
 
+    /// The same, of a text that contains the address of this server, such as a discovery document.
+    pub fn serving_at(text: impl FnOnce(&str) -> String) -> Self {
+        let listener = Self::bind();
+        let text = text(&format!("http://{}", listener.local_addr().unwrap()));
+        Self::responding_at(listener, ("200 OK", ""), &text)
+    }
+
     /// `headers` are whole lines, each ended by CR LF.
     pub fn responding(status: &str, headers: &str, body: &str) -> Self {
-        let listener = TcpListener::bind((address::own(), 5556)).expect("the address is its own");
+        Self::responding_at(Self::bind(), (status, headers), body)
+    }
+
+    fn bind() -> TcpListener {
+        TcpListener::bind((address::own(), 5556)).expect("the address is its own")
+    }
+
+    fn responding_at(listener: TcpListener, (status, headers): (&str, &str), body: &str) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let response = format!(

@@ -215,6 +215,14 @@ impl Running {
         Printed::of(child.wait_with_output().unwrap())
     }
 
+    /// What it had printed when it was ended by SIGINT, as by Ctrl-C.
+    pub fn interrupted(mut self) -> Printed {
+        let child = self.child.take().unwrap();
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        Printed::of(child.wait_with_output().unwrap())
+    }
+
     /// The user code that it prints for the device authorization grant; waits for it.
     pub fn user_code(&mut self) -> String {
         let output = self.child.as_mut().unwrap().stderr.as_mut().unwrap();

@@ -94,7 +94,26 @@ pub struct Event {
     pub details: serde_json::Value,
 }
 
+/// Who acts, and from which address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// `user:<user_id>@<connector>`, `client:<id>`, `system`.
+    pub name: String,
+    /// `None`: no request of a client is behind it, or its address is unknown.
+    pub ip: Option<String>,
+}
+
+impl From<&str> for Actor {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), ip: None }
+    }
+}
+
 impl Event {
+    pub fn by(actor: &Actor, at: Timestamp, kind: EventKind) -> Self {
+        Self { ip: actor.ip.clone(), ..Self::new(at, kind, actor.name.clone()) }
+    }
+
     pub fn new(at: Timestamp, kind: EventKind, actor: impl Into<String>) -> Self {
         Self {
             at,

@@ -29,7 +29,7 @@ pub use client::Client;
 pub use clock::{Clock, Timestamp};
 pub use connector::{Connector, LoginMethod};
 pub use device::{DeviceRequest, DeviceRequestStatus, UserCode};
-pub use event::Event;
+pub use event::{Actor, Event};
 pub use grant_type::{GrantType, ResponseType};
 pub use identity::{Identity, LoginScopes};
 pub use ids::{ClientId, ConnectorId, GrantId, SessionId};

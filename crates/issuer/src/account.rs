@@ -118,12 +118,13 @@ impl Issuer {
         &self,
         mine: &Session,
         id: &GrantId,
+        ip: &str,
     ) -> Result<Option<(Grant, AccountEnd)>, IssuerError> {
         let Some((grant, session)) = self.store.grant(id).await? else { return Ok(None) };
         if session.ended.is_some() || !self.same_person(mine, &session) {
             return Ok(None);
         }
-        let ended = self.store.end_grant(&grant.id, self.by_person(mine)).await?;
+        let ended = self.store.end_grant(&grant.id, self.by_person(mine), Some(ip)).await?;
         let Some(ended) = ended else { return Ok(None) };
         tracing::info!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByUser.as_str(), "a person ended a grant of theirs");
         Ok(Some((grant, AccountEnd { tokens_until: Some(ended.tokens_until) })))

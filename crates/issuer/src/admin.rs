@@ -18,7 +18,7 @@ pub mod view;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use countersign_core::{ClientId, ConnectorId, Session};
+use countersign_core::{Actor, ClientId, ConnectorId, Session};
 
 use crate::Issuer;
 
@@ -92,6 +92,16 @@ impl Administrator {
 
     pub fn actor(&self) -> &str {
         &self.actor
+    }
+
+    /// For an event.
+    pub(crate) fn as_actor(&self) -> Actor {
+        Actor { name: self.actor.clone(), ip: self.ip.clone() }
+    }
+
+    /// For a log line; `None` on the server's own machine.
+    pub(crate) fn address(&self) -> Option<&str> {
+        self.ip.as_deref()
     }
 }
 

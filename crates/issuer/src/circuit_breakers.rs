@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use countersign_core::session::EndReason;
-use countersign_core::{Connector, ConnectorId, Session, Timestamp};
+use countersign_core::{Actor, Connector, ConnectorId, Session, Timestamp};
 use countersign_store::{
     CircuitBreaker, CircuitBreakerState, Missing, OpenCircuitBreaker, Store, StoreError,
 };
@@ -117,15 +117,15 @@ impl Issuer {
     }
 
     /// Closes the breaker: an administrator confirms that the refusals are right. Refusals take effect again, and do
-    /// not open the breaker for an hour. `by` is `user:…` or `client:…`. `None`: the breaker was not open.
+    /// not open the breaker for an hour. `None`: the breaker was not open.
     pub async fn close_circuit_breaker(
         &self,
         connector: &ConnectorId,
-        by: &str,
+        by: Actor,
     ) -> Result<Option<CircuitBreaker>, IssuerError> {
-        let released = self.store.close_circuit_breaker(connector, by, self.now()).await?;
+        let released = self.store.close_circuit_breaker(connector, by.clone(), self.now()).await?;
         if let Some(circuit_breaker) = &released {
-            tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by, since = %circuit_breaker.opened_at, "the refusals of this connector count again");
+            tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by = by.name, address = by.ip, since = %circuit_breaker.opened_at, "the refusals of this connector count again");
             self.circuit_breakers.note(circuit_breaker.clone());
         }
         Ok(released)

@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use countersign_core::event::EventKind;
-use countersign_core::{Event, Secret, Timestamp};
+use countersign_core::{Actor, Event, Secret, Timestamp};
 use countersign_jose::{
     Algorithm, Claims, Expected, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers,
     key_set,
@@ -70,7 +70,7 @@ pub struct Keys {
 /// The key to drop, who drops it and when.
 pub(crate) struct KeyToDrop<'a> {
     pub(crate) kid: &'a str,
-    pub(crate) actor: &'a str,
+    pub(crate) by: Actor,
     pub(crate) now: Timestamp,
 }
 

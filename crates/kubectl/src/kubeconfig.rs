@@ -257,6 +257,12 @@ users:
         }
         assert!(merged.contains("https://stage.example:6443"), "{merged}");
         assert!(merged.contains("current-context: old"), "{merged}");
+        // Without the lines that are new it is the same file, byte for byte.
+        let mut hers = BY_HAND.split_inclusive('\n').peekable();
+        for line in merged.split_inclusive('\n') {
+            hers.next_if_eq(&line);
+        }
+        assert_eq!(hers.next(), None, "changed:\n{merged}");
     }
 
     #[test]

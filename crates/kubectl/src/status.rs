@@ -171,11 +171,15 @@ fn print(status: &LoginStatus, now: Timestamp) {
             print_line(&terminal::wrapped_list("                groups ", &groups, width));
         }
         if let Some(error) = &cluster.error {
-            print_line(&format!("                {}", style.red(&printable(error))));
+            for line in terminal::indented(16, &printable(error)) {
+                print_line(&style.red(&line));
+            }
         }
     }
     if let Some(error) = &status.error {
-        print_line(&format!("  {}", style.red(&printable(error))));
+        for line in terminal::indented(2, &printable(error)) {
+            print_line(&style.red(&line));
+        }
     }
     print_line("");
 }

@@ -92,6 +92,16 @@ pub fn wrapped(before: &str, text: &str) -> String {
     }
 }
 
+/// `text` for standard output in lines that begin with so many spaces; on a terminal broken between words.
+pub fn indented(spaces: usize, text: &str) -> Vec<String> {
+    let width = match std::io::stdout().is_terminal() {
+        true => width().saturating_sub(spaces),
+        false => usize::MAX,
+    };
+    let wrapped = wrapped_to("", text, width);
+    wrapped.lines().map(|line| format!("{:spaces$}{line}", "")).collect()
+}
+
 fn wrapped_to(before: &str, text: &str, width: usize) -> String {
     let (mut wrapped, mut column) = (String::new(), before.chars().count());
     for (number, line) in text.lines().enumerate() {

@@ -2,7 +2,7 @@
 //! includes its user's block (`Session::blocked_until`), so that checking it needs no separate statement.
 
 use countersign_core::event::EventKind;
-use countersign_core::{ConnectorId, Event, Timestamp};
+use countersign_core::{Actor, ConnectorId, Event, Timestamp};
 use serde_json::json;
 
 use crate::engine::Operation;
@@ -33,12 +33,9 @@ pub struct BlockUser {
     pub connector: ConnectorId,
     pub user_id: String,
     pub reason: String,
-    /// `user:…`, `client:…`.
-    pub by: String,
+    pub by: Actor,
     pub now: Timestamp,
     pub expires_at: Option<Timestamp>,
-    /// Address of the request, for the event.
-    pub ip: Option<String>,
 }
 
 /// One page of blocked users.
@@ -60,10 +57,10 @@ impl Store {
         &self,
         connector: &ConnectorId,
         user_id: &str,
-        by: &str,
+        by: impl Into<Actor>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let (connector, user_id, by) = (connector.clone(), user_id.to_owned(), by.to_owned());
+        let (connector, user_id, by) = (connector.clone(), user_id.to_owned(), by.into());
         self.write(Unblock { connector, user_id, by, now }).await
     }
 
@@ -123,15 +120,14 @@ impl Operation for BlockUser {
                 (&self.user_id).into(),
                 (&self.reason).into(),
                 self.now.into(),
-                (&self.by).into(),
+                (&self.by.name).into(),
                 self.expires_at.into(),
             ],
         )
         .await?;
-        let mut event = Event::new(self.now, EventKind::UserBlocked, self.by.clone());
+        let mut event = Event::by(&self.by, self.now, EventKind::UserBlocked);
         event.connector = Some(self.connector.clone());
         event.user_id = Some(self.user_id.clone());
-        event.ip.clone_from(&self.ip);
         event.details = json!({ "reason": self.reason, "expires_at": self.expires_at });
         record(conn, &event).await?;
         Ok(BlockedUser {
@@ -139,7 +135,7 @@ impl Operation for BlockUser {
             user_id: self.user_id.clone(),
             reason: self.reason.clone(),
             blocked_at: self.now,
-            blocked_by: self.by.clone(),
+            blocked_by: self.by.name.clone(),
             expires_at: self.expires_at,
         })
     }
@@ -148,7 +144,7 @@ impl Operation for BlockUser {
 struct Unblock {
     connector: ConnectorId,
     user_id: String,
-    by: String,
+    by: Actor,
     now: Timestamp,
 }
 
@@ -165,7 +161,7 @@ impl Operation for Unblock {
         if deleted == 0 {
             return Ok(false);
         }
-        let mut event = Event::new(self.now, EventKind::UserUnblocked, self.by.clone());
+        let mut event = Event::by(&self.by, self.now, EventKind::UserUnblocked);
         event.connector = Some(self.connector.clone());
         event.user_id = Some(self.user_id.clone());
         record(conn, &event).await?;

@@ -123,7 +123,7 @@ impl Operation for EndGrants {
         let mut all = GrantsEnded::default();
         for row in &rows {
             let id = GrantId::new(row.text("id")?);
-            if let Some(end) = end_grant(conn, &id, &self.ended).await? {
+            if let Some(end) = end_grant(conn, &id, &self.ended, None).await? {
                 all.grants += 1;
                 all.tokens_until = all.tokens_until.max(Some(end.tokens_until));
             }

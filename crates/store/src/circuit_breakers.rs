@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_core::event::EventKind;
-use countersign_core::{ConnectorId, Event, Timestamp};
+use countersign_core::{Actor, ConnectorId, Event, Timestamp};
 use serde_json::json;
 
 use crate::change::Change;
@@ -74,15 +74,14 @@ impl Store {
         self.read(All).await
     }
 
-    /// Closes a breaker after an administrator confirmed the refusals. `by` is `user:…` or `client:…`. `None`: the
-    /// breaker is not open.
+    /// Closes a breaker after an administrator, `by`, confirmed the refusals. `None`: the breaker is not open.
     pub async fn close_circuit_breaker(
         &self,
         connector: &ConnectorId,
-        by: &str,
+        by: impl Into<Actor>,
         now: Timestamp,
     ) -> Result<Option<CircuitBreaker>, StoreError> {
-        self.write(Close { connector: connector.clone(), by: by.to_owned(), now }).await
+        self.write(Close { connector: connector.clone(), by: by.into(), now }).await
     }
 }
 
@@ -149,7 +148,7 @@ impl Operation for All {
 
 struct Close {
     connector: ConnectorId,
-    by: String,
+    by: Actor,
     now: Timestamp,
 }
 
@@ -164,13 +163,13 @@ impl Operation for Close {
                      WHERE connector_id = $1 AND closed_at IS NULL RETURNING ",
                     columns!()
                 ),
-                &[(&self.connector).into(), self.now.into(), (&self.by).into()],
+                &[(&self.connector).into(), self.now.into(), (&self.by.name).into()],
             )
             .await?;
         let Some(circuit_breaker) = closed.first().map(circuit_breaker).transpose()? else {
             return Ok(None);
         };
-        let mut event = Event::new(self.now, EventKind::CircuitBreakerClosed, self.by.clone());
+        let mut event = Event::by(&self.by, self.now, EventKind::CircuitBreakerClosed);
         event.connector = Some(self.connector.clone());
         event.details = json!({ "opened_at": circuit_breaker.opened_at });
         record(conn, &event).await?;

@@ -47,13 +47,15 @@ impl Store {
         self.write(EndSession { session: session.clone(), ended, ip }).await
     }
 
-    /// Ends one grant; `None` when it is not live.
+    /// Ends one grant; `None` when it is not live. `ip` as in [`Store::end_session`].
     pub async fn end_grant(
         &self,
         grant: &GrantId,
         ended: Ended,
+        ip: Option<&str>,
     ) -> Result<Option<GrantEnd>, StoreError> {
-        self.write(EndGrant { grant: grant.clone(), ended }).await
+        let ip = ip.map(str::to_owned);
+        self.write(EndGrant { grant: grant.clone(), ended, ip }).await
     }
 }
 
@@ -73,12 +75,13 @@ impl Operation for EndSession {
 struct EndGrant {
     grant: GrantId,
     ended: Ended,
+    ip: Option<String>,
 }
 
 impl Operation for EndGrant {
     type Output = Option<GrantEnd>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<GrantEnd>, StoreError> {
-        end_grant(conn, &self.grant, &self.ended).await
+        end_grant(conn, &self.grant, &self.ended, self.ip.as_deref()).await
     }
 }
 
@@ -152,6 +155,7 @@ pub(crate) async fn end_grant(
     conn: &mut Conn<'_>,
     id: &GrantId,
     ended: &Ended,
+    ip: Option<&str>,
 ) -> Result<Option<GrantEnd>, StoreError> {
     let rows = conn
         .returning(
@@ -172,6 +176,7 @@ pub(crate) async fn end_grant(
     let session = rows::session(&row)?;
     notify_if_last(conn, &session, &grant, ended).await?;
     let mut event = session_event(&session, ended.at, EventKind::GrantEnded, &ended.by);
+    event.ip = ip.map(str::to_owned);
     event.grant = Some(grant.id);
     event.client = Some(grant.client);
     event.reason = Some(ended.reason.as_str().to_owned());

@@ -192,7 +192,7 @@ impl Rotate {
             return self.repeat(conn, &grant).await;
         }
         let ended = Ended { at: self.now, by: "system".into(), reason: EndReason::RefreshReused };
-        let end = end_grant(conn, &self.grant, &ended).await?;
+        let end = end_grant(conn, &self.grant, &ended, None).await?;
         Ok(end.map_or(Rotation::Ended, |end| Rotation::Reused { tokens_until: end.tokens_until }))
     }
 

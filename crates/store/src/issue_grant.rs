@@ -80,7 +80,7 @@ pub(crate) async fn complete_grant(
     let mut dropped = Vec::new();
     for row in &rows {
         let id = GrantId::new(row.text("id")?);
-        if end_grant(conn, &id, &ended).await?.is_some() {
+        if end_grant(conn, &id, &ended, None).await?.is_some() {
             dropped.push(id);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_core::event::EventKind;
-use countersign_core::{Event, Secret, Timestamp};
+use countersign_core::{Actor, Event, Secret, Timestamp};
 use serde_json::json;
 
 use crate::change::Change;
@@ -47,8 +47,7 @@ pub struct DropSigningKeyNow {
     pub kid: String,
     /// Added if no other key could sign; its number is assigned here.
     pub successor: SigningKeyRow,
-    /// `user:…`, `client:…`.
-    pub by: String,
+    pub by: Actor,
     pub now: Timestamp,
 }
 
@@ -278,7 +277,7 @@ impl Operation for DropSigningKeyNow {
         let number = dropped.number;
         let sql = "DELETE FROM signing_keys WHERE number = $1";
         conn.execute(sql, &[number.into()]).await?;
-        let mut event = Event::new(self.now, EventKind::KeyDropped, self.by.clone());
+        let mut event = Event::by(&self.by, self.now, EventKind::KeyDropped);
         event.details = json!({ "number": number, "kid": self.kid, "signing_kid": signing_kid });
         record(conn, &event).await?;
         Ok(Some(DroppedSigningKey { number, signing_kid, successor_added }))

@@ -278,6 +278,17 @@ async fn alice_blocks_bob_on_the_pages_and_lifts_it() {
     let form = page.form_with("user_id").filter(|form| form.is_post).unwrap();
     let page = alice.submits(form).await;
     assert!(page.text().contains("Nobody is blocked"), "{}", page.text());
+    // Who lifted it, and from where, is in the audit log and in the log.
+    let page = alice.opens(server.url("/admin/events?kind=user_unblocked")).await;
+    let rows = page.all("tbody tr");
+    assert!(rows.len() == 1 && rows[0].contains("Block lifted alice from 127."), "{rows:?}");
+    server.waits_for_log(1, "user_unblocked").await;
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("user_unblocked")).expect("a line");
+    assert!(
+        line.contains("user:id-of-alice@local") && line.contains("\"address\":\"127."),
+        "{line}"
+    );
     // Blocking one's own account is refused.
     let own = "/admin/block?connector=local&user_id=id-of-alice";
     let page = alice.opens(server.url(own)).await;

@@ -184,3 +184,25 @@ async fn another_site_cannot_submit_our_forms() {
     assert_eq!(response.status(), 303);
     assert!(response.headers()[LOCATION].to_str().unwrap().starts_with("/dex/continue?"));
 }
+
+/// Issue 9, item 25: `connectors[].grantTypes` without `authorization_code`. The connector is for other grants alone; it
+/// is neither offered nor accepted by name, and its callback signs nobody in.
+#[tokio::test]
+async fn a_connector_without_authorization_code_signs_nobody_in() {
+    let connectors = "connectors:\n\
+        - type: mockCallback\n  id: mock\n  name: Mock\n\
+        - type: mockCallback\n  id: machines\n  name: Machines\n  grantTypes: [refresh_token]\n";
+    let server = World::new().with(connectors).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let page = alice.opens(app.auth_request("openid").url).await;
+    assert_eq!(page.all("a.way"), ["Email", "Mock"]);
+    let request = app.auth_request_with("openid", &[("connector_id", "machines")]);
+    let page = alice.opens(&request.url).await.clone();
+    assert!(!is_signed_in(&alice), "{}", page.text());
+    assert!(page.form_with("approval").is_none() && page.location().is_none(), "{}", page.text());
+    // Nor by the address that its button would have.
+    let query = reqwest::Url::parse(&request.url).unwrap();
+    let query = query.query().unwrap().replace("connector_id=machines", "");
+    let page = alice.opens(server.url(&format!("/auth/machines?{query}"))).await.clone();
+    assert!(!is_signed_in(&alice) && page.location().is_none(), "{}", page.text());
+}

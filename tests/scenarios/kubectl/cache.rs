@@ -1,5 +1,5 @@
-//! The cache on disk: readable by its owner only, complete after a kill at any instant, refused where other users could
-//! have written it.
+//! Threat 152. The cache on disk: readable by its owner only, complete after a kill at any instant, refused where other
+//! users could have written it.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;

@@ -10,6 +10,7 @@ fn world() -> World {
     World::new().client(Client::public("kubectl"))
 }
 
+/// Threat 153: the credential is all that is on standard output, and no token is elsewhere.
 #[tokio::test]
 async fn one_login_then_the_cached_token() {
     let server = world().start().await;
@@ -69,15 +70,21 @@ async fn an_entry_of_kubelogin_needs_another_binary_only() {
     let alice = server.workstation();
     let kubelogin = alice.linked_as("kubectl-oidc_login");
     let mut line = alice.get_token();
-    line.extend(["--oidc-use-pkce", "--grant-type=authcode", "-v1"].map(str::to_owned));
+    line.extend(["--oidc-use-pkce", "--grant-type=authcode", "-v9"].map(str::to_owned));
     let running = alice.starts_program(&kubelogin, &line);
     alice.signs_in(1, &mut server.browser()).await;
-    assert_eq!(claims(&running.ends().token())["email"], ALICE);
+    let printed = running.ends();
+    assert_eq!(claims(&printed.token())["email"], ALICE);
+    // Threat 153: nor is a token in what the highest level of detail prints, or in the address given to the browser.
+    alice.keeps_cached_tokens_secret();
+    server.assert_no_secret_in("standard error", &printed.stderr);
+    server.assert_no_secret_in("the browser's arguments", &alice.opened().join("\n"));
     // The same login as without these flags.
     alice.runs_command(&alice.get_token()).token();
     assert_eq!(alice.opened().len(), 1);
 }
 
+/// Threat 152, counted at the server.
 #[tokio::test]
 async fn twenty_at_once_share_one_login_and_one_refresh() {
     if Need::Clock.is_missing() {

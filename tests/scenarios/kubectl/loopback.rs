@@ -1,11 +1,13 @@
 //! The redirect to a loopback port (RFC 8252): only the response to this login's request is taken.
 
+use crate::world::http::{bare_client, send};
 use crate::world::{Client, World};
 
 async fn world() -> crate::world::Server {
     World::new().client(Client::public("kubectl")).start().await
 }
 
+/// Threats 147 and 148: on loopback only, one response, with this login's `state`, under a name of its own.
 #[tokio::test]
 async fn forged_callbacks_are_ignored_and_the_login_goes_on() {
     let server = world().await;
@@ -23,6 +25,13 @@ async fn forged_callbacks_are_ignored_and_the_login_goes_on() {
         let page = browser.get(format!("{redirect}{forged}")).await;
         assert_eq!(page.status, status, "{forged}");
     }
+    // A page of another site whose name leads to loopback (DNS rebinding).
+    let state = url.query_pairs().find(|(key, _)| key == "state").unwrap().1.into_owned();
+    let rebound = format!("{redirect}/?code=stolen-code-4&state={state}");
+    let rebound = send(bare_client().get(rebound).header("host", "evil.example.com")).await;
+    assert_eq!(rebound.status, 400, "{}", rebound.text());
+    let host = redirect.trim_start_matches("http://").rsplit_once(':').unwrap().0;
+    assert!(["127.0.0.1", "localhost"].contains(&host), "{redirect}");
     let page = alice.signs_in(1, &mut browser).await;
     assert_eq!(page.all("h1"), ["You are signed in"]);
     running.ends().token();
@@ -48,6 +57,7 @@ async fn a_refusal_is_shown_in_the_browser_and_on_the_terminal() {
     assert!(page.text().contains("access_denied"), "{}", page.text());
 }
 
+/// Threat 149.
 #[tokio::test]
 async fn markup_in_a_description_is_text() {
     let server = world().await;

@@ -31,7 +31,7 @@ async fn mallory_cannot_guess_user_codes() {
     if Need::Clock.is_missing() {
         return;
     }
-    let server = behind_a_proxy(World::with_clock()).start().await;
+    let server = behind_a_proxy(World::with_stopped_clock()).start().await;
     let device = Device::requests(&server, "openid").await;
     let mut mallory = server.browser();
     mallory.with_forwarded_for("203.0.113.66");

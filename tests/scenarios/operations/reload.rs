@@ -115,7 +115,8 @@ async fn an_invalid_file_changes_nothing_and_is_reported() {
 /// `countersign reload --plan`, then `reload`.
 #[tokio::test]
 async fn reload_plan_shows_what_a_reload_would_end() {
-    let mut server = world().start().await;
+    let room = format!("logger:\n  level: debug\n  # {}", " ".repeat(500));
+    let mut server = world().with(&room).start().await;
     let app = server.relying_party("example-app");
     let (alices, bobs) = (
         signs_in(&server, (ALICE, ALICE_PASSWORD)).await,
@@ -126,25 +127,28 @@ async fn reload_plan_shows_what_a_reload_would_end() {
         ("COUNTERSIGN_CLIENT_ID", "ops"),
         ("COUNTERSIGN_CLIENT_SECRET", "the-secret-of-ops-61616161"),
     ];
-    // The server checks the file every two seconds. The plan is requested at once, usually before the server has
-    // applied the change; otherwise its content is not compared.
-    server.rewrites_config(|world| {
-        world.without_person(BOB).with("limits:\n  connections: 99").client(Client::new("grafana"))
+    server.rewrites_config_unnoticed(|world| {
+        world
+            .without("logger")
+            .without_person(BOB)
+            .with("limits:\n  connections: 99")
+            .client(Client::new("grafana"))
     });
     let output = server.runs_command(&["reload", "--plan", "--url", &issuer], &env);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
-    if server.count_in_log(RELOADED) == 0 {
-        let kinds = |key: &str| {
-            let changes = plan["changes"].as_array().unwrap();
-            changes.iter().find(|change| change["key"] == key).map(|c| c["kind"].clone())
-        };
-        assert_eq!(kinds("staticPasswords[bob@example.com]").unwrap(), "removed", "{plan}");
-        assert_eq!(kinds("staticClients[grafana]").unwrap(), "added", "{plan}");
-        assert_eq!(plan["needs_restart"], json!(["limits.connections"]), "{plan}");
-        assert_eq!(plan["ending"][0]["sessions"], 1, "{plan}");
-        assert_eq!(plan["ending"][0]["what"], "user bob@example.com", "{plan}");
-    }
+    let kinds = |key: &str| {
+        let changes = plan["changes"].as_array().unwrap();
+        changes.iter().find(|change| change["key"] == key).map(|c| c["kind"].clone())
+    };
+    assert_eq!(kinds("staticPasswords[bob@example.com]").unwrap(), "removed", "{plan}");
+    assert_eq!(kinds("staticClients[grafana]").unwrap(), "added", "{plan}");
+    assert_eq!(plan["needs_restart"], json!(["limits.connections"]), "{plan}");
+    assert_eq!(plan["ending"][0]["sessions"], 1, "{plan}");
+    assert_eq!(plan["ending"][0]["what"], "user bob@example.com", "{plan}");
+    // A plan ends nothing.
+    assert_eq!(server.count_in_log(RELOADED), 0);
+    let bobs = app.refreshes(&bobs).await.refresh_token().to_owned();
     let output = server.runs_command(&["reload", "--url", &issuer, "--output", "table"], &env);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(app.refreshes(&alices).await.status, 200);

@@ -49,6 +49,19 @@ async fn thousands_of_groups_arrive_in_spite_of_the_servers_size_limit() {
     assert_eq!(joe.identity.groups.len(), 2_501);
 }
 
+/// Groups of groups are searched fifty at a time: a search for each of a thousand took seconds.
+#[tokio::test]
+async fn groups_of_a_thousand_groups_are_searched_in_batches() {
+    let Some(slapd) = Slapd::start_with(Certificate::FromCa, &many_groups(1_010)) else { return };
+    let groups = groups_of(vec![matcher("DN", "member", Some("member"))]);
+    let ldap = connector(vec![at(&slapd), ("groupSearch", groups)], vec![]);
+    let joe = sign_in(&ldap, "joe", PASSWORD).await;
+    assert!(joe.identity.groups.len() > 1_010, "{}", joe.identity.groups.len());
+    let log = slapd.log();
+    let searches = log.lines().filter(|l| l.contains("SRCH base=\"ou=Groups")).count();
+    assert!((21..=30).contains(&searches), "{searches} searches");
+}
+
 #[tokio::test]
 async fn who_does_not_want_groups_costs_no_search_for_them() {
     let Some(slapd) = Slapd::start() else { return };

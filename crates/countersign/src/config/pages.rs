@@ -88,10 +88,28 @@ pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
         let theme = theme.unwrap_or_else(|| "light".to_owned());
         frontend.files = theme_files::read(&section, Path::new(&dir), &theme);
     }
+    drop_missing_logo(&section, &mut frontend);
     let reason = "it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
     section.ignored("extra", reason);
     section.finish();
     frontend
+}
+
+/// A relative `logoURL` is a file of `dir`, because nothing else is served below the issuer. Any other would be a
+/// broken image on every page.
+fn drop_missing_logo(section: &Section<'_>, frontend: &mut Frontend) {
+    let Some(url) = frontend.logo_url.as_deref() else { return };
+    let is_relative = !url.starts_with('/') && !url.contains("://");
+    let file = url.strip_prefix("theme/").and_then(|name| frontend.files.find(name));
+    if is_relative && file.is_none() {
+        let reason = "is not shown: below the issuer only theme/logo.png and theme/favicon.png of frontend.dir are \
+                      served";
+        // Dex's own logo, which published files name, is not ours.
+        if url != "theme/logo.png" {
+            section.warning("logoURL", reason);
+        }
+        frontend.logo_url = None;
+    }
 }
 
 /// The logo at `logoURL`, with a warning when it would not be shown.

@@ -175,13 +175,12 @@ impl Issuer {
             connector: person.connector.clone(),
             user_id: person.user_id.clone(),
             reason: request.reason,
-            by: who.actor().to_owned(),
+            by: who.as_actor(),
             now: self.now(),
             expires_at: request.expires_at,
-            ip: who.ip.clone(),
         };
         let blocked = self.store.block_user(block).await?;
-        tracing::warn!(event = "user_blocked", actor = who.actor(), connector = %person.connector, user_id = %person.user_id, reason = %blocked.reason, until = blocked.expires_at.map(tracing::field::display), "blocked by an administrator");
+        tracing::warn!(event = "user_blocked", actor = who.actor(), address = who.address(), connector = %person.connector, user_id = %person.user_id, reason = %blocked.reason, until = blocked.expires_at.map(tracing::field::display), "blocked by an administrator");
         let blocked_user = view(&blocked, self.name_of(person).await?);
         let ended = match request.keep_sessions {
             true => {
@@ -202,9 +201,10 @@ impl Issuer {
         person: &PersonId,
     ) -> Result<bool, IssuerError> {
         let PersonId { connector, user_id } = person;
-        let lifted = self.store.unblock_user(connector, user_id, who.actor(), self.now()).await?;
+        let lifted =
+            self.store.unblock_user(connector, user_id, who.as_actor(), self.now()).await?;
         if lifted {
-            tracing::warn!(event = "user_unblocked", actor = who.actor(), connector = %connector, user_id, "a block was lifted by an administrator");
+            tracing::warn!(event = "user_unblocked", actor = who.actor(), address = who.address(), connector = %connector, user_id, "a block was lifted by an administrator");
         }
         Ok(lifted)
     }

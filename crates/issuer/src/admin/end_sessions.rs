@@ -26,7 +26,7 @@ impl Issuer {
     ) -> Result<Option<SessionEnd>, IssuerError> {
         let end = self.store.end_session(session, self.ended_by(who), who.ip.as_deref()).await?;
         if let Some(end) = &end {
-            tracing::warn!(event = "session_ended", session = %session, actor = who.actor(), reason = "administrator", grants = end.grants_ended, tokens_until = end.tokens_until.map(tracing::field::display), "ended by an administrator");
+            tracing::warn!(event = "session_ended", session = %session, actor = who.actor(), address = who.address(), reason = "administrator", grants = end.grants_ended, tokens_until = end.tokens_until.map(tracing::field::display), "ended by an administrator");
         }
         Ok(end)
     }
@@ -37,9 +37,9 @@ impl Issuer {
         who: &Administrator,
         grant: &GrantId,
     ) -> Result<Option<GrantEnd>, IssuerError> {
-        let end = self.store.end_grant(grant, self.ended_by(who)).await?;
+        let end = self.store.end_grant(grant, self.ended_by(who), who.address()).await?;
         if let Some(end) = &end {
-            tracing::warn!(event = "grant_ended", grant = %grant, actor = who.actor(), reason = "administrator", tokens_until = %end.tokens_until, "ended by an administrator");
+            tracing::warn!(event = "grant_ended", grant = %grant, actor = who.actor(), address = who.address(), reason = "administrator", tokens_until = %end.tokens_until, "ended by an administrator");
         }
         Ok(end)
     }
@@ -85,15 +85,14 @@ impl Issuer {
                 break;
             }
         }
-        let mut event = Event::new(self.now(), EventKind::SessionsEnded, who.actor());
-        event.ip.clone_from(&who.ip);
+        let mut event = Event::by(&who.as_actor(), self.now(), EventKind::SessionsEnded);
         event.reason = Some(EndReason::Administrator.as_str().to_owned());
         event.details = json!({
             "filter": filter_json, "sessions": all.sessions, "grants": all.grants,
             "tokens_until": all.tokens_until, "more": all.more,
         });
         self.store.add_event(event).await?;
-        tracing::warn!(event = "sessions_ended", actor = who.actor(), filter = %filter_json, sessions = all.sessions, grants = all.grants, "ended by an administrator");
+        tracing::warn!(event = "sessions_ended", actor = who.actor(), address = who.address(), filter = %filter_json, sessions = all.sessions, grants = all.grants, "ended by an administrator");
         Ok(all)
     }
 

@@ -118,7 +118,7 @@ impl Issuer {
         who: &Administrator,
         connector: &ConnectorId,
     ) -> Result<bool, IssuerError> {
-        Ok(self.close_circuit_breaker(connector, who.actor()).await?.is_some())
+        Ok(self.close_circuit_breaker(connector, who.as_actor()).await?.is_some())
     }
 }
 

@@ -57,7 +57,7 @@ impl Issuer {
     /// dropped after the last token signed with it has expired.
     pub async fn rotate_keys(&self, who: &Administrator) -> Result<RotationView, IssuerError> {
         self.keyring
-            .publish_next(&self.store, &self.root, &self.settings, self.now(), who.actor())
+            .publish_next(&self.store, &self.root, &self.settings, self.now(), &who.as_actor())
             .await
     }
 
@@ -102,7 +102,7 @@ impl Issuer {
     ) -> Result<Option<KeyDropView>, IssuerError> {
         let Some(preview) = self.preview_drop_key(number).await? else { return Ok(None) };
         let kid = preview.key.kid;
-        let key = KeyToDrop { kid: &kid, actor: who.actor(), now: self.now() };
+        let key = KeyToDrop { kid: &kid, by: who.as_actor(), now: self.now() };
         let dropped = self.keyring.drop_now(&self.store, &self.root, &self.settings, key).await?;
         let Some(dropped) = dropped else { return Ok(None) };
         tracing::warn!(
@@ -110,6 +110,7 @@ impl Issuer {
             number,
             kid,
             actor = who.actor(),
+            address = who.address(),
             signing_kid = dropped.signing_kid,
             "a signing key was dropped by an administrator"
         );

@@ -7,8 +7,8 @@ use countersign_store::{EventQuery, MembershipQuery, StoredEvent};
 
 use super::fields::{FieldError, Fields, Holders, RequestError};
 use super::view::{
-    EventPageView, EventView, GrantView, MembershipPageView, MembershipView, SessionDetailView,
-    SessionPageView, SessionView,
+    EndedView, EventPageView, EventView, GrantView, MembershipPageView, MembershipView,
+    SessionDetailView, SessionPageView, SessionView,
 };
 use crate::{Issuer, IssuerError};
 
@@ -16,6 +16,9 @@ use crate::{Issuer, IssuerError};
 const NAMES_OF_ONE_STATEMENT: usize = 100;
 /// Events shown with a session.
 const EVENTS_OF_A_SESSION: i64 = 200;
+
+/// Connector and user id there.
+type Person = (ConnectorId, String);
 
 /// A page of a list.
 #[derive(Clone, Debug, Default)]
@@ -47,11 +50,9 @@ impl Issuer {
         page: &Page,
     ) -> Result<SessionPageView, RequestError> {
         let found = self.store.find_sessions(filter, page.after.as_deref(), page.limit).await?;
-        Ok(SessionPageView {
-            sessions: found.sessions.iter().map(SessionView::from).collect(),
-            next: found.next,
-            total: found.total,
-        })
+        let mut sessions: Vec<_> = found.sessions.iter().map(SessionView::from).collect();
+        self.name_who_ended(sessions.iter_mut().filter_map(ended_session)).await?;
+        Ok(SessionPageView { sessions, next: found.next, total: found.total })
     }
 
     /// One session with its grants and events; `None` when there is no such session.
@@ -73,18 +74,19 @@ impl Issuer {
         clients.sort_unstable();
         clients.dedup();
         let until: Option<Timestamp> = grants.iter().map(|grant| grant.tokens_until).max();
-        let session = SessionView {
+        let mut session = SessionView {
             clients,
             live_grants: i64::try_from(live().count()).unwrap_or(i64::MAX),
             tokens_until: super::view::rfc3339(until),
             trace: trace.as_ref().map(super::explain::trace_lines).unwrap_or_default(),
             ..SessionView::of(&session)
         };
-        Ok(Some(SessionDetailView {
-            session,
-            grants: grants.iter().map(GrantView::from).collect(),
-            events: self.event_views(&events).await?,
-        }))
+        let mut grants: Vec<_> = grants.iter().map(GrantView::from).collect();
+        let connector = ConnectorId::new(&session.connector);
+        let ended_grants = grants.iter_mut().filter_map(|grant| grant.ended.as_mut());
+        let ended_grants: Vec<_> = ended_grants.map(|ended| (connector.clone(), ended)).collect();
+        self.name_who_ended(ended_session(&mut session).into_iter().chain(ended_grants)).await?;
+        Ok(Some(SessionDetailView { session, grants, events: self.event_views(&events).await? }))
     }
 
     /// The session of a grant; `None` when there is no such grant.
@@ -106,18 +108,13 @@ impl Issuer {
 
     /// Adds the display names of the user an event is about and of the user who caused it.
     async fn event_views(&self, events: &[StoredEvent]) -> Result<Vec<EventView>, IssuerError> {
-        let mut persons: BTreeSet<(ConnectorId, String)> = BTreeSet::new();
+        let mut persons = BTreeSet::new();
         for event in events {
             persons.extend(subject_of(event));
             persons.extend(self.actor_of(event));
         }
-        let persons: Vec<_> = persons.into_iter().collect();
-        let mut names = BTreeMap::new();
-        for batch in persons.chunks(NAMES_OF_ONE_STATEMENT) {
-            let found = self.store.person_names(batch).await?;
-            names.extend(batch.iter().cloned().zip(found));
-        }
-        let name = |person: Option<(ConnectorId, String)>| names.get(&person?).cloned().flatten();
+        let names = self.names_of(persons).await?;
+        let name = |person: Option<Person>| names.get(&person?).cloned().flatten();
         let view = |event: &StoredEvent| EventView {
             user_name: name(subject_of(event)),
             actor_name: name(self.actor_of(event)),
@@ -126,15 +123,48 @@ impl Issuer {
         Ok(events.iter().map(view).collect())
     }
 
-    /// The user who caused the event: `user:ID@CONNECTOR`, or `user:ID` at the event's connector.
-    fn actor_of(&self, stored: &StoredEvent) -> Option<(ConnectorId, String)> {
-        let user = stored.event.actor.strip_prefix("user:")?;
+    /// Display names, as of the newest session that is kept.
+    async fn names_of(
+        &self,
+        persons: BTreeSet<Person>,
+    ) -> Result<BTreeMap<Person, Option<String>>, IssuerError> {
+        let persons: Vec<_> = persons.into_iter().collect();
+        let mut names = BTreeMap::new();
+        for batch in persons.chunks(NAMES_OF_ONE_STATEMENT) {
+            let found = self.store.person_names(batch).await?;
+            names.extend(batch.iter().cloned().zip(found));
+        }
+        Ok(names)
+    }
+
+    /// Sets the names of those who ended sessions or grants; each with the connector of the session.
+    async fn name_who_ended<'a>(
+        &self,
+        ends: impl Iterator<Item = (ConnectorId, &'a mut EndedView)>,
+    ) -> Result<(), IssuerError> {
+        let ends: Vec<_> = ends
+            .filter_map(|(connector, end)| Some((self.person_of(&end.by, Some(&connector))?, end)))
+            .collect();
+        let names = self.names_of(ends.iter().map(|(person, _)| person.clone()).collect()).await?;
+        for (person, end) in ends {
+            end.by_name = names.get(&person).cloned().flatten();
+        }
+        Ok(())
+    }
+
+    fn actor_of(&self, stored: &StoredEvent) -> Option<Person> {
+        self.person_of(&stored.event.actor, stored.event.connector.as_ref())
+    }
+
+    /// The person of an actor: `user:ID@CONNECTOR`, or `user:ID` at the connector of what was done.
+    fn person_of(&self, actor: &str, connector: Option<&ConnectorId>) -> Option<Person> {
+        let user = actor.strip_prefix("user:")?;
         let known = |(id, connector): &(&str, &str)| {
             !id.is_empty() && self.connectors.get(&ConnectorId::new(*connector)).is_some()
         };
         match user.rsplit_once('@').filter(known) {
             Some((id, connector)) => Some((ConnectorId::new(connector), id.to_owned())),
-            None => Some((stored.event.connector.clone()?, user.to_owned())),
+            None => Some((connector?.clone(), user.to_owned())),
         }
     }
 
@@ -161,6 +191,10 @@ impl Issuer {
     }
 }
 
-fn subject_of(stored: &StoredEvent) -> Option<(ConnectorId, String)> {
+fn ended_session(session: &mut SessionView) -> Option<(ConnectorId, &mut EndedView)> {
+    Some((ConnectorId::new(&session.connector), session.ended.as_mut()?))
+}
+
+fn subject_of(stored: &StoredEvent) -> Option<Person> {
     Some((stored.event.connector.clone()?, stored.event.user_id.clone()?))
 }

@@ -321,8 +321,7 @@ impl Issuer {
         kind: ObjectKind,
         id: &str,
     ) -> Event {
-        let mut event = Event::new(self.now(), event, who.actor());
-        event.ip.clone_from(&who.ip);
+        let mut event = Event::by(&who.as_actor(), self.now(), event);
         event.details = json!({ "kind": kind.as_str(), "id": id });
         match kind {
             ObjectKind::Client => event.client = Some(ClientId::new(id)),

@@ -47,6 +47,9 @@ pub struct SessionView {
 pub struct EndedView {
     pub at: String,
     pub by: String,
+    /// Display name, where that is a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_name: Option<String>,
     pub reason: String,
 }
 
@@ -199,7 +202,7 @@ pub struct KeyView {
 impl From<&Ended> for EndedView {
     fn from(ended: &Ended) -> Self {
         let (at, reason) = (ended.at.to_string(), ended.reason.as_str().to_owned());
-        Self { at, by: ended.by.clone(), reason }
+        Self { at, by: ended.by.clone(), by_name: None, reason }
     }
 }
 

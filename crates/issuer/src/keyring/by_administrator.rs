@@ -1,7 +1,7 @@
 //! Key operations of an administrator: publishing the next signing keys early, and dropping a compromised one.
 
 use countersign_core::event::EventKind;
-use countersign_core::{Event, Timestamp};
+use countersign_core::{Actor, Event, Timestamp};
 use countersign_jose::RootKeys;
 use countersign_store::{DropSigningKeyNow, DroppedSigningKey, Store};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct RotationView {
 /// The sequence to rotate early, who requested it, and when.
 struct EarlyRotation<'a> {
     sequence: KeySequence,
-    actor: &'a str,
+    actor: &'a Actor,
     now: Timestamp,
 }
 
@@ -34,7 +34,7 @@ impl Keyring {
         root: &RootKeys,
         settings: &Settings,
         now: Timestamp,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<RotationView, IssuerError> {
         let mut views = Vec::new();
         for sequence in KeySequence::all(settings) {
@@ -65,10 +65,10 @@ impl EarlyRotation<'_> {
         let row = new_key(root, settings, sequence.key(number, signs_from), now).await?;
         let made = store.add_signing_key(row).await?;
         if made {
-            let mut event = Event::new(now, EventKind::KeyRotated, actor);
+            let mut event = Event::by(actor, now, EventKind::KeyRotated);
             event.details = serde_json::json!({ "number": number, "signs_from": signs_from });
             store.add_event(event).await?;
-            tracing::warn!(event = "key_rotated", number, actor, signs_from = %signs_from, "a new signing key is published");
+            tracing::warn!(event = "key_rotated", number, actor = actor.name, address = actor.ip, signs_from = %signs_from, "a new signing key is published");
         }
         // A concurrent call may have stored the key first: the stored one is returned.
         let rows = store.signing_keys().await?;
@@ -93,7 +93,7 @@ impl Keyring {
         // The number is assigned when the key is stored.
         let successor = KeySequence::of_id_tokens(settings).key(0, now);
         let successor = new_key(root, settings, successor, now).await?;
-        let (kid, by) = (key.kid.to_owned(), key.actor.to_owned());
+        let (kid, by) = (key.kid.to_owned(), key.by);
         let dropped =
             store.drop_signing_key_now(DropSigningKeyNow { kid, successor, by, now }).await?;
         self.renew(store, root, settings, now).await?;

@@ -99,7 +99,7 @@ impl Issuer {
         if let Some(grant) = grant {
             let ended =
                 Ended { at: self.now(), by: "system".to_owned(), reason: EndReason::CodeReused };
-            if self.store.end_grant(grant, ended).await?.is_some() {
+            if self.store.end_grant(grant, ended, None).await?.is_some() {
                 tracing::warn!(event = "grant_ended", grant = %grant, reason = "code_reused", "a device code was used twice");
             }
         }

@@ -177,7 +177,7 @@ impl Issuer {
         }
         let by = format!("client:{}", client.id);
         let ended = Ended { at: self.now(), by, reason: EndReason::Revoked };
-        if let Some(end) = self.store.end_grant(&grant.id, ended).await? {
+        if let Some(end) = self.store.end_grant(&grant.id, ended, None).await? {
             tracing::info!(event = "grant_ended", grant = %grant.id, session = %session.id, client = %client.id, reason = "revoked", tokens_until = %end.tokens_until, "revoked by its client");
         }
         Ok(())

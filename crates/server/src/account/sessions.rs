@@ -167,7 +167,7 @@ async fn end_selected(
             after_sign_in(app, context, id == mine.id, &back, &result)
         }
         [None, Some(id), None] => {
-            let ended = app.issuer.end_account_grant(&mine, &GrantId::new(id)).await?;
+            let ended = app.issuer.end_account_grant(&mine, &GrantId::new(id), &ip).await?;
             let (grant, ended) = ended.ok_or(PageErrorKind::NotFound)?;
             let client = app.issuer.clients.get(&grant.client);
             let name = client.as_ref().map_or(grant.client.as_str(), |client| &client.name);

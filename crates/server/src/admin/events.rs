@@ -1,7 +1,7 @@
 //! The audit log: the page `/admin/events` and `GET /api/v1/events`.
 
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
-use super::filters::{FilterForm, Search, next_page_links, options};
+use super::filters::{FilterForm, Search, address, next_page_links, options};
 use super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, found_or_problem, label_for,
     status,
@@ -40,8 +40,8 @@ pub struct EventRow {
     pub at: DisplayTime,
     pub what: Name,
     pub actor: Name,
-    /// The stored actor, shown beside an administrator's display name.
-    pub actor_id: Option<Name>,
+    /// Link to all events of an administrator; it has the exact id, which the name does not show.
+    pub of_actor: Option<String>,
     /// Everything the event is about: user and connector, client.
     pub about: Vec<Name>,
     /// Link to the page of the session.
@@ -108,12 +108,10 @@ pub fn row(app: &App, event: &EventView) -> EventRow {
         at: display_time_of(app, &event.at),
         what: label_for(&t.kinds, &event.kind),
         actor: event.actor_name.as_deref().unwrap_or(&event.actor).into(),
-        // For an administrator the exact id as well.
-        actor_id: event
-            .actor_name
-            .as_ref()
-            .filter(|_| event.actor.contains('@'))
-            .map(|_| event.actor.as_str().into()),
+        of_actor: event.actor_name.as_ref().filter(|_| event.actor.contains('@')).map(|_| {
+            let actor = ("actor".to_owned(), event.actor.clone());
+            app.path(&address(Section::Events.path(), &[actor]))
+        }),
         about,
         session: event.session.as_ref().map(|id| app.path(&format!("/admin/sessions/{id}"))),
         address: event.ip.as_deref().map(Name::from),

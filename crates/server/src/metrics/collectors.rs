@@ -72,6 +72,7 @@ impl Collector for IssuerState {
         let issuer = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         let upstreams = issuer.connector_statuses();
         let up = |upstream: &ConnectorStatus| upstream.health != Health::Down;
+        last_responses(&mut encoder, &upstreams)?;
         let is_open = |upstream: &ConnectorStatus| upstream.circuit_breaker.is_some();
         let help = "1: the last request to the upstream succeeded, or there was none lately";
         gauge_by_connector(&mut encoder, "countersign_connector_up", help, &upstreams, up)?;
@@ -83,6 +84,24 @@ impl Collector for IssuerState {
         gauge(&mut encoder, "countersign_keys_unsealed", help, unsealed)?;
         durations(&mut encoder, &issuer, &upstreams)
     }
+}
+
+/// Without a sample for a connector that has not responded since the start: `countersign_connector_up` is 1 for it
+/// too, because nothing is known against it.
+fn last_responses(
+    encoder: &mut DescriptorEncoder<'_>,
+    upstreams: &[ConnectorStatus],
+) -> fmt::Result {
+    let name = "countersign_connector_last_response_timestamp_seconds";
+    let help = "When the upstream last responded; absent: not since the start";
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for upstream in upstreams {
+        let Some(at) = upstream.last_response else { continue };
+        let labels = [("connector", upstream.connector.as_str())];
+        let seconds = ConstGauge::new(at.millis().div_euclid(1000));
+        seconds.encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 fn durations(

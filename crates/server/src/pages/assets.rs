@@ -108,7 +108,7 @@ pub const LOGO: &str = "logo.png";
 pub const FAVICON: &str = "favicon.png";
 
 impl ThemeFiles {
-    pub(crate) fn find(&self, name: &str) -> Option<(&[u8], &'static str)> {
+    pub fn find(&self, name: &str) -> Option<(&[u8], &'static str)> {
         let (bytes, content_type) = match name {
             STYLES => (&self.styles, "text/css; charset=utf-8"),
             LOGO => (&self.logo, "image/png"),

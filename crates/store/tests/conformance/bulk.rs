@@ -89,7 +89,7 @@ async fn the_instant_covers_what_ended_before(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     world.store.rotate(rotate(&grant, 1, NOW + HOUR)).await.unwrap();
-    world.store.end_grant(&grant, ended(EndReason::Revoked, NOW + HOUR)).await.unwrap();
+    world.store.end_grant(&grant, ended(EndReason::Revoked, NOW + HOUR), None).await.unwrap();
     let reason = ended(EndReason::Administrator, NOW + HOUR);
     let batch =
         world.store.end_sessions(&SessionFilter::default(), &reason, None, 10).await.unwrap();

@@ -36,7 +36,12 @@ async fn a_very_late_second_use_still_finds_the_grant(world: &World) {
     let late = redeem(second.clone(), month).await.unwrap();
     assert_eq!(late, RedeemCodeOutcome::AlreadyUsed { grant: Some(first.id.clone()) });
 
-    world.store.end_grant(&first.id, ended(EndReason::CodeReused, month)).await.unwrap().unwrap();
+    world
+        .store
+        .end_grant(&first.id, ended(EndReason::CodeReused, month), None)
+        .await
+        .unwrap()
+        .unwrap();
     let collected = world.store.collect(at(month)).await.unwrap();
     assert_eq!((collected.grants, collected.codes), (1, 1), "they go together");
     assert_eq!(redeem(second, month).await.unwrap(), RedeemCodeOutcome::NotRedeemable);

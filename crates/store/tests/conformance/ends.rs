@@ -53,7 +53,8 @@ async fn tokens_of_grants_ended_before_are_announced_too(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     world.store.rotate(rotate(&grant, 1, NOW + HOUR)).await.unwrap();
-    let end = world.store.end_grant(&grant, ended(EndReason::Revoked, NOW + HOUR)).await.unwrap();
+    let end =
+        world.store.end_grant(&grant, ended(EndReason::Revoked, NOW + HOUR), None).await.unwrap();
     assert_eq!(end, Some(GrantEnd { tokens_until: NOW + HOUR + 10 * MINUTE }));
     let end = world
         .store
@@ -69,9 +70,9 @@ async fn one_grant_ends_without_the_others(world: &World) {
     let laptop = world.granted(&jane, "cli", true).await;
     let desktop = world.granted(&jane, "cli", true).await;
     let reason = ended(EndReason::CodeReused, NOW);
-    assert!(world.store.end_grant(&laptop, reason.clone()).await.unwrap().is_some());
-    assert!(world.store.end_grant(&laptop, reason.clone()).await.unwrap().is_none());
-    assert!(world.store.end_grant(&GrantId::new("none"), reason).await.unwrap().is_none());
+    assert!(world.store.end_grant(&laptop, reason.clone(), None).await.unwrap().is_some());
+    assert!(world.store.end_grant(&laptop, reason.clone(), None).await.unwrap().is_none());
+    assert!(world.store.end_grant(&GrantId::new("none"), reason, None).await.unwrap().is_none());
     assert!(world.is_live(&desktop).await);
     assert!(world.store.session_by_cookie("c").await.unwrap().is_some());
     let query = EventQuery { session: Some(jane), limit: 1, ..EventQuery::default() };

@@ -131,7 +131,7 @@ async fn a_mac_key_is_in_use_while_a_live_grant_needs_it(world: &World) {
     assert!(!world.store.mac_key_in_use(7).await.unwrap());
     assert!(world.store.mac_key_in_use(8).await.unwrap());
 
-    world.store.end_grant(&grant, ended(EndReason::Revoked, NOW)).await.unwrap();
+    world.store.end_grant(&grant, ended(EndReason::Revoked, NOW), None).await.unwrap();
     assert!(!world.store.mac_key_in_use(8).await.unwrap());
 }
 

@@ -112,9 +112,9 @@ async fn the_last_grant_that_an_administrator_ends_is_notified(world: &World) {
     let last = world.granted(&jane, "app", true).await;
     let stale = world.granted(&jane, "app", false).await;
     let at = NOW + HOUR;
-    world.store.end_grant(&first, ended(EndReason::Administrator, at)).await.unwrap();
+    world.store.end_grant(&first, ended(EndReason::Administrator, at), None).await.unwrap();
     assert!(due(&world.store, at).await.is_empty(), "another one goes on");
-    world.store.end_grant(&last, ended(EndReason::Administrator, at)).await.unwrap();
+    world.store.end_grant(&last, ended(EndReason::Administrator, at), None).await.unwrap();
     assert_eq!(
         due(&world.store, at).await,
         ["app"],
@@ -124,7 +124,7 @@ async fn the_last_grant_that_an_administrator_ends_is_notified(world: &World) {
 
     let bob = world.store.sign_in(sign_in("bob", "b")).await.unwrap().session();
     let own = world.granted(&bob, "app", true).await;
-    world.store.end_grant(&own, ended(EndReason::Revoked, at)).await.unwrap();
+    world.store.end_grant(&own, ended(EndReason::Revoked, at), None).await.unwrap();
     assert_eq!(claimed(&world.store, "app", at).await.len(), 1, "jane's alone");
 }
 

@@ -186,7 +186,7 @@ async fn a_grant_that_ended_issues_nothing_more(world: &World) {
             tokio::spawn(async move { store.rotate(code_to_issue).await.unwrap() })
         });
         let refreshing: Vec<_> = refreshing.collect();
-        let end = world.store.end_grant(&id, ended(EndReason::Revoked, NOW)).await.unwrap();
+        let end = world.store.end_grant(&id, ended(EndReason::Revoked, NOW), None).await.unwrap();
         all(refreshing).await;
         let (stored, _) = world.store.grant(&id).await.unwrap().unwrap();
         assert!(stored.ended.is_some());

@@ -47,7 +47,6 @@ async fn a_blocked_person_signs_in_nowhere_until_it_is_lifted(world: &World) {
         by: "user:admin".into(),
         now: NOW,
         expires_at: Some(NOW + HOUR),
-        ip: None,
     };
     store.block_user(block).await.unwrap();
     let outcome = store.sign_in(sign_in("jane", "d")).await.unwrap();

@@ -163,7 +163,7 @@ async fn the_grants_of_a_session_are_returned_with_it(world: &World) {
     world.granted(&jane, "cli", true).await;
     let second = world.granted(&jane, "cli", true).await;
     world.store.rotate(rotate(&first, 1, NOW + HOUR)).await.unwrap();
-    world.store.end_grant(&first, ended(EndReason::Revoked, NOW + HOUR)).await.unwrap();
+    world.store.end_grant(&first, ended(EndReason::Revoked, NOW + HOUR), None).await.unwrap();
 
     let page = world.store.find_sessions(&filter(), None, 50).await.unwrap();
     let [joes, janes] = page.sessions.as_slice() else { panic!("two are in") };

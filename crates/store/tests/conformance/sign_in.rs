@@ -216,7 +216,6 @@ async fn a_blocked_person_uses_up_no_assertion(world: &World) {
         by: "user:admin".into(),
         now: NOW,
         expires_at: None,
-        ip: None,
     };
     world.store.block_user(block).await.unwrap();
     let assertion = || Some(UsedAssertion { hash: "a".into(), expires_at: NOW + HOUR });

@@ -44,6 +44,10 @@ fn unusual_settings_get_a_warning() {
             "2:21: warning: frontend.logoURL: is not shown without frontend.allowRemoteLogos",
         ),
         (
+            "frontend: {logoURL: static/logo.svg}",
+            "2:21: warning: frontend.logoURL: is not shown: below the issuer only theme/logo.png and theme/favicon.png of frontend.dir are served",
+        ),
+        (
             "oauth2: {grantTypes: [authorization_code, implicit]}",
             "2:43: warning: oauth2.grantTypes[1]: has no effect without token or id_token in oauth2.responseTypes",
         ),

@@ -173,7 +173,7 @@ pub fn person(session: &SessionView) -> &str {
 pub fn ended_line(app: &App, ended: &EndedView) -> EndedLine {
     EndedLine {
         at: display_time_of(app, &ended.at),
-        by: ended.by.as_str().into(),
+        by: ended.by_name.as_ref().unwrap_or(&ended.by).into(),
         reason: label_for(&app.layout.messages.admin.reasons, &ended.reason),
     }
 }

@@ -43,7 +43,7 @@ fn event(w: &World) -> EventRow {
         at: display_time(w, -90_000),
         what: "Session ended".into(),
         actor: Name::new(&w.text),
-        actor_id: Some(Name::new(&w.text)),
+        of_actor: Some("/dex/admin/events?actor=user%3Aid-of-alice%40local".to_owned()),
         about: vec![Name::new(&w.text), w.user.connector_name.clone(), w.app.name.clone()],
         session: Some(format!("/dex/admin/sessions/{ID}")),
         address: Some("192.0.2.7".into()),

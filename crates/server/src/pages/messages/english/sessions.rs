@@ -33,7 +33,7 @@ pub const SESSIONS: Sessions = Sessions {
     program: "Browser",
     since: "Signed in",
     last_used: "Last used",
-    browser_until: "Asks again",
+    browser_until: "Sign in again",
     back: "Your sign-in page",
     shared_data: SHARED_DATA,
     ended: ENDED,
