@@ -56,7 +56,8 @@ pub use receiver::LogoutReceiver;
 pub use relying_party::{AuthRequest, JsonResponse, RelyingParty, SignedInClient};
 pub use server::Server;
 pub use third_party::{
-    OidcProvider, OpenIdClient, SamlProvider, ThirdPartyClient, VerifyingLogoutReceiver,
+    OidcProvider, OpenIdClient, SamlLibrary, SamlProvider, ThirdPartyClient,
+    VerifyingLogoutReceiver,
 };
 pub use tokens::{claims, dex_sub, verified};
 pub use workstation::{Printed, Workstation};

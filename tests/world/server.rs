@@ -91,6 +91,11 @@ impl Server {
         format!("{}:5557", self.world.ip)
     }
 
+    /// The address of this test's own.
+    pub fn ip(&self) -> std::net::Ipv4Addr {
+        self.world.ip
+    }
+
     pub fn is_https(&self) -> bool {
         self.world.is_https
     }
