@@ -8,7 +8,7 @@
 //! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`,
 //! `used_assertions`. Across them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
 //! rows. `stored_objects` holds what the configuration file does not, `import` writes what came from Dex, `dex`
-//! reads Dex's own tables. `changes` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
+//! reads Dex's own tables. `unconfirmed` takes back what was committed without an answer. `changes` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
 mod backup;
 mod blocked_users;
@@ -49,6 +49,7 @@ mod sign_in;
 mod snapshots;
 mod stored_objects;
 mod traces;
+mod unconfirmed;
 mod used_assertions;
 
 use std::sync::Arc;
@@ -94,12 +95,14 @@ pub use used_assertions::UsedAssertion;
 
 use engine::{DexTables, Engine, Operation};
 use shared::Shared;
+use unconfirmed::UnconfirmedList;
 
 /// The database. Cheap to clone; all clones share one connection pool.
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<Engine>,
     shared: Shared,
+    unconfirmed: Arc<UnconfirmedList>,
 }
 
 impl Store {
@@ -118,7 +121,7 @@ impl Store {
     async fn open_with(location: &Location, tables: DexTables) -> Result<Self, OpenError> {
         let shared = Shared::default();
         let engine = Arc::new(Engine::open(location, shared.clone(), tables).await?);
-        let store = Self { engine, shared };
+        let store = Self { engine, shared, unconfirmed: Arc::default() };
         store.fill_search_columns().await.map_err(|e| OpenError::Migrate {
             location: location.to_string(),
             cause: e.to_string(),

@@ -43,10 +43,12 @@ pub enum PageErrorKind {
     Internal,
     /// We cannot reach our own database, or are stopping.
     Unavailable,
+    /// Our database did not confirm a change, which may have been made.
+    OutcomeUnknown,
 }
 
 impl PageErrorKind {
-    pub const ALL: [PageErrorKind; 21] = [
+    pub const ALL: [PageErrorKind; 22] = [
         PageErrorKind::LoginExpired,
         PageErrorKind::FormExpired,
         PageErrorKind::UnknownClient,
@@ -68,6 +70,7 @@ impl PageErrorKind {
         PageErrorKind::TooManyRequests,
         PageErrorKind::Internal,
         PageErrorKind::Unavailable,
+        PageErrorKind::OutcomeUnknown,
     ];
 
     /// The HTTP status the page goes with.
@@ -91,7 +94,9 @@ impl PageErrorKind {
             PageErrorKind::TooManyRequests => 429,
             PageErrorKind::Internal => 500,
             PageErrorKind::UpstreamFailed | PageErrorKind::UpstreamMisconfigured => 502,
-            PageErrorKind::UpstreamDown | PageErrorKind::Unavailable => 503,
+            PageErrorKind::UpstreamDown
+            | PageErrorKind::Unavailable
+            | PageErrorKind::OutcomeUnknown => 503,
         }
     }
 
@@ -131,6 +136,7 @@ impl PageErrorKind {
             PageErrorKind::TooManyRequests => t.too_many_requests,
             PageErrorKind::Internal => t.internal,
             PageErrorKind::Unavailable => t.unavailable,
+            PageErrorKind::OutcomeUnknown => t.outcome_unknown,
         }
     }
 }
