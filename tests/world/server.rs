@@ -56,7 +56,13 @@ impl World {
         if first.starts_with("mount") {
             command.arg("--mount");
         }
-        command.args(["/bin/sh", "-c", &format!("PATH=/usr/sbin:/usr/bin:/sbin:/bin; {first} && exec \"$@\""), "sh", program]);
+        command.args([
+            "/bin/sh",
+            "-c",
+            &format!("PATH=/usr/sbin:/usr/bin:/sbin:/bin; {first} && exec \"$@\""),
+            "sh",
+            program,
+        ]);
         command
     }
 

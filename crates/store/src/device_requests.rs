@@ -109,10 +109,8 @@ impl Store {
         offline_limit: i64,
     ) -> Result<RedeemDeviceCodeOutcome, StoreError> {
         let device_code_hash = device_code_hash.to_owned();
-        let unconfirmed = Unconfirmed::DeviceCode {
-            hash: device_code_hash.clone(),
-            grant: grant.id.clone(),
-        };
+        let unconfirmed =
+            Unconfirmed::DeviceCode { hash: device_code_hash.clone(), grant: grant.id.clone() };
         let result = self.write(Redeem { device_code_hash, grant, now, offline_limit }).await;
         self.keep_if_unconfirmed(result, unconfirmed)
     }

@@ -116,7 +116,9 @@ impl Store {
             Err(error @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => Err(error),
             Ok(true) => {
                 self.unconfirmed.remove(unconfirmed);
-                tracing::warn!("an unanswered COMMIT had used a code or token, which can be used again");
+                tracing::warn!(
+                    "an unanswered COMMIT had used a code or token, which can be used again"
+                );
                 Ok(())
             }
             Ok(false) => {

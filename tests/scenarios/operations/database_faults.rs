@@ -146,10 +146,6 @@ async fn a_replica_that_is_cut_off_returns_503_and_accepts_nothing_from_memory()
     wait_until_ready(&replica).await;
     assert_eq!(alice.app.userinfo(&alice.access_token).await.status, 401);
     assert_eq!(alice.app.refreshes(&alice.refresh_token).await.error(), "invalid_grant");
-    let new = replica.browser().logs_in(
-        &alice.app.auth_request("openid"),
-        ALICE,
-        ALICE_PASSWORD,
-    );
+    let new = replica.browser().logs_in(&alice.app.auth_request("openid"), ALICE, ALICE_PASSWORD);
     assert!(!new.await.code.is_empty());
 }

@@ -75,7 +75,11 @@ impl Run {
                 }
                 Err(error) => {
                     was_lost |= !error.is_connect();
-                    self.count(if error.is_connect() { "refused connections" } else { "lost answers" });
+                    self.count(if error.is_connect() {
+                        "refused connections"
+                    } else {
+                        "lost answers"
+                    });
                 }
             }
             assert!(started.elapsed() < LONGEST_WAIT, "no answer for {LONGEST_WAIT:?}");
@@ -96,10 +100,8 @@ impl Run {
     }
 
     async fn get(&self, path: &str, bearer: &str) -> Reply {
-        self.request(|client, origin| {
-            client.get(format!("{origin}/dex{path}")).bearer_auth(bearer)
-        })
-        .await
+        self.request(|client, origin| client.get(format!("{origin}/dex{path}")).bearer_auth(bearer))
+            .await
     }
 
     async fn assert_verifies(&self, id_token: &str) {
@@ -230,7 +232,9 @@ async fn faults(run: &Run, servers: &mut [Server; 2], database: &Database) {
             2 => {
                 let reply = run
                     .request(|client, origin| {
-                        client.post(format!("{origin}/dex/api/v1/keys/rotate")).bearer_auth(&run.admin)
+                        client
+                            .post(format!("{origin}/dex/api/v1/keys/rotate"))
+                            .bearer_auth(&run.admin)
                     })
                     .await;
                 assert!(reply.status < 500, "{}", reply.json);

@@ -49,8 +49,7 @@ fn assert_may_have_been_done(response: &JsonResponse) {
 }
 
 #[tokio::test]
-async fn exchange_refresh_and_approval_succeed_although_the_result_of_commit_was_lost()
-{
+async fn exchange_refresh_and_approval_succeed_although_the_result_of_commit_was_lost() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -106,7 +105,7 @@ async fn a_session_is_ended_once_although_the_result_of_commit_was_lost() {
 
 /// The database stays away after COMMIT. The same code and the same refresh token work when it is back.
 #[tokio::test]
-async fn while_the_outcome_is_unknown_the_answer_says_so_and_a_retry_works() {
+async fn an_unknown_outcome_is_reported_as_such_and_a_retry_works() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -187,8 +186,7 @@ async fn an_administrator_learns_that_a_session_may_have_ended() {
     let ended = ops.calls_api("DELETE", &path, &token, Value::Null).await;
     assert_may_have_been_done(&ended);
     proxy.set(Link::Up);
-    let again =
-        retried(async || ops.calls_api("DELETE", &path, &token, Value::Null).await).await;
+    let again = retried(async || ops.calls_api("DELETE", &path, &token, Value::Null).await).await;
     assert_ne!(again.status, 500, "{}", again.page.body);
     assert_eq!(live_sessions(&ops, &token).await, [""; 0]);
     assert_eq!(app.refreshes(tokens.refresh_token()).await.error(), "invalid_grant");

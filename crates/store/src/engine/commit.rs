@@ -47,7 +47,10 @@ pub(super) enum Fate {
 }
 
 pub(super) async fn has_transaction_ids(connection: &mut PgConnection) -> bool {
-    matches!(sqlx::query_scalar::<_, Option<bool>>(HAS_IDS).fetch_one(connection).await, Ok(Some(true)))
+    matches!(
+        sqlx::query_scalar::<_, Option<bool>>(HAS_IDS).fetch_one(connection).await,
+        Ok(Some(true))
+    )
 }
 
 /// `None` where transactions have no id, or the server is read-only and will refuse the operation.
@@ -95,8 +98,7 @@ async fn status(
     id: &TransactionId,
     deadline: Instant,
 ) -> Result<Option<String>, String> {
-    let mut pooled =
-        primary.connection_until(deadline).await.map_err(|error| error.to_string())?;
+    let mut pooled = primary.connection_until(deadline).await.map_err(|error| error.to_string())?;
     let query = sqlx::query_scalar::<_, Option<String>>(STATUS).bind(&id.id).bind(&id.timeline);
     let left = deadline.saturating_duration_since(Instant::now());
     let reading = query.fetch_optional(&mut pooled.connection);

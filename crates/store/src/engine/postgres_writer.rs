@@ -136,7 +136,10 @@ impl<'a, V: Operation> Writing<'a, V> {
                         Some(Ok(output))
                     }
                     Fate::RolledBack => {
-                        tracing::info!(cause, "a COMMIT was not answered; it had no effect and is repeated");
+                        tracing::info!(
+                            cause,
+                            "a COMMIT was not answered; it had no effect and is repeated"
+                        );
                         None
                     }
                     Fate::Unknown(reason) => {
