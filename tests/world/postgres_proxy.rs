@@ -143,8 +143,17 @@ async fn carry(client: TcpStream, state: Arc<State>) {
     tokio::select! {
         _ = requests(from_client, to_server, &state, &is_response_lost) => {}
         _ = responses(from_server, to_client, &state, &is_response_lost) => {}
-        _ = link.wait_for(|link| *link == Link::Down) => {}
+        () = is_down(&mut link) => {}
     }
+}
+
+/// Waits while nothing is forwarded.
+async fn not_hung(link: &mut watch::Receiver<Link>) -> Link {
+    link.wait_for(|link| *link != Link::Hung).await.map_or(Link::Down, |link| *link)
+}
+
+async fn is_down(link: &mut watch::Receiver<Link>) {
+    let _closed = link.wait_for(|link| *link == Link::Down).await.map(|link| *link);
 }
 
 /// A message with its type byte, which the first one of a client does not have.
@@ -168,12 +177,9 @@ async fn requests(
     let mut transaction = Transaction::default();
     loop {
         let bytes = message(&mut from, is_first).await?;
-        let _changed = link.wait_for(|link| *link != Link::Hung).await;
-        let delay = match *link.borrow() {
-            Link::Slow(delay) => delay,
-            Link::Up | Link::Hung | Link::Down => Duration::ZERO,
-        };
-        tokio::time::sleep(delay).await;
+        if let Link::Slow(delay) = not_hung(&mut link).await {
+            tokio::time::sleep(delay).await;
+        }
         let committed = if is_first { None } else { transaction.commits(&bytes, state) };
         match committed {
             Some(Armed { cut: Cut::BeforeCommit, link_then, .. }) => {
@@ -197,7 +203,7 @@ async fn responses(
     let mut link = state.link.subscribe();
     loop {
         let bytes = message(&mut from, false).await?;
-        let _changed = link.wait_for(|link| *link != Link::Hung).await;
+        not_hung(&mut link).await;
         if !is_response_lost.load(Ordering::SeqCst) {
             to.write_all(&bytes).await.ok()?;
         } else if bytes[0] == b'Z' {
