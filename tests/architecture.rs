@@ -68,7 +68,7 @@ const CRATE_DEPENDENCIES: [(&str, &[&str]); 12] = [
     // Uses a running server over HTTP only.
     ("countersign-bench", &[]),
     ("countersign-core", &[]),
-    // The engineer's program knows the protocol, not the server.
+    // It uses the protocol only, and no code of the server.
     ("countersign-kubectl", &["countersign-core"]),
     ("countersign-jose", &["countersign-core"]),
     ("countersign-store", &["countersign-core"]),

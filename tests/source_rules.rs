@@ -160,7 +160,7 @@ fn rust_files(folder: &Path) -> Vec<(PathBuf, String)> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let path = entry.path();
-            // What a program has written is not read by people.
+            // Files that a program has generated are not checked.
             let is_ours = !path.ends_with("target") && !path.ends_with("generated");
             if path.is_dir() && is_ours {
                 folders.push(path);

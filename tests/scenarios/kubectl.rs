@@ -1,4 +1,4 @@
-//! `kubectl-countersign`, the engineer's program, against the real server.
+//! `kubectl-countersign`, the program for engineers, against the real server.
 
 pub mod cache;
 pub mod cluster;

@@ -1,4 +1,4 @@
-//! Taking over a Dex: its data, its configuration files, its clients.
+//! Migration from Dex: its data, its configuration files, its clients.
 
 mod data_sets;
 pub mod grpc;

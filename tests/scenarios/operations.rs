@@ -1,4 +1,4 @@
-//! Running it: configuration, start and stop, replicas, crashes, overload, logs.
+//! Operation: configuration, start and stop, replicas, crashes, overload, logs.
 
 pub mod clock_jumps;
 pub mod configuration;

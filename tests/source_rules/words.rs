@@ -13,8 +13,8 @@ const REPLACED_WORDS: [(&str, &str); 6] = [
     ("disgrace", "unavailable"),
 ];
 
-/// Words that are ordinary English in a sentence and a riddle as a name. Compared with each part of an
-/// identifier (`LoginTrip`, `login_trip`), not with comments and string literals.
+/// Words that are ordinary English in a sentence and unclear as a name. Compared with each part of an identifier
+/// (`LoginTrip`, `login_trip`), not with comments and string literals.
 const REPLACED_IN_IDENTIFIERS: [(&str, &str); 42] = [
     ("why", "reason, cause or error"),
     ("asked", "request, requested, query or filter"),

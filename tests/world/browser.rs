@@ -241,7 +241,7 @@ impl Browser {
         let response = request.send().await.unwrap_or_else(|e| panic!("{method} {url}: {e:?}"));
         for header in response.headers().get_all(SET_COOKIE) {
             let header = header.to_str().expect("a readable cookie");
-            // The connector that was used last is no secret.
+            // The cookie with the last used connector is not a secret.
             let is_secret = !header.split('=').next().is_some_and(|name| name.ends_with("-last"));
             let value = self.jar.set(&url, header, self.clock.now());
             if let Some(value) = value.filter(|_| is_secret) {

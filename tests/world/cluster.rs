@@ -21,7 +21,7 @@ use super::{ApiServer, address, certificates};
 pub struct Cluster {
     pub url: String,
     folder: TempDir,
-    /// The tokens that came, accepted or not.
+    /// The tokens that were received, accepted or not.
     tokens: Arc<Mutex<Vec<String>>>,
 }
 
@@ -62,7 +62,7 @@ impl Cluster {
         STANDARD.encode(std::fs::read(self.ca_file()).unwrap())
     }
 
-    /// The tokens that came so far, each once, in the order of their first appearance.
+    /// The tokens received so far, each once, in the order of their first appearance.
     pub fn tokens(&self) -> Vec<String> {
         let mut all = self.tokens.lock().unwrap().clone();
         all.dedup();
@@ -91,7 +91,7 @@ fn serve(
     stream.write_all(reply.as_bytes()).ok();
     stream.conn.send_close_notify();
     stream.flush().ok();
-    // Until the client has read it all and hangs up.
+    // Waits until the client has read the response and closed the connection.
     stream.sock.shutdown(std::net::Shutdown::Write).ok();
     let _hung_up = stream.sock.read(&mut [0_u8; 64]).unwrap_or_default();
 }

@@ -1,5 +1,5 @@
-//! What a browser does with cookies (RFC 6265 sections 5.3 and 5.4), as far as servers of this
-//! harness use them: hosts are addresses, so no cookie is shared between hosts.
+//! How a browser handles cookies (RFC 6265 sections 5.3 and 5.4), as far as servers of this harness need it: hosts are
+//! addresses, so no cookie is shared between hosts.
 
 use reqwest::Url;
 
@@ -20,8 +20,8 @@ pub struct Cookie {
 pub struct Jar(Vec<Cookie>);
 
 impl Jar {
-    /// Takes one `Set-Cookie` of an answer from `url`; returns the value that is now kept, if any.
-    /// What a browser would reject fails the test: the server must not rely on it.
+    /// Stores one `Set-Cookie` of a response from `url`; returns the value that is stored, if any. A cookie that a
+    /// browser would reject fails the test: the server must not rely on it.
     pub fn set(&mut self, url: &Url, header: &str, now: u64) -> Option<String> {
         let (pair, attributes) = header.split_once(';').unwrap_or((header, ""));
         let (name, value) = pair.split_once('=').expect("a cookie has a name and a value");

@@ -1,5 +1,6 @@
-//! The fakes of the connectors' tests: GitHub, Google, GitLab, Microsoft Graph, an OpenID Connect
-//! and a SAML provider, and others. They listen on 127.0.0.1, where a `Browser` stops; `continues_to_fake_upstream` goes on.
+//! The fakes of the connectors' tests: GitHub, Google, GitLab, Microsoft Graph, an OpenID Connect and a SAML provider,
+//! and others. They listen on 127.0.0.1, where a `Browser` stops; `continues_to_fake_upstream` follows the redirect to
+//! them.
 
 #[path = "../../crates/connectors/tests/fakes/github.rs"]
 pub mod github;

@@ -1,5 +1,5 @@
-//! Compares what the API answers with its description: types, required members, and members that it does not name.
-//! Of JSON Schema it knows what the description uses.
+//! Compares the API's responses with its description: types, required members, and members that it does not name.
+//! Supports only those parts of JSON Schema that the description uses.
 
 use serde_json::Value;
 

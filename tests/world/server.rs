@@ -75,8 +75,8 @@ impl World {
         server.log()
     }
 
-    /// What the program says when it is run with these arguments before any server was started; `CONFIG` stands
-    /// for the configuration file. Waits for its end.
+    /// The output of the program when it is run with these arguments before any server was started; `CONFIG` is
+    /// replaced by the path of the configuration file. Waits until the program exits.
     pub fn runs_before_start(&self, arguments: &[&str]) -> Output {
         let server = self.clone().prepare();
         server.write_config();

@@ -218,7 +218,7 @@ impl OidcProvider {
 pub struct SamlProvider {
     origin: String,
     certificate: String,
-    /// Ends with this value.
+    /// Dropping this value ends the process.
     _node: Node,
 }
 

@@ -1,5 +1,5 @@
-//! An engineer's own machine: a home directory, `kubectl-countersign`, and a program in the place of the browser
-//! that writes down the URLs it is asked to open.
+//! The machine of an engineer: a home directory, `kubectl-countersign`, and a program in place of the browser that
+//! records the URLs it is asked to open.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -39,7 +39,7 @@ pub struct Printed {
 }
 
 impl Server {
-    /// A machine on which nobody is signed in yet. It lives in the server's time.
+    /// A machine on which no user is signed in. Its clock is that of the server.
     pub fn workstation(&self) -> Workstation {
         let home = tempfile::Builder::new().prefix("workstation-").tempdir().unwrap();
         let browser = home.path().join("browser");
@@ -100,7 +100,7 @@ impl Workstation {
         line
     }
 
-    /// Starts the program with these arguments, as no terminal and nobody at standard input.
+    /// Starts the program with these arguments, without a terminal and with empty standard input.
     pub fn starts(&self, arguments: &[impl AsRef<str>]) -> Running {
         self.starts_program(&program(), arguments)
     }
@@ -119,7 +119,7 @@ impl Workstation {
         self.starts(arguments).ends()
     }
 
-    /// Runs it on a terminal of so many columns, on which a person types `input`.
+    /// Runs it on a terminal with this number of columns, on which `input` is typed.
     pub fn runs_on_terminal(&self, columns: u16, arguments: &[String], input: &str) -> Printed {
         let words: Vec<_> = arguments.iter().map(|word| format!("'{word}'")).collect();
         let program = program();
@@ -149,7 +149,7 @@ impl Workstation {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Waits until the browser was asked to open so many URLs, and returns the last.
+    /// Waits until the browser was asked to open `count` URLs, and returns the last.
     pub async fn opens(&self, count: usize) -> String {
         let started = Instant::now();
         loop {
@@ -190,7 +190,7 @@ impl Workstation {
         link
     }
 
-    /// Every token that the cache holds is a secret of this test.
+    /// Records every token in the cache as a secret of this test.
     pub fn keeps_cached_tokens_secret(&self) {
         for file in files(&self.path(".kube/cache/countersign")) {
             let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -208,7 +208,7 @@ impl Running {
         Printed::of(self.child.take().unwrap().wait_with_output().unwrap())
     }
 
-    /// What it had printed when it was ended by SIGKILL.
+    /// Kills the program with SIGKILL and returns what it had printed.
     pub fn killed(mut self) -> Printed {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
@@ -274,7 +274,7 @@ impl Printed {
         self.credential()["status"]["token"].as_str().unwrap().to_owned()
     }
 
-    /// What it said when it failed.
+    /// The error message of a failed command.
     pub fn failure(&self) -> &str {
         assert!(!self.is_success, "it succeeded: {}", self.stderr);
         assert_eq!(self.stdout, "", "a failure prints no credential");

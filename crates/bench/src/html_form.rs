@@ -1,18 +1,18 @@
-//! The first form of an HTML page that can be submitted: enough for the login and approval pages of issuers,
-//! which are well-formed, and not a general parser.
+//! Finds the first form of an HTML page that can be submitted. It handles the well-formed login and approval pages of
+//! issuers; it is not a general parser.
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     pub action: String,
     pub is_post: bool,
     pub fields: Vec<(String, String)>,
-    /// Index of the password's field.
+    /// Index of the password field.
     password: Option<usize>,
-    /// Index of the user's field: the text field before the password.
+    /// Index of the user name field: the text field before the password.
     user: Option<usize>,
 }
 
-/// A form with a password field if there is one, otherwise the first that posts.
+/// A form with a password field if there is one, otherwise the first with method POST.
 pub fn find_form(page: &str) -> Option<Form> {
     let forms: Vec<Form> = page.split("<form").skip(1).map(parse_form).collect();
     let with_password = forms.iter().find(|form| form.has_password());
@@ -52,7 +52,7 @@ fn parse_form(text: &str) -> Form {
             continue;
         }
         let Some(name) = attribute(tag, "name").filter(|name| !name.is_empty()) else { continue };
-        // Only one button is pressed: the first, which grants.
+        // Only one button is submitted: the first, which approves.
         if is_button && std::mem::replace(&mut has_button, true) {
             continue;
         }
@@ -69,14 +69,14 @@ fn parse_form(text: &str) -> Form {
     form
 }
 
-/// The value of an attribute in double quotes, its character references replaced.
+/// The value of a double-quoted attribute, with character references decoded.
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let begin = tag.find(&format!(" {name}=\"")).or_else(|| tag.find(&format!("\n{name}=\"")))?;
     let value = tag.get(begin + name.len() + 3..)?.split('"').next()?;
     Some(unescape(value))
 }
 
-/// Numeric references and the five named ones that templates write.
+/// Decodes numeric references and the five named ones that templates write.
 fn unescape(text: &str) -> String {
     let mut parts = text.split('&');
     let mut plain = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The issuer under test: its endpoints, from discovery, and what is needed to sign in at it.
+//! The issuer under test: its endpoints, from discovery, and the credentials to sign in.
 
 use reqwest::redirect::Policy;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// Idle connections kept; at least one for every worker.
+/// Number of idle connections kept; at least one per worker.
 const POOL: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Issuer {
     pub endpoints: Endpoints,
 }
 
-/// What the token endpoint answered.
+/// The token endpoint's response.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
     pub access_token: String,
@@ -70,7 +70,7 @@ impl Issuer {
         discovery_url(&self.options.url)
     }
 
-    /// The client of the worker with this number.
+    /// The client used by the worker with this number.
     pub fn client(&self, worker: usize) -> Result<&Client, Error> {
         let clients = &self.options.clients;
         clients.iter().cycle().nth(worker).ok_or_else(|| "no client is given".into())

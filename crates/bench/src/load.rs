@@ -1,7 +1,7 @@
-//! Two kinds of load. In the closed loop every worker waits for its response and sends the next request at
-//! once, which measures throughput. With the fixed rate requests are due at instants that do not depend on
-//! the responses, and latency counts from the due instant: a stalled server does not slow the arrivals down,
-//! so no slow response is left out of the percentiles (no coordinated omission).
+//! Two kinds of load. In the closed loop every worker waits for its response and sends the next request immediately,
+//! which measures throughput. At the fixed rate requests are due at instants independent of the responses, and latency
+//! is measured from the due instant: a stalled server does not reduce the arrival rate, so no slow response is missing
+//! from the percentiles (no coordinated omission).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::Error;
 
-/// Tokio's timer counts milliseconds; the rest is waited for by yielding.
+/// Resolution of Tokio's timer; the remaining time is spent yielding.
 const TIMER_STEP: Duration = Duration::from_millis(2);
 
 /// One worker's unit of work, repeated.
@@ -19,11 +19,11 @@ pub trait Task: Send + 'static {
     fn run(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Of one operation under one load.
+/// The result of one operation under one load.
 #[derive(Debug)]
 pub struct LoadResult {
     pub elapsed: Duration,
-    /// Of every request that succeeded, in no order.
+    /// Latencies of all successful requests, unordered.
     pub latencies: Vec<Duration>,
 }
 
@@ -34,7 +34,7 @@ impl LoadResult {
     }
 }
 
-/// The first failure ends the measurement: a number beside errors would mean nothing.
+/// Runs the closed loop. The first failure ends the measurement, because results with errors would be meaningless.
 pub async fn closed_loop<T: Task>(
     workers: Vec<T>,
     duration: Duration,
@@ -55,7 +55,7 @@ pub async fn closed_loop<T: Task>(
     collect(tasks, begin).await
 }
 
-/// `rate` requests per second. When all workers are busy a request waits for one, and its waiting counts.
+/// Sends `rate` requests per second. If all workers are busy a request waits for one, and the waiting time counts.
 pub async fn fixed_rate<T: Task>(
     workers: Vec<T>,
     duration: Duration,
@@ -83,7 +83,7 @@ pub async fn fixed_rate<T: Task>(
     collect(tasks, begin).await
 }
 
-/// When the request with this number is due, from the beginning.
+/// When the request with this number is due, relative to the beginning.
 fn due(number: u32, rate: u32) -> Duration {
     Duration::from_nanos(u64::from(number) * 1_000_000_000 / u64::from(rate.max(1)))
 }
@@ -135,8 +135,8 @@ mod tests {
         }
     }
 
-    /// One worker stalls for 40 ms while a request is due every millisecond: those that were due meanwhile
-    /// count their waiting, so about 40 latencies decrease from 40 ms. A closed loop would report one.
+    /// One worker stalls for 40 ms while a request is due every millisecond: the waiting time of those requests counts,
+    /// so there are about 40 latencies that decrease from 40 ms. A closed loop would report one.
     #[tokio::test]
     async fn a_stall_shows_in_every_request_that_was_due_during_it() {
         let worker = StallsOnce { stalled: false };

@@ -1,4 +1,4 @@
-//! A server for one run: the given binary, pinned to a core, on a database of its own.
+//! A server for one run: the given binary, pinned to a core, with its own database.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::issuer::{Client, IssuerOptions};
 use crate::process::Process;
 
 pub const CORE: usize = 0;
-/// Between readiness and the first measurement of memory.
+/// Time between readiness and the first measurement of memory.
 pub const SETTLE_TIME: Duration = Duration::from_secs(2);
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const WEB_ADDRESS: &str = "127.0.8.1:5556";
@@ -42,8 +42,7 @@ pub fn issuer_options() -> IssuerOptions {
 }
 
 impl ServerDirectory {
-    /// Below the working directory, which is on a disk: in a file system in memory every commit would be
-    /// free.
+    /// Created below the working directory, which is on a disk: on an in-memory file system commits would cost nothing.
     pub fn new() -> Result<Self, Error> {
         let directory = Self(TempDir::new_in("target")?);
         let path = directory.0.path().display();
@@ -63,7 +62,7 @@ impl ServerDirectory {
         Ok(directory)
     }
 
-    /// Adds so many sessions of other users. The server must have made its tables and must not be running.
+    /// Inserts this many sessions of other users. The server must have created its tables and must not be running.
     pub fn insert_sessions(&self, sessions: u32) -> Result<(), Error> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
         let sql = include_str!("../../../tests/data/many_sessions.sql")
@@ -113,7 +112,7 @@ impl LocalServer {
         }
     }
 
-    /// `taskset` replaces itself by the binary, so the child is the server.
+    /// `taskset` replaces itself by the binary, so the child process is the server.
     pub fn process(&self) -> Process {
         Process::new(self.child.id())
     }

@@ -1,5 +1,5 @@
-//! A whole login without a browser: follows redirects, keeps cookies, submits the password form and the
-//! approval form, and redeems the code.
+//! A complete login without a browser: follows redirects, keeps cookies, submits the password form and the approval
+//! form, and redeems the code.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::Error;
 use crate::html_form::{Form, find_form};
 use crate::issuer::{Client, Issuer, Tokens};
 
-/// Redirects and forms of one login, at most.
+/// Maximum number of redirects and forms of one login.
 const MAX_STEPS: usize = 20;
 const SCOPES: &str = "openid email profile groups offline_access";
 
-/// Cookies of one browser at one issuer; paths and attributes are not looked at.
+/// The cookies of one browser at one issuer; paths and attributes are ignored.
 #[derive(Default)]
 struct Browser {
     cookies: HashMap<String, String>,
@@ -57,7 +57,7 @@ pub async fn sign_in(issuer: &Issuer, client: &Client) -> Result<Tokens, Error> 
     Err(format!("the login did not end within {MAX_STEPS} steps").into())
 }
 
-/// The anonymous first request of a login.
+/// The first request of a login, without a session.
 pub fn authorization_url(issuer: &Issuer, client: &Client) -> Result<Url, Error> {
     let mut endpoint = issuer.endpoints.authorization_endpoint.clone();
     if let Some(connector) = &issuer.options.connector {
@@ -73,7 +73,7 @@ pub fn authorization_url(issuer: &Issuer, client: &Client) -> Result<Url, Error>
     Ok(Url::parse_with_params(&endpoint, parameters)?)
 }
 
-/// The form to submit on this page, filled in: a password form, or one that only needs a confirmation.
+/// The form to submit on this page, with its fields filled: a password form, or one that only needs confirmation.
 fn next_form(issuer: &Issuer, page: &str) -> Option<Form> {
     let mut form = find_form(page)?;
     if form.has_password() {
@@ -82,7 +82,7 @@ fn next_form(issuer: &Issuer, page: &str) -> Option<Form> {
     Some(form)
 }
 
-/// The link of the configured connector on a page that lists several.
+/// The link of the configured connector on a selection page.
 fn connector_link(issuer: &Issuer, page: &str) -> Option<String> {
     let path = format!("/auth/{}", issuer.options.connector.as_deref()?);
     let links = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
@@ -110,7 +110,7 @@ impl Browser {
             None => issuer.http.get(url.clone()),
         };
         let cookies: Vec<String> = self.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        // Forms are only accepted from the issuer's own pages.
+        // Issuers accept forms only from their own pages.
         let request = request.header(header::ORIGIN, url.origin().ascii_serialization());
         let request = match cookies.is_empty() {
             true => request,

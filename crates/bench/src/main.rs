@@ -1,10 +1,10 @@
 //! The benchmark: drives any OpenID Connect issuer of Dex's shape from outside.
 //!
-//! `local` starts a `countersign` binary pinned to one core, drives it from another, and prints its results
-//! beside what `openssl speed` signs on the same core. `issuer` drives a server that is running already, this
-//! one or a peer, given its URL, a client and a user. `plot` draws printed reports beside each other. Each operation runs in a closed loop, for throughput,
-//! and with `--rate` with a fixed arrival rate, for latency. Nothing here passes or fails by a
-//! time. Start reading at [`mod@measure`].
+//! `local` starts a `countersign` binary pinned to one core, drives it from another, and prints the results beside the
+//! rate at which `openssl speed` signs on the same core. `issuer` drives a running server, given its URL, a client and
+//! a user. `plot` draws printed reports side by side. Each operation runs in a closed loop, for throughput, and with
+//! `--rate` also at a fixed arrival rate, for latency. No result counts as passed or failed. Start reading at
+//! [`mod@measure`].
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
 
@@ -35,7 +35,7 @@ use report::{Report, Run};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// The core of the load; [`local_server::CORE`] is the server's.
+/// The core of the load generator; [`local_server::CORE`] is the server's.
 const LOAD_CORE: usize = 1;
 
 fn main() -> ExitCode {
@@ -79,8 +79,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     Ok(())
 }
 
-/// One run against a server of its own. The first start makes the keys; the second, with keys present, is
-/// measured.
+/// One run against its own server. The first start generates the keys; the second, with existing keys, is measured.
 async fn measure_local(
     binary: &std::path::Path,
     sessions: u32,

@@ -1,4 +1,4 @@
-//! Measures one operation: workers that each send its requests, in a closed loop and at a fixed rate.
+//! Measures one operation: workers that each send requests, in a closed loop and at a fixed rate.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::operation::Operation;
 use crate::process::Process;
 use crate::report::OperationResult;
 
-/// One worker: a user at one client. Its tokens come from a login of its own.
+/// One worker: a user at one client, with the tokens of its own login.
 struct Worker {
     issuer: Arc<Issuer>,
     number: usize,
@@ -61,13 +61,13 @@ async fn succeed(request: RequestBuilder) -> Result<(), Error> {
     read(request.send().await?.error_for_status()?).await
 }
 
-/// Reads the body, so that the connection can be used again.
+/// Reads the body, so that the connection can be reused.
 async fn read(response: Response) -> Result<(), Error> {
     response.bytes().await?;
     Ok(())
 }
 
-/// The closed loop, then the fixed rate where one is given.
+/// Runs the closed loop, then the fixed rate if one is given.
 pub async fn measure(
     issuer: &Arc<Issuer>,
     process: Option<Process>,

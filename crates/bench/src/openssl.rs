@@ -1,4 +1,4 @@
-//! What OpenSSL alone signs on a core: the ceiling of an issuer that signs with RSA.
+//! The rate at which OpenSSL alone signs on a core: the upper bound for an issuer that signs with RSA.
 
 use std::process::Command;
 
@@ -13,8 +13,8 @@ pub fn signatures_per_second(core: usize) -> Result<f64, Error> {
         .ok_or_else(|| "openssl speed printed no result for rsa2048".into())
 }
 
-/// The line is `rsa 2048 bits 0.000254s 0.000008s   3930.2 123456.7`, or with more columns in newer versions;
-/// the title above it names the column of signatures per second.
+/// Parses the line `rsa 2048 bits 0.000254s 0.000008s   3930.2 123456.7`, which has more columns in newer versions; the
+/// title above it names the column of signatures per second.
 fn parse(text: &str) -> Option<f64> {
     let is_result = |line: &&str| {
         let mut words = line.split_whitespace();

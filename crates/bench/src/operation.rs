@@ -29,7 +29,7 @@ impl Operation {
         matches!(self, Self::Refresh | Self::Userinfo | Self::Introspection)
     }
 
-    /// Signatures that the server makes for one operation: an ID token and an access token.
+    /// Signatures that the server creates for one operation: an ID token and an access token.
     pub fn signatures(self) -> Option<u32> {
         matches!(self, Self::Login | Self::Refresh).then_some(2)
     }

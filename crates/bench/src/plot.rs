@@ -1,5 +1,5 @@
-//! Bars for each operation, one for each report, on a logarithmic axis: what differs by a factor of six between two
-//! servers differs by a factor of a hundred between two operations.
+//! Bars per operation, one per report, on a logarithmic axis: two servers may differ by a factor of six, two operations
+//! by a factor of a hundred.
 
 use plotters::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::report::{OperationResult, Report};
 use crate::statistics::Spread;
 
 const SIZE: (u32, u32) = (900, 480);
-/// Readable on light and dark pages, and apart in greyscale.
+/// Readable on light and dark backgrounds, and distinguishable in greyscale.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(31, 111, 235), RGBColor(230, 126, 34), RGBColor(46, 160, 67), RGBColor(130, 80, 223)];
 
@@ -115,7 +115,7 @@ fn svg(all: &[Series], quantity: Quantity) -> Result<String, Error> {
 
 type Bar = [(f64, f64); 2];
 
-/// Side by side within the operation's unit of width, a tenth of which is left free at either side.
+/// The bars side by side within the operation's unit of width, with a tenth left free on either side.
 fn bars(
     operations: &[&str],
     series: &Series,
@@ -134,7 +134,7 @@ fn bars(
     Ok(bars)
 }
 
-/// The operation whose middle is at `at`, if any.
+/// The operation whose centre is at `at`, if any.
 fn label_at(operations: &[&str], at: f64) -> String {
     let named = operations
         .iter()
@@ -165,7 +165,7 @@ mod tests {
             assert!(picture.contains(text), "{text} is missing: {picture}");
         }
         let bars = |colour: &str| picture.matches(colour).count();
-        // Two bars and the sample in the legend.
+        // Two bars, and the sample in the legend.
         assert_eq!((bars("#1F6FEB"), bars("#E67E22")), (3, 3), "{picture}");
         assert!(svg(&[], Quantity::Cpu).is_err());
     }

@@ -18,7 +18,7 @@ impl Process {
         Self { pid }
     }
 
-    /// User and system time of all its threads so far.
+    /// User and system time of all threads so far.
     pub fn cpu_time(self) -> Result<Duration, Error> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
         cpu_time(&stat).ok_or_else(|| "/proc/PID/stat is not understood".into())
@@ -34,7 +34,7 @@ impl Process {
     }
 }
 
-/// Fields 14 and 15 of proc_pid_stat(5). The second field, the name in parentheses, may hold anything.
+/// Fields 14 and 15 of proc_pid_stat(5). The second field, the name in parentheses, may contain any character.
 fn cpu_time(stat: &str) -> Option<Duration> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_whitespace().skip(11);
@@ -42,7 +42,7 @@ fn cpu_time(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
-/// Keeps this process, the load, off the server's core.
+/// Pins this process, the load generator, to a core other than the server's.
 pub fn pin_to_core(core: usize) -> Result<(), Error> {
     let pid = std::process::id().to_string();
     let status = Command::new("taskset")

@@ -15,7 +15,7 @@ pub struct Report {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Run {
     pub operations: Vec<OperationResult>,
-    /// In the database before the first request; unknown of a server that was running already.
+    /// Number of sessions in the database before the first request; unknown for a server that was already running.
     #[serde(default)]
     pub sessions: Option<u32>,
     pub openssl_signatures_per_second: Option<f64>,
@@ -30,13 +30,13 @@ pub struct OperationResult {
     pub operation: String,
     pub signatures: Option<u32>,
     pub per_second: f64,
-    /// Of the server's process, user and system.
+    /// CPU time of the server's process, user and system.
     pub cpu_us: Option<f64>,
     /// Milliseconds, in the closed loop.
     pub latency: Percentiles,
     /// Milliseconds from the due instant, at the fixed rate.
     pub latency_at_rate: Option<Percentiles>,
-    /// What the fixed rate really was: lower than requested when the server could not keep up.
+    /// The achieved rate: lower than requested if the server could not keep up.
     pub achieved_rate: Option<f64>,
 }
 
@@ -84,7 +84,7 @@ impl Report {
         table
     }
 
-    /// Its place in each run, and its name.
+    /// Index in each run, and name, of every operation.
     pub fn operations(&self) -> Vec<(usize, String)> {
         let first = self.runs.first().map(|run| run.operations.as_slice()).unwrap_or_default();
         first.iter().enumerate().map(|(place, one)| (place, one.operation.clone())).collect()
@@ -118,7 +118,7 @@ impl Report {
         .concat()
     }
 
-    /// Empty when no run has the value.
+    /// Empty if no run has the value.
     fn row(&self, label: &str, digits: usize, value: impl Fn(&Run) -> Option<f64>) -> String {
         let values: Vec<f64> = self.runs.iter().filter_map(value).collect();
         match Spread::of(&values) {

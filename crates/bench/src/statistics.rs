@@ -25,12 +25,13 @@ impl Percentiles {
     }
 }
 
-/// The nearest rank, as an index: the smallest value that at least so many thousandths do not exceed.
+/// The nearest rank, as an index: the smallest value that is not exceeded by at least this many thousandths of the
+/// values.
 fn rank(count: usize, thousandths: usize) -> Option<usize> {
     (count * thousandths).div_ceil(1000).max(1).checked_sub(1).filter(|rank| *rank < count)
 }
 
-/// The middle of a few values, and how far apart they are.
+/// The median and the range of a few values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
     pub median: f64,
@@ -39,7 +40,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// `None` of no values. The median of an even number is the mean of the two in the middle.
+    /// `None` for no values. The median of an even number is the mean of the two middle ones.
     pub fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);

@@ -1,13 +1,13 @@
-//! `$NAME` in the three blocks where Dex expands it: `storage.config`, `signer.config` and
-//! `connectors[].config`. Nowhere else, or bcrypt hashes (`$2a$10$…`) would break.
+//! Expands `$NAME` in the three blocks where Dex does: `storage.config`, `signer.config` and `connectors[].config`.
+//! Elsewhere it would break bcrypt hashes (`$2a$10$…`).
 
 use crate::{Node, Problems, Value};
 
 /// Looks up an environment variable. A parameter, so that tests do not depend on the process environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Replaces `$NAME` and `${NAME}` by the environment's, and `$$` by a dollar. A variable that is not
-/// set is an error at its place. `DEX_EXPAND_ENV=false` leaves everything as it is.
+/// Replaces `$NAME` and `${NAME}` by environment variables, and `$$` by a dollar sign. A variable that is not set is an
+/// error at its position. `DEX_EXPAND_ENV=false` disables expansion.
 pub fn expand(root: &mut Node, env: Environment<'_>, problems: &Problems) {
     if is_off(env) {
         return;
@@ -28,7 +28,7 @@ pub fn expand(root: &mut Node, env: Environment<'_>, problems: &Problems) {
     }
 }
 
-/// Go's words for false (`strconv.ParseBool`).
+/// Go's spellings of false (`strconv.ParseBool`).
 fn is_off(env: Environment<'_>) -> bool {
     env("DEX_EXPAND_ENV")
         .is_some_and(|value| matches!(&*value, "0" | "f" | "F" | "false" | "FALSE" | "False"))
@@ -47,7 +47,7 @@ fn expand_below(node: &mut Node, path: &str, env: Environment<'_>, problems: &Pr
                 return;
             }
             match expanded(text, env) {
-                // What came from outside is text, whatever it looks like, as in Dex.
+                // A value from the environment is text, whatever it looks like, as in Dex.
                 Ok(new) => (*text, *plain) = (new, false),
                 Err(message) => problems.error(node.mark, path, message),
             }
@@ -87,12 +87,13 @@ fn expanded(text: &str, env: Environment<'_>) -> Result<String, String> {
             }
         };
         if !braced && (name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit())) {
-            // `$` at the end, before a digit or a sign: nothing that could be a name.
+            // `$` at the end, or before a digit or another sign, does not begin a name.
             out.push('$');
             rest = after;
             continue;
         }
-        // A bare name inside a longer text may be half of a password with a dollar in it.
+        // The name is not shown: a bare name within a longer text may be part of a password that contains a dollar
+        // sign.
         let tellable = braced || text.strip_prefix('$') == Some(name);
         out.push_str(&env(name).ok_or_else(|| unset(tellable.then_some(name)))?);
         rest = tail;

@@ -38,7 +38,7 @@ pub fn readable_by_others(_path: &Path) -> Option<u32> {
 
 /// Adds one warning, at the first secret in the file, if the file is readable by others than its owner.
 pub fn warn_if_readable_by_others(file: &Path, root: &Node, problems: &Problems) {
-    // The secrets of the example are published with it, and git checks it out readable for all.
+    // The secrets of the example are public, and git checks it out with permissions for everyone.
     if file.file_name().is_some_and(|name| name == "config.example.yaml") {
         return;
     }
@@ -63,7 +63,7 @@ const SECRETS: &[&str] = &[
     "token",
 ];
 
-/// The first secret whose value is in the file itself, not in the environment.
+/// The first secret whose value is in the file itself and not in the environment.
 fn first_secret(node: &Node, path: &str) -> Option<(Mark, String)> {
     match &node.value {
         Value::Map(entries) => entries.iter().find_map(|(key, value)| {
@@ -85,7 +85,7 @@ fn first_secret(node: &Node, path: &str) -> Option<(Mark, String)> {
 
 fn is_literal(value: &Node) -> bool {
     match &value.value {
-        // `$NAME` alone is the environment's, but bcrypt's `$2a$…` and argon2's `$argon2id$…` are not.
+        // `$NAME` alone refers to the environment, but bcrypt's `$2a$…` and argon2's `$argon2id$…` do not.
         Value::Scalar { text, .. } => {
             let reference = text.strip_prefix('$').is_some_and(|rest| !rest.contains('$'));
             !text.is_empty() && !reference

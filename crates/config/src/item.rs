@@ -45,7 +45,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// As [`Item::text`], but the message does not repeat what was found.
+    /// Like [`Item::text`], but messages do not contain the value.
     pub fn secret(&self) -> Option<Secret> {
         match &self.node.value {
             Value::Scalar { text, plain } if *plain && is_typed_scalar(text) => {
@@ -72,7 +72,7 @@ impl<'a> Item<'a> {
 
     pub fn number(&self, min: u64, max: u64) -> Option<u64> {
         if let Value::Scalar { text, plain: true } = &self.node.value
-            // Dex's parser reads a leading zero as octal; that is refused instead of guessed at.
+            // Dex's parser reads a leading zero as octal; such a number is refused.
             && (text == "0" || !text.starts_with('0'))
             && let Ok(number) = text.parse::<u64>()
             && (min..=max).contains(&number)
@@ -109,7 +109,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// YAML 1.1's booleans, which Dex's parser reads.
+/// The booleans of YAML 1.1, which Dex's parser accepts.
 fn yaml_bool(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" => Some(true),

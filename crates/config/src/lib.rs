@@ -1,13 +1,13 @@
 //! Reading a configuration file.
 //!
-//! [`load()`] turns the YAML text into a tree with positions, expands environment variables where Dex does,
-//! and passes the root to a reader. A reader takes each key from a [`Section`] with a typed getter
-//! ([`Section::text`], [`Section::duration`], …) and reports what is wrong with the value; [`Section::finish`]
-//! reports unknown and repeated keys. Reading never stops at the first problem. Keys match without regard to
-//! case, as Go's JSON does for Dex. No message repeats a secret.
+//! [`load()`] parses the YAML text into a tree with positions, expands environment variables where Dex does, and passes
+//! the root to a reader. A reader takes each key from a [`Section`] with a typed getter ([`Section::text`],
+//! [`Section::duration`], …) and reports invalid values; [`Section::finish`] reports unknown and repeated keys. Reading
+//! continues after a problem. Keys are matched case-insensitively, like Go's JSON in Dex. Messages do not contain
+//! secrets.
 //!
-//! This crate knows no key of its own, except those it expands. The blocks of Countersign's file are read in
-//! `countersign::config`, the blocks of each connector type in `countersign-connectors`.
+//! This crate knows no keys except those whose values it expands. `countersign::config` reads the blocks of
+//! Countersign's file, and `countersign-connectors` those of each connector type.
 
 mod expand;
 mod files;

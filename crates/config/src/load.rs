@@ -1,4 +1,4 @@
-//! From a file to the value that a reader makes of it, or to the list of all its problems.
+//! Loads a file: the result is the reader's value, or the list of all problems.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ impl<T> Loaded<T> {
         self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
-    /// Every key that the readers name, such as `staticClients[].name`, for the blocks that the file has.
+    /// Every key known to the readers, such as `staticClients[].name`, for the blocks that the file contains.
     pub fn known_keys(&self) -> &[String] {
         &self.known_keys
     }

@@ -1,6 +1,6 @@
-//! Which known key somebody probably meant.
+//! Suggests the known key closest to a misspelt one.
 
-/// The candidate closest to `word`, if it is close enough to be a slip of the finger.
+/// The candidate closest to `word`, if it is close enough to be a typing mistake.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let limit = (word.chars().count() / 3).clamp(1, 3);
@@ -12,7 +12,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, one row at a time, with two neighbours swapped as one slip.
+/// Levenshtein's distance, one row at a time, with two swapped neighbours counted as one edit.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut before: Option<(char, Vec<usize>)> = None;

@@ -1,4 +1,4 @@
-//! Problems found in a configuration, and how a misspelt word is matched to a known one.
+//! Problems found in a configuration, and suggestions for misspelt words.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ pub struct Problem {
     pub message: String,
 }
 
-/// `14:5: staticClients[0].redirectURIs: is empty`; without the name of the file.
+/// `14:5: staticClients[0].redirectURIs: is empty`, without the file name.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Mark { line, column } = self.mark;
@@ -38,7 +38,7 @@ impl fmt::Display for Problem {
 #[derive(Debug, Default)]
 pub struct Problems {
     list: RefCell<Vec<Problem>>,
-    /// Keys that a reader names, without indices: `staticClients[].name`.
+    /// The known keys, without indices: `staticClients[].name`.
     known: RefCell<BTreeSet<String>>,
     /// Unknown keys are warnings instead of errors (`--lenient`).
     lenient: bool,
@@ -69,8 +69,8 @@ impl Problems {
         self.list.borrow().iter().any(|problem| problem.severity == Severity::Error)
     }
 
-    /// Every key that the finished sections know, without indices (`staticClients[].name`), sorted. Keys of
-    /// Dex that have no effect are not included. Used by the tests of `config.example.yaml`.
+    /// Every key that finished sections know, without indices (`staticClients[].name`), sorted. Keys of Dex without
+    /// effect are not included. Used by the tests of `config.example.yaml`.
     pub fn known_keys(&self) -> Vec<String> {
         self.known.borrow().iter().cloned().collect()
     }

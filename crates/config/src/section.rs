@@ -1,4 +1,4 @@
-//! Typed reading of a map. Each getter names its key; `finish` reports the keys that no getter named.
+//! Typed access to a map. Each getter names its key; `finish` reports the keys that no getter named.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -24,12 +24,12 @@ pub struct Section<'a> {
     entries: &'a [(Key, Node)],
     problems: &'a Problems,
     known: RefCell<Vec<&'static str>>,
-    /// Keys of Dex that have no effect here. They are not unknown, and need not be in the example.
+    /// Keys of Dex that have no effect here; neither unknown nor required in the example.
     tolerated: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Section<'a> {
-    /// The whole file. `None`, with a problem noted, when it is not a map.
+    /// The root of the file. `None`, with a problem recorded, if it is not a map.
     pub fn root(node: &'a Node, problems: &'a Problems) -> Option<Self> {
         Item { node, path: String::new(), problems }.section()
     }
@@ -52,7 +52,7 @@ impl<'a> Section<'a> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    /// Notes an error at this key, or at the section when the key is absent.
+    /// Records an error at this key, or at the section if the key is absent.
     pub fn error(&self, key: &str, message: impl Into<String>) {
         self.problems.error(self.mark_of(key), self.path_of(key), message);
     }
@@ -77,8 +77,8 @@ impl<'a> Section<'a> {
         )
     }
 
-    /// The value at a key; null counts as absent, as in Go. The last of a repeated key wins there,
-    /// here a repetition is an error noted by [`Section::finish`].
+    /// The value of a key; null counts as absent, as in Go. Go uses the last of repeated keys; here a repetition is an
+    /// error, recorded by [`Section::finish`].
     pub fn item(&self, key: &'static str) -> Option<Item<'a>> {
         self.known.borrow_mut().push(key);
         let node = self.find(key)?;
@@ -109,12 +109,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Text that no message repeats, not even when it has the wrong type.
+    /// Text that messages do not contain, not even if it has the wrong type.
     pub fn secret(&self, key: &'static str) -> Option<Secret> {
         self.item(key)?.secret()
     }
 
-    /// As [`Section::required_text`], for a value that no message repeats.
+    /// As [`Section::required_text`], for a value that messages must not contain.
     pub fn required_secret(&self, key: &'static str) -> Option<Secret> {
         let Some(item) = self.item(key) else {
             self.error(key, "is missing");
@@ -152,7 +152,7 @@ impl<'a> Section<'a> {
         self.item(key).map(|item| item.items()).unwrap_or_default()
     }
 
-    /// The maps of a list; entries that are not maps are noted and left out.
+    /// The maps of a list; other entries are recorded as problems and skipped.
     pub fn sections(&self, key: &'static str) -> Vec<Section<'a>> {
         self.items(key).iter().filter_map(Item::section).collect()
     }
@@ -173,7 +173,7 @@ impl<'a> Section<'a> {
         found
     }
 
-    /// Keys as written with their nodes, for free-form maps; marks none of them as known.
+    /// The keys as written with their nodes, for free-form maps; does not mark them as known.
     pub fn entries(&self) -> &'a [(Key, Node)] {
         self.entries
     }
@@ -226,8 +226,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// As [`Section::finish`], for a map whose keys are chosen by the administrator, such as domains: no key
-    /// is unknown, but a repeated one is an error.
+    /// As [`Section::finish`], for a map with arbitrary keys, such as domains: no key is unknown, but a repeated one is
+    /// an error.
     pub fn finish_open(self) {
         for (index, (key, _)) in self.entries.iter().enumerate() {
             let again = |other: &&(Key, Node)| other.0.text.eq_ignore_ascii_case(&key.text);

@@ -1,8 +1,8 @@
 //! Parses YAML text into a tree with positions, within limits of size, depth and alias expansion.
 //!
-//! granit-parser returns events with their position. This module does the rest: it copies aliases and merge
-//! keys up to a limit, refuses tags outside the core schema, and refuses a second document. A repeated key is
-//! kept twice; [`Section::finish`](crate::Section::finish) reports it.
+//! granit-parser returns events with their positions. This module copies aliases and merge keys up to a limit, refuses
+//! tags outside the core schema, and refuses a second document. Repeated keys are kept;
+//! [`Section::finish`](crate::Section::finish) reports them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::{Key, Mark, Node, Value};
 pub const MAX_BYTES: usize = 1024 * 1024;
 /// Depth of nested maps and lists, aliases included.
 const MAX_DEPTH: usize = 64;
-/// How much all aliases together may copy, in bytes plus nodes.
+/// Limit for copies by all aliases together, in bytes plus nodes.
 const MAX_COPIED: usize = 256 * 1024;
 
 /// The text is not one YAML document: the reason and its position.
@@ -25,7 +25,7 @@ pub struct SyntaxError {
     pub message: String,
 }
 
-/// The tree of the one document; [`Value::Null`] when there is none.
+/// The tree of the only document; [`Value::Null`] if there is none.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let options = granit_parser::options! {
         disallow_directives: true,
@@ -176,7 +176,7 @@ fn close(open: Open) -> (Node, usize) {
     (Node { mark: open.mark, value }, open.anchor)
 }
 
-/// YAML 1.1 merge: keys that the map already has win.
+/// YAML 1.1 merge: existing keys take precedence.
 fn merge(entries: &mut Vec<(Key, Node)>, map: Node) {
     let Value::Map(others) = map.value else { return };
     for (key, node) in others {

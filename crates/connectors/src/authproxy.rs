@@ -1,8 +1,8 @@
 //! A reverse proxy that has authenticated the user and sends the identity in header fields.
 //!
-//! The fields are trusted only when the connection itself comes from a configured address: no header, no
-//! `X-Forwarded-For` and no path makes anybody a proxy. And it is believed only if it can be understood in one way:
-//! what might be two people's, or was written by the browser behind the proxy, is refused and never guessed.
+//! The header fields are trusted only if the connection comes from a configured address; no header (such as
+//! `X-Forwarded-For`) and no path can replace that. Fields that are ambiguous, such as two names in one field, or that
+//! the browser behind the proxy may have sent, are refused.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ mod fields;
 use config::Config;
 use fields::Fields;
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let config = config::read(section)?;
-    // A proxy has no host of its own; the header decides whose ids these are.
+    // A proxy has no host of its own; the name of the id header identifies the set of user ids.
     let fingerprint = Fingerprint::Upstream(format!("authproxy:{}", config.user_id));
     let login_method = LoginMethod::TrustedHeader(Arc::new(AuthProxy { id: id.clone(), config }));
     Some(Connector { id, kind: "authproxy", name, login_method, refresh: None, fingerprint })
@@ -86,7 +86,7 @@ impl AuthProxy {
         peer.is_some_and(|peer| self.config.proxies.iter().any(|network| network.contains(peer)))
     }
 
-    /// As in Dex; `Err` is why it is not clear whom the proxy means.
+    /// The identity, as in Dex; `Err` is why the header fields are ambiguous or incomplete.
     fn person(&self, proxy_headers: &ProxyHeaders, trace: &mut Trace) -> Result<Identity, String> {
         let config = &self.config;
         let fields = Fields::new(&proxy_headers.fields, &config.names())?;

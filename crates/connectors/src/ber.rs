@@ -1,7 +1,7 @@
-//! The part of BER (X.690) that is needed to look at LDAP messages and certificates. Iterative and bounded: no input
-//! costs stack.
+//! The subset of BER (X.690) that LDAP messages and certificates need. Iterative and bounded, so no input exhausts the
+//! stack.
 
-/// One element: where its contents begin and end.
+/// One element: tag, and the range of its contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Element {
     /// The identifier octet: class, constructed bit, number below 31.
@@ -24,8 +24,8 @@ impl Element {
     }
 }
 
-/// The element that begins at `at` and lies wholly before `end`. `None` for indefinite lengths,
-/// which LDAP forbids (RFC 4511 section 5.1), and for multi-octet tags, which it does not use.
+/// The element that begins at `at` and ends before `end`. `None` for indefinite lengths, which LDAP forbids (RFC 4511
+/// section 5.1), and for multi-octet tags, which LDAP does not use.
 pub(crate) fn element(bytes: &[u8], at: usize, end: usize) -> Option<Element> {
     let bytes = bytes.get(..end)?;
     let tag = *bytes.get(at)?;
@@ -46,7 +46,7 @@ pub(crate) fn element(bytes: &[u8], at: usize, end: usize) -> Option<Element> {
     Some(Element { tag, start, end: stop })
 }
 
-/// The elements side by side within one. `None` if anything in it is not an element.
+/// The elements directly within `parent`. `None` if its contents are not a sequence of elements.
 pub(crate) fn children(bytes: &[u8], parent: Element) -> Option<Vec<Element>> {
     let mut list = Vec::new();
     let mut at = parent.start;
@@ -58,13 +58,13 @@ pub(crate) fn children(bytes: &[u8], parent: Element) -> Option<Vec<Element>> {
     Some(list)
 }
 
-/// The elements of a value that is one sequence and nothing else.
+/// The elements of a value that consists of exactly one SEQUENCE.
 pub(crate) fn sequence(bytes: &[u8]) -> Option<Vec<Element>> {
     let outer = element(bytes, 0, bytes.len())?;
     (outer.tag == 0x30 && outer.end == bytes.len()).then(|| children(bytes, outer))?
 }
 
-/// A big-endian number of one to four octets.
+/// A big-endian unsigned number of one to four octets.
 pub(crate) fn unsigned(bytes: &[u8]) -> Option<usize> {
     if bytes.is_empty() || bytes.len() > 4 {
         return None;

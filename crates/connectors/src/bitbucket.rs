@@ -20,7 +20,7 @@ const WORKSPACES: &str = "workspaces API";
 const PER_PAGE: &str = "100";
 const MAX_PAGES: usize = 100;
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let bitbucket = Bitbucket::read(section)?;
     let fingerprint = format!("bitbucket-cloud:{}", bitbucket.api.as_str().trim_end_matches('/'));
@@ -30,7 +30,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 struct Bitbucket {
     code_flow: Arc<CodeFlow>,
     api: Url,
-    /// Not empty: at least one of them is required, and only they are in the identity.
+    /// If not empty, membership in at least one is required, and only these are returned.
     teams: Vec<String>,
     with_permissions: bool,
 }
@@ -45,7 +45,7 @@ struct Account {
 #[derive(Deserialize)]
 struct Page<T> {
     values: Vec<T>,
-    /// The URL of the next page; only its presence counts.
+    /// The URL of the next page; only its presence is used.
     #[serde(default)]
     next: Option<String>,
 }

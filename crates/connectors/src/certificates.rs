@@ -1,5 +1,5 @@
-//! Certificates from the configuration: reading PEM, and the two fields of a certificate (RFC 5280 section 4.1) that
-//! the `saml` connector needs: the public key and the period of validity.
+//! Certificates from the configuration: parsing PEM, and the two fields of a certificate (RFC 5280 section 4.1) that
+//! the `saml` connector needs: public key and validity period.
 
 use std::fs;
 
@@ -11,7 +11,8 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::ber::{self, Element};
 
-/// `text` is a path, PEM, or base64 of PEM, as in Dex. The error is a sentence for a configuration problem.
+/// Reads `text`, which is a path, PEM, or base64 of PEM, as in Dex. The error is a sentence for a configuration
+/// problem.
 pub(crate) fn read_pem(text: &str) -> Result<Vec<u8>, String> {
     if text.contains("-----BEGIN") {
         return Ok(text.as_bytes().to_vec());
@@ -22,13 +23,13 @@ pub(crate) fn read_pem(text: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Base64 with any white space in it.
+/// Decodes base64 that may contain white space.
 pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let joined: String = text.split_ascii_whitespace().collect();
     STANDARD.decode(joined).ok()
 }
 
-/// At least one certificate, or a sentence for a configuration problem.
+/// Parses PEM with at least one certificate. The error is a sentence for a configuration problem.
 pub(crate) fn certificates_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match list {
@@ -38,7 +39,7 @@ pub(crate) fn certificates_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'stat
     }
 }
 
-/// The public key of a certificate and when it is valid.
+/// The public key and the validity period of a certificate.
 #[derive(Clone, Debug)]
 pub(crate) struct CertificateKey {
     /// `SubjectPublicKeyInfo`, DER.
@@ -53,7 +54,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const EXPLICIT_VERSION: u8 = 0xa0;
 
 impl CertificateKey {
-    /// `None` if it is not an X.509 certificate. No signature is checked: the configuration is trusted.
+    /// `None` if it is not an X.509 certificate. Its signature is not verified, because the configuration is trusted.
     pub fn read(der: &[u8]) -> Option<Self> {
         let certificate = ber::sequence(der)?;
         let to_be_signed = certificate.first().filter(|element| element.tag == SEQUENCE)?;

@@ -1,4 +1,4 @@
-//! Atlassian Crowd, REST API of user management.
+//! Atlassian Crowd, by the REST API for user management.
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -19,7 +19,7 @@ const AUTHENTICATION: &str = "authentication API";
 const USER: &str = "user API";
 const GROUPS: &str = "groups API";
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let crowd = Crowd::read(section)?;
     let fingerprint = format!("atlassian-crowd:{}", crowd.base.as_str().trim_end_matches('/'));
@@ -29,9 +29,9 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 struct Crowd {
     http: Http,
     base: Url,
-    /// The `Authorization` header of the application.
+    /// The `Authorization` header with the application's credentials.
     application: Secret,
-    /// Not empty: at least one of them is required, and only they are in the identity.
+    /// If not empty, membership in at least one is required, and only these are returned.
     required_groups: Vec<String>,
     preferred_username: Option<Field>,
     prompt: String,
@@ -70,7 +70,7 @@ struct Group {
     name: String,
 }
 
-/// What a refresh needs, in Dex's form.
+/// Stored for refreshes, in Dex's format.
 #[derive(Serialize, Deserialize)]
 struct RefreshData {
     username: String,
@@ -102,7 +102,7 @@ impl Crowd {
             _ => None,
         };
         section.finish();
-        // Crowd takes both as they are, without the form encoding of OAuth 2.0.
+        // Crowd expects both unencoded, without the form encoding of OAuth 2.0.
         let pair = format!("{}:{}", client_id?, client_secret?.expose());
         Some(Self {
             http: http?,
@@ -130,7 +130,7 @@ impl Crowd {
         self.http.ask(ask, trace).await
     }
 
-    /// `None`: there is no such user.
+    /// `None`: there is no user of this name.
     async fn account(
         &self,
         username: &str,

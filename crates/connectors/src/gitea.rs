@@ -1,4 +1,4 @@
-//! Gitea and Forgejo: gitea.com or a company's own.
+//! Gitea and Forgejo: gitea.com or self-hosted.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::oauth::{
 
 const USER: &str = "user API";
 const TEAMS: &str = "teams API";
-/// The size of a page is limited by Gitea, so the end is an empty page.
+/// Gitea limits the page size, so only an empty page marks the end.
 const PER_PAGE: usize = 50;
 const MAX_PAGES: usize = 200;
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let gitea = Gitea::read(section)?;
     let fingerprint = format!("gitea:{}", gitea.base.as_str().trim_end_matches('/'));
@@ -29,7 +29,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 struct Gitea {
     code_flow: Arc<CodeFlow>,
     base: Url,
-    /// `org` and `org:team`; not empty: at least one is required, and only they are in the identity.
+    /// `org` and `org:team`. If not empty, membership in at least one is required, and only these are returned.
     required_groups: Vec<String>,
     all_groups: bool,
     login_as_id: bool,
@@ -51,7 +51,7 @@ struct Team {
     organization: Organization,
 }
 
-/// `username` was renamed to `name`; both are there for now.
+/// Gitea renamed `username` to `name` and returns both for now.
 #[derive(Deserialize)]
 struct Organization {
     #[serde(default)]
@@ -95,7 +95,7 @@ impl Gitea {
         Some(Self { code_flow, base, required_groups, all_groups, login_as_id })
     }
 
-    /// `org` and `org:team` for each team, without repetitions.
+    /// `org`, and `org:team` for each team, without duplicates.
     async fn groups(
         &self,
         access: &Secret,
@@ -124,7 +124,7 @@ impl Gitea {
     }
 }
 
-/// As in Dex an organization with teams also lets in members of its other teams: only the team is left out then.
+/// As in Dex, an organization with teams also admits members of its other teams; those teams are only omitted.
 fn read_orgs(section: &Section<'_>) -> Vec<String> {
     let mut groups = Vec::new();
     for entry in section.sections("orgs") {
@@ -151,7 +151,7 @@ impl UserApi for Gitea {
         Vec::new()
     }
 
-    /// Groups are read by configuration, whether or not the client requested them, as in Dex.
+    /// Whether groups are read depends on the configuration and not on the client's scopes, as in Dex.
     async fn user(
         &self,
         access: &Secret,

@@ -1,9 +1,8 @@
-//! GitHub: github.com, a subdomain of ghe.com, or a company's own Enterprise Server.
+//! GitHub: github.com, a subdomain of ghe.com, or an Enterprise Server.
 //!
-//! octocrab calls the REST API; the code flow and the tokens are our own, because octocrab exchanges no codes.
-//! Somebody is their number: logins are renamed, and given to others afterwards. GitHub keeps ten tokens of
-//! one person for one application and revokes the oldest when there is an eleventh, so a user who signs in again that
-//! often ends their first session.
+//! octocrab calls the REST API; the code flow is our own, because octocrab does not exchange codes. The user id is the
+//! numeric id: logins can be renamed and reused by others. GitHub keeps ten tokens per user and application and revokes
+//! the oldest when it issues an eleventh, so a user who signs in that often loses their first session.
 
 use async_trait::async_trait;
 use countersign_config::Section;
@@ -28,10 +27,10 @@ use config::Config;
 use groups::Membership;
 use limits::Limits;
 
-/// What GitHub answers in place of tokens when no address was ever confirmed.
+/// GitHub's error code instead of tokens, if the user has no verified e-mail address.
 const UNVERIFIED: &str = "unverified_user_email";
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let github = GitHub::new(config::read(section)?);
     let fingerprint = format!("github:{}", github.config.web.as_str().trim_end_matches('/'));
@@ -75,8 +74,8 @@ impl GitHub {
         scopes
     }
 
-    /// Looks at the person, and remembers when GitHub wants to be left alone about them. Of [`ApiError`], nobody is
-    /// `Suspended` afterwards.
+    /// Requests the user's data, and records a rate limit for this user. A suspended account is returned as `Disabled`,
+    /// so the error is never [`ApiError::Suspended`].
     async fn judge(
         &self,
         tokens: &Tokens,
@@ -137,7 +136,7 @@ impl GitHub {
     }
 }
 
-/// GitHub returns a token without expiry with every login, so it need not be requested.
+/// GitHub returns a token without expiry at every login, so offline access need not be requested.
 #[async_trait]
 impl Upstream for GitHub {
     async fn login_url(
@@ -196,7 +195,8 @@ impl Upstream for GitHub {
         let question =
             UserQuery { login_scopes: known.login_scopes, known: Some(known), now: known.now };
         let mut judged = self.judge(&tokens, &question, trace).await;
-        // Where tokens expire, the first is dead after eight hours, and asking with it is how one learns so.
+        // Expiring access tokens expire after eight hours, which GitHub reports only when one is used; then the refresh
+        // token is used.
         if let (Err(ApiError::Revoked), Some(refresh)) = (&judged, refresh) {
             match self.code_flow.refresh(&refresh, trace).await? {
                 TokenOutcome::Tokens(tokens) => {
@@ -212,7 +212,7 @@ impl Upstream for GitHub {
         }
     }
 
-    /// A code that nobody was given is refused only after GitHub has believed us.
+    /// Exchanges an invalid code: GitHub refuses it only after it has accepted the client credentials.
     async fn diagnose(
         &self,
         _: Option<&str>,

@@ -1,7 +1,7 @@
-//! GitLab, gitlab.com or a company's own.
+//! GitLab: gitlab.com or self-hosted.
 //!
-//! GitLab returns a new refresh token for each one used, and the old one is invalid; one that was used and not yet stored
-//! is remembered (`oauth::UsedRefreshTokens`).
+//! GitLab rotates refresh tokens: each use returns a new one and invalidates the old. A token that was used but whose
+//! successor is not stored yet is kept in `oauth::UsedRefreshTokens`.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ mod groups;
 use groups::GroupsApi;
 
 const USER: &str = "user API";
-/// Of `state`: an administrator took the account away.
+/// Values of `state` for accounts that an administrator has disabled.
 const DISABLED: [&str; 4] = ["banned", "blocked", "deactivated", "ldap_blocked"];
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let gitlab = GitLab::read(section)?;
     let fingerprint = format!("gitlab:{}", gitlab.base.as_str().trim_end_matches('/'));
@@ -35,7 +35,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 struct GitLab {
     code_flow: Arc<CodeFlow>,
     base: Url,
-    /// Not empty: at least one of them is required, and only they are returned.
+    /// If not empty, membership in at least one is required, and only these are returned.
     required_groups: Vec<String>,
     login_as_id: bool,
     with_roles: bool,
@@ -52,7 +52,7 @@ struct Account {
     email: Option<String>,
     #[serde(default)]
     state: Option<String>,
-    /// `null` when the address was never confirmed; older versions leave it out.
+    /// `null` if the address is unconfirmed; older versions omit it.
     #[serde(default = "not_reported")]
     confirmed_at: Value,
 }
@@ -114,7 +114,7 @@ impl GitLab {
     }
 }
 
-/// GitLab returns a refresh token with every login, so it need not be requested.
+/// GitLab returns a refresh token at every login, so offline access need not be requested.
 #[async_trait]
 impl UserApi for GitLab {
     const NAME: &'static str = "GitLab";

@@ -1,7 +1,7 @@
 //! Google accounts, with the groups of Google Workspace or Cloud Identity.
 //!
-//! The hosted domain is the claim `hd` of the ID token, never the request parameter and never the
-//! e-mail address alone. Groups are read only for an address that Google is authoritative for.
+//! The hosted domain is read from the claim `hd` of the ID token, not from the request parameter or the e-mail address.
+//! Groups are read only for an address that Google is authoritative for.
 
 use async_trait::async_trait;
 use countersign_config::Section;
@@ -22,7 +22,7 @@ mod tokens;
 use config::Config;
 use groups::Groups;
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let config = config::read(section)?;
     let Config { provider, http, scopes, hosted_domains, prompt, transitive, apis, .. } = config;
@@ -47,7 +47,7 @@ struct Google {
     groups: Option<Groups>,
 }
 
-/// The data of a user's request.
+/// The request that an ID token must belong to.
 struct About {
     login_scopes: LoginScopes,
     now: Timestamp,
@@ -95,7 +95,7 @@ impl Upstream for Google {
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError> {
-        // Dex keeps Google's refresh token as it is.
+        // Google does not rotate refresh tokens; Dex keeps the first one as well.
         let Some(token) = known.upstream.filter(|token| !token.is_empty()) else {
             trace.note("Google returned no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
@@ -166,7 +166,7 @@ impl Google {
             trace.excluded("hd", "the ID token names none of hostedDomains");
             return Ok(UpstreamOutcome::NotIn(self.hosted_domains.clone()));
         }
-        // A refresh may leave the name out, and userinfo is rationed.
+        // The ID token of a refresh may lack the name, and userinfo is rate-limited.
         let name = match (text("name"), before) {
             ("", Some(before)) => before.username.as_str(),
             (name, _) => name,
@@ -191,7 +191,7 @@ impl Google {
         Ok(UpstreamOutcome::Accepted(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 
-    /// `None`: in none of the required ones.
+    /// The user's groups; `None` if they have none of the required ones.
     async fn groups_of(
         &self,
         groups: &Groups,
@@ -229,8 +229,8 @@ fn is_verified(claims: &Map<String, Value>) -> bool {
     claims.get("email_verified").and_then(Value::as_bool) == Some(true)
 }
 
-/// Google vouches for an address when it hosts it: gmail.com, or a verified one with `hd`. Any other was only
-/// confirmed once by the reader of a mail, and may since be a colleague's.
+/// Google is authoritative for an address that it hosts: gmail.com, or a verified one with `hd`. Any other address was
+/// confirmed once by mail and may belong to someone else by now.
 fn may_read_groups_of(identity: &Identity, domain: &str) -> Result<(), &'static str> {
     let Some((local, of)) = identity.email.split_once('@') else {
         return Err("there is no e-mail address to ask by");

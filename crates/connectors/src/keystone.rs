@@ -1,5 +1,5 @@
-//! OpenStack Keystone, Identity API v3. The password is checked by requesting a token; groups are read with a token of
-//! the configured administrator.
+//! OpenStack Keystone, Identity API v3. A password is verified by requesting a token with it; groups are read with a
+//! token of the configured administrator.
 
 use async_trait::async_trait;
 use countersign_config::Section;
@@ -21,7 +21,7 @@ const GROUPS: &str = "groups API";
 const SUBJECT_TOKEN: &str = "x-subject-token";
 const AUTH_TOKEN: &str = "x-auth-token";
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let keystone = Keystone::read(section)?;
     let host = keystone.host.as_str().trim_end_matches('/');
@@ -87,7 +87,7 @@ struct Group {
     name: String,
 }
 
-/// A token and whose it is.
+/// A token and the id of its user.
 struct Authenticated {
     token: Secret,
     user_id: String,
@@ -117,7 +117,7 @@ impl Keystone {
         })
     }
 
-    /// By id where it can be one (`default`, or 32 hexadecimal digits), else by name.
+    /// By id if it has the format of one (`default`, or 32 hexadecimal digits), otherwise by name.
     fn domain_reference(&self) -> Value {
         let plain = self.domain.replace('-', "");
         let is_id = plain.len() == 32 && plain.bytes().all(|b| b.is_ascii_hexdigit());
@@ -127,7 +127,7 @@ impl Keystone {
         }
     }
 
-    /// `None`: 401. Keystone answers so for an unknown user, a wrong password and a disabled account alike.
+    /// `None`: 401, which Keystone returns for an unknown user, a wrong password and a disabled account alike.
     async fn authenticate(
         &self,
         user: &str,
@@ -172,7 +172,7 @@ impl Keystone {
     }
 
     fn user_url(&self, user_id: &str, more: &str) -> Result<Url, UpstreamError> {
-        // The id becomes part of a path, so it may not contain anything that means something there.
+        // The id becomes part of the path, so characters with a meaning there are refused.
         match !user_id.is_empty() && user_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         {
             true => Ok(below(&self.host, &format!("v3/users/{user_id}{more}"))),

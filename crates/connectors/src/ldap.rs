@@ -1,10 +1,9 @@
-//! LDAP and Active Directory: find the person as the service user, prove the password by binding as
-//! them on a connection of its own, read their groups.
+//! LDAP and Active Directory: finds the user's entry as the service account, verifies the password by a bind as that
+//! entry on a separate connection, and reads the groups.
 //!
-//! It never follows a referral, never dereferences an alias, never binds with an empty password and
-//! never sends one in clear unless `insecureNoSSL` says so. Every attempt that is asked of the directory
-//! costs one search and one bind, whether or not the name is known; what the directory itself spends on
-//! comparing a password remains visible to who can time it.
+//! Referrals are not followed, aliases not dereferenced, binds with an empty password never sent, and passwords sent
+//! without TLS only with `insecureNoSSL`. Every attempt that reaches the directory costs one search and one bind,
+//! whether or not the name is known; how long the directory itself takes to compare a password remains measurable.
 
 use std::sync::Arc;
 
@@ -44,17 +43,17 @@ use pool::{Deadline, Lease, Pool};
 use refresh::Remembered;
 use search::{SearchLimit, SearchRequest};
 
-/// Longer names and passwords are nobody's.
+/// Longer login names and passwords are refused without a request to the directory.
 const MAX_LOGIN_BYTES: usize = 1024;
 const MAX_PASSWORD_BYTES: usize = 4096;
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     read_counting(id, name, section, UserBinds::default())
 }
 
-/// The same, with a counter of the caller's: for a metric, and for tests that an unknown name costs
-/// what a wrong password costs.
+/// Like [`read`], with the caller's counter of binds: for a metric, and for tests that an unknown name costs the same
+/// as a wrong password.
 pub fn read_counting(
     id: ConnectorId,
     name: String,
@@ -87,8 +86,8 @@ impl PasswordLogin for Ldap {
         &self.config.prompt
     }
 
-    /// Directories compare names without regard to case, width or outer and repeated spaces
-    /// (RFC 4518), so attempts are counted that way.
+    /// Directories compare names without regard to case, width, and outer or repeated spaces (RFC 4518), so attempts
+    /// are counted under the folded name.
     fn canonical(&self, login: &str) -> String {
         let folded: String = login.nfkc().flat_map(char::to_lowercase).nfkc().collect();
         folded.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -134,8 +133,8 @@ impl Refresh for Ldap {
     }
 }
 
-/// What needs no directory to be refused. An empty password above all: with it a bind is
-/// unauthenticated and many servers answer success (RFC 4513 section 5.1.2).
+/// Why a login is refused without a request to the directory. An empty password must be: a bind with it is
+/// unauthenticated, and many servers answer success (RFC 4513 section 5.1.2).
 fn unfit(login: &str, password: &Secret) -> Option<&'static str> {
     if password.is_empty() {
         return Some("the password is empty");
@@ -188,7 +187,7 @@ impl Ldap {
                 return refused(refusal);
             }
         }
-        // Only now: before the password is proven, nobody is told that an account is off.
+        // Only after the password is verified, so that the response does not reveal the account's state to others.
         if let Some(attribute) = person::disabled_by(&person) {
             trace.excluded(&person.dn, &format!("{attribute}: the account is disabled"));
             lease.give_back();
@@ -210,7 +209,7 @@ impl Ldap {
         self.find(lease, filter::any_of(&self.config.users.filter, pairs), trace).await
     }
 
-    /// At most two entries: a second one is reason enough to refuse.
+    /// The entries that match, at most two: a second one suffices to refuse the login.
     async fn find(
         &self,
         lease: &mut Lease<'_>,
@@ -233,7 +232,7 @@ impl Ldap {
         Ok(found)
     }
 
-    /// On a connection of its own, closed afterwards, to the host that knew the entry.
+    /// Binds as the user on a separate connection, which is closed afterwards, to the host that returned the entry.
     async fn prove(
         &self,
         lease: &Lease<'_>,
@@ -253,8 +252,8 @@ impl Ldap {
         bind::bind_outcome(&result)
     }
 
-    /// What a wrong password costs, for names that belong to nobody or to several: a bind on the same
-    /// kind of connection, with a name and a password of our own. Whatever the answer, nobody gets in.
+    /// Takes as long as a wrong password, for names with no entry or several: a bind on the same kind of connection
+    /// with a DN and password of our own. Its result is ignored.
     async fn dummy_bind(&self, lease: &Lease<'_>, trace: &mut Trace) -> Result<(), DirectoryError> {
         let (dn, password) = bind::nobody(&self.config.users.base);
         let host = lease.host();
@@ -296,7 +295,7 @@ impl Ldap {
     }
 }
 
-/// Several entries with one name are refused, whatever the password.
+/// Several entries with the same name are refused, whatever the password.
 fn only_one(mut found: Vec<Entry>, trace: &mut Trace) -> Option<Entry> {
     if found.len() > 1 {
         trace.note("more than one entry answers to this name: refused");

@@ -1,12 +1,12 @@
 //! The connectors: one file or folder for each type of upstream, used from outside only through the traits in
 //! `countersign_core::connector`.
 //!
-//! The only crate that uses ldap3, octocrab, argon2, bcrypt, roxmltree and upstream OAuth. It reads configuration and
-//! certificate files when it is built and opens no connection before somebody logs in. It stores nothing, sends nothing to
-//! a browser, and does not decide what a refusal means for a session.
+//! Only this crate uses ldap3, octocrab, argon2, bcrypt, roxmltree and upstream OAuth. Configuration and certificate
+//! files are read when a connector is built; no connection is opened before a user logs in. It stores nothing, sends
+//! nothing to a browser, and does not decide what a refusal means for a session.
 //!
-//! Start with [`read`]. Connectors of the OAuth family share `oauth`: an OpenID provider is an `Upstream`, an OAuth 2.0
-//! provider with an API of its own a `UserApi`, one that checks passwords over HTTP a `PasswordApi`.
+//! Start with [`read`]. Connectors of the OAuth family share `oauth`: an OpenID provider implements `Upstream`, an
+//! OAuth 2.0 provider with its own API `UserApi`, and one that verifies passwords over HTTP `PasswordApi`.
 
 use countersign_config::{Section, nearest};
 use countersign_core::{Connector, ConnectorId};
@@ -33,8 +33,7 @@ mod openshift;
 pub mod password;
 mod saml;
 
-/// The values of `type` that [`read`] understands. `local` is not among them: it is switched on by
-/// `enablePasswordDB`.
+/// The values of `type` that [`read`] accepts. `local` is not among them: `enablePasswordDB` enables it.
 const KINDS: &[&str] = &[
     "atlassian-crowd",
     "authproxy",
@@ -60,8 +59,8 @@ pub fn kinds() -> &'static [&'static str] {
     KINDS
 }
 
-/// Why an entry of `connectors:` cannot be read at all: its `type` is unknown, or it lacks the `config` it needs. To be
-/// noted by the caller at the key `type`, where the mistake is.
+/// Why an entry of `connectors:` cannot be read at all: unknown `type`, or a missing `config`. The caller records it at
+/// the key `type`.
 pub fn check_kind(kind: &str, has_config: bool) -> Result<(), String> {
     if KINDS.contains(&kind) {
         // The only type without keys of its own.
@@ -75,10 +74,10 @@ pub fn check_kind(kind: &str, has_config: bool) -> Result<(), String> {
     Err(format!("{kind:?} is not a known connector, expected one of {}{hint}", KINDS.join(", ")))
 }
 
-/// One entry of `connectors:`. `config` is already env-expanded. Notes every problem in the section;
-/// `None` if it cannot be used. Without a section a problem cannot be noted: ask [`check_kind`] first.
+/// Reads one entry of `connectors:`, after environment variables are expanded in `config`. Records every problem in the
+/// section; `None` if it cannot be used. Without a section nothing can be recorded: call [`check_kind`] first.
 ///
-/// A new connector is one new file, one line in this match and its type in `KINDS`.
+/// A new connector is a new file, a line in this match, and its type in `KINDS`.
 pub fn read(
     kind: &str,
     id: ConnectorId,

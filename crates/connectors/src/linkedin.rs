@@ -1,8 +1,8 @@
-//! LinkedIn's product "Sign In with LinkedIn using OpenID Connect". (Dex uses an older one, which new
-//! applications can no longer have; people keep their id.)
+//! LinkedIn's product "Sign In with LinkedIn using OpenID Connect". (Dex uses an older one that is closed to new
+//! applications; user ids are the same.)
 //!
-//! LinkedIn is OpenID Connect with three exceptions: no nonce in its ID tokens, no PKCE for applications like
-//! ours, and `email_verified` as text. So `state` alone ties a code to a login, and the person is read from
+//! LinkedIn deviates from OpenID Connect: its ID tokens have no nonce, PKCE is not available to web applications, and
+//! `email_verified` is a string. Therefore only `state` binds a code to a login, and the identity is read from
 //! userinfo.
 
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ use crate::oidc::provider::{CallbackOutcome, Pkce, Provider, ProviderSettings};
 
 const SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let registration = Registration::read(&section, ClientSecretRule::Required);
     let issuer = base_url(&section, "issuer", "https://www.linkedin.com/oauth");
@@ -54,7 +54,7 @@ struct LinkedIn {
     provider: Provider,
 }
 
-/// Dex's form. The access token is valid for two months and is all LinkedIn returns.
+/// Dex's format. The access token is valid for two months, and LinkedIn returns no refresh token.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     #[serde(rename = "accessToken")]
@@ -138,7 +138,7 @@ impl LinkedIn {
     }
 }
 
-/// LinkedIn knows no groups.
+/// LinkedIn has no groups.
 fn identity(claims: &Map<String, Value>) -> Identity {
     let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     let (name, email) = (text("name").trim(), text("email"));

@@ -1,7 +1,7 @@
 //! Local users, connector id `local`: `staticPasswords` of the configuration file, and those of the database.
 //!
-//! Every attempt costs exactly one verification, whether or not the user exists, and for a user that does not exist
-//! one whose cost a configured user could have. Nothing is stored.
+//! Every attempt costs exactly one hash verification, whether or not the user exists; for an unknown user its cost is
+//! that of a configured user. Nothing is stored.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,7 +23,7 @@ mod users;
 
 pub use users::{LocalUser, read_users};
 
-/// The connector Dex adds for `enablePasswordDB`, and the handle to its stored users.
+/// The connector that `enablePasswordDB` adds, as in Dex, and the handle to its stored users.
 pub fn connector(users: Vec<LocalUser>, hashing: Hashing) -> (Connector, Arc<dyn LocalUsers>) {
     let local = Arc::new(Local::new(users, hashing));
     let users = Arc::clone(&local) as Arc<dyn LocalUsers>;
@@ -40,9 +40,9 @@ pub fn connector(users: Vec<LocalUser>, hashing: Hashing) -> (Connector, Arc<dyn
 
 /// Users of the configuration file and of the database.
 struct Local {
-    /// Of the file; they come before stored ones of the same address.
+    /// Users of the configuration file, which take precedence over stored ones with the same address.
     configured: Vec<LocalUser>,
-    /// Both. Replaced as a whole.
+    /// All users; replaced as a whole.
     directory: RwLock<Arc<Directory>>,
     hashing: Hashing,
 }
@@ -61,8 +61,8 @@ impl Directory {
         Self { users: by_email, dummies }
     }
 
-    /// The person of a session: by address and id, or by the id alone when the address was changed.
-    /// Another id at the same address is another person.
+    /// The user of a session: by address and id, or by the id alone if the address was changed. The same address with
+    /// another id is another user.
     fn known(&self, identity: &Identity) -> Option<&LocalUser> {
         let same = |user: &&LocalUser| user.user_id == identity.user_id;
         self.users.get(&canonical(&identity.email)).filter(same).or_else(|| {
@@ -200,7 +200,7 @@ impl PasswordLogin for Local {
 
 #[async_trait]
 impl Refresh for Local {
-    /// A changed hash shows as another basis, which is for the issuer to refuse.
+    /// A changed hash has another fingerprint, with which the issuer rejects the session.
     async fn refresh(
         &self,
         known: RefreshRequest<'_>,
@@ -228,24 +228,24 @@ fn misconfigured(cause: String) -> ConnectorError {
     }
 }
 
-/// Hashes that no password matches, verified for names that belong to nobody. Their parameters are those of the
-/// configured hashes, as often as they are configured; which one a name gets is a keyed hash of the name. So the
-/// time of an attempt does not show whether the name exists, even where hashes of several costs are mixed.
+/// Dummy hashes that no password matches, verified for unknown names. Their parameters occur as often as in the
+/// configured hashes, and a keyed hash of the name selects one, so the duration does not reveal whether the name
+/// exists, even with hashes of different costs.
 struct Dummies {
-    /// One for each user; empty only if none could be made.
+    /// One per user; empty only if none could be created.
     hashes: Vec<Arc<PasswordHash>>,
     key: hmac::Key,
 }
 
 impl Dummies {
     fn like(users: &[LocalUser]) -> Self {
-        // The same name gets the same cost for as long as the process lives. Without randomness at start
-        // nothing else of the program works either.
+        // The same name selects the same hash while the process runs. If there is no randomness at start-up, the
+        // program fails elsewhere.
         let key = ids::random_bytes::<32>().unwrap_or_default();
         Self::with_key(users, hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 
-    /// For other users, and with the same choice for each name.
+    /// Dummies for other users that select by the same key.
     fn renewed(&self, users: &[LocalUser]) -> Self {
         Self::with_key(users, self.key.clone())
     }
@@ -276,7 +276,7 @@ impl Dummies {
 }
 
 impl LocalUser {
-    /// `Err` has the reason why the user could not sign in, never the hash.
+    /// `Err` is why the user could not sign in, without the hash.
     fn of_stored(user: &StoredUser) -> Result<Self, String> {
         if user.user_id.is_empty() {
             return Err(

@@ -1,4 +1,4 @@
-//! Microsoft accounts: Entra ID of one tenant, of any, or personal ones.
+//! Microsoft accounts: Entra ID of one tenant or of any, or personal accounts.
 //!
 //! The identity comes from Microsoft Graph, as in Dex; groups are read in one tenant only.
 
@@ -21,7 +21,7 @@ mod graph;
 use config::{Config, Field};
 use graph::{Graph, User};
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let config = config::read(section)?;
     let api = config.api.as_str().trim_end_matches('/');
@@ -33,7 +33,7 @@ struct Microsoft {
     config: Config,
 }
 
-/// Dex's form; its `expiry` is not needed, because what is kept here is spent and not looked at.
+/// Dex's format. Its `expiry` is ignored, because every refresh requests a new access token.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Remembered {
@@ -48,7 +48,7 @@ impl Upstream for Microsoft {
         _trace: &mut Trace,
     ) -> Result<LoginRedirect, UpstreamError> {
         let Config { prompt, domain_hint, .. } = &self.config;
-        // Microsoft takes one word.
+        // Microsoft accepts a single value of `prompt`.
         let again = upstream_login.again.then(|| "login".to_owned());
         let prompt = &again.or_else(|| prompt.clone());
         let named = [("prompt", prompt), ("domain_hint", domain_hint)];
@@ -129,7 +129,7 @@ impl Microsoft {
         scopes
     }
 
-    /// With the assertion that is in the file now, where one is configured.
+    /// The code flow with the current assertion of the file, if one is configured.
     async fn authenticated(&self) -> Result<CodeFlow, UpstreamError> {
         let registration = &self.config.code_flow.registration;
         let proof = match &self.config.assertion_file {
@@ -189,14 +189,15 @@ impl Microsoft {
                 Some(Field::MailNickname) => text(&user.mail_nickname),
                 Some(Field::OnPremisesSamAccountName) => text(&user.on_premises_sam_account_name),
             },
-            // The principal name is below a domain its tenant has proved to own.
+            // The domain of a principal name is verified by its tenant.
             email_verified: !email.is_empty(),
             email,
             groups: Vec::new(),
         }
     }
 
-    /// `None`: in none of the required ones. The others are returned too, unless `useGroupsAsWhitelist`.
+    /// The groups to return; `None` if the user has none of the required ones. Other groups are returned too, unless
+    /// `useGroupsAsWhitelist`.
     fn kept(&self, found: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
         let Config { required_groups: required, only_required, .. } = &self.config;
         if !required.is_empty() && !found.iter().any(|group| required.contains(group)) {

@@ -1,6 +1,6 @@
-//! Two upstreams that are always there, for trying things out and for tests. Their person is Dex's.
+//! Two simulated upstreams for trials and tests. Their user is Dex's.
 //!
-//! They authenticate nobody and must not be part of a production configuration.
+//! They authenticate no one and must not be in a production configuration.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub(crate) fn password(id: ConnectorId, name: String, config: Section<'_>) -> Op
     })
 }
 
-/// The groups are returned whether or not they are requested, as in Dex.
+/// Groups are returned whether or not they are requested, as in Dex.
 fn mock_identity() -> SignedIn {
     let identity = Identity {
         user_id: "0-385-28089-0".to_owned(),
@@ -98,7 +98,7 @@ impl RedirectLogin for MockCallback {
     }
 }
 
-/// Dex's mockPassword has the same person without groups.
+/// Dex's mockPassword returns the same user without groups.
 fn without_groups() -> SignedIn {
     let mut person = mock_identity();
     person.identity.groups.clear();
@@ -125,7 +125,7 @@ impl PasswordLogin for MockPassword {
         login: &str,
         trace: &mut Trace,
     ) -> Result<AccountDiagnosis, ConnectorError> {
-        // As at a login, where case counts.
+        // Case-sensitive, as at a login.
         if login != self.username {
             trace.response("not the configured username");
             return Ok(AccountDiagnosis::Refused { reason: format!("{login:?} is nobody here") });
@@ -141,7 +141,7 @@ impl PasswordLogin for MockPassword {
         _login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
-        // Both are compared always, so that the time does not reveal which of them was wrong.
+        // Both are always compared, so that the duration does not reveal which was wrong.
         let known = Secret::new(login).matches(&self.username);
         if known & self.password.matches(password.expose()) {
             trace.response("username and password are the configured ones");

@@ -1,13 +1,12 @@
 //! What all connectors of the OAuth family share: HTTP requests within limits, the authorization code flow (RFC 6749
 //! section 4.1, RFC 7636) and the token endpoint.
 //!
-//! Nothing here names a provider or stores anything. An [`UpstreamError`] names the endpoint and what was wrong with its
-//! response; it never repeats a body, a code or a token.
+//! This module names no provider and stores nothing. An [`UpstreamError`] names the endpoint and the defect of its
+//! response; it never contains a body, a code or a token.
 
 mod address;
 mod cached;
 mod code_flow;
-mod codes;
 mod failure;
 mod http;
 mod password_api;
@@ -43,11 +42,10 @@ pub(crate) use user_api::{ApiLogin, StoredTokens, User, UserApi, required_groups
 use std::future::Future;
 use std::time::Duration;
 
-/// A whole login or refresh, however many calls it takes. Shorter than the lease under which one request at a time
-/// revalidates a session.
+/// Time limit of a whole login or refresh. Shorter than the lease under which a session is revalidated.
 const WHOLE: Duration = Duration::from_secs(25);
 
-/// Keeps a login or refresh within its bounds.
+/// Applies the time limit to a login or refresh.
 pub(crate) async fn within<T>(
     call: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<T, UpstreamError> {

@@ -1,4 +1,4 @@
-//! `type: oauth`: any OAuth 2.0 provider with a userinfo endpoint, by configured URLs and names of claims.
+//! `type: oauth`: any OAuth 2.0 provider with a userinfo endpoint, by configured URLs and claim names.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::oauth::{
 
 const USERINFO: &str = "userinfo endpoint";
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let generic = Generic::read(section)?;
     let fingerprint = format!("oauth:{}", generic.userinfo);
@@ -157,7 +157,7 @@ impl UserApi for Generic {
     }
 }
 
-/// Group names; entries that are neither text nor an object with a `name` are left out.
+/// Group names; entries that are neither a string nor an object with a `name` are omitted.
 fn groups(claims: &Map<String, Value>, key: &str) -> Vec<String> {
     let list = claims.get(key).and_then(Value::as_array);
     let name = |group: &Value| {
@@ -167,15 +167,15 @@ fn groups(claims: &Map<String, Value>, key: &str) -> Vec<String> {
     list.into_iter().flatten().filter_map(name).collect()
 }
 
-/// The claims of an access token that is a JWT. Its signature is not verified: it comes from the token endpoint, over
-/// the same TLS connection that userinfo is trusted by.
+/// The claims of an access token that is a JWT. Its signature is not verified: it was received from the token endpoint
+/// over TLS, which is trusted like userinfo.
 fn token_claims(access: &Secret) -> Option<Map<String, Value>> {
     let parts: Vec<&str> = access.expose().split('.').collect();
     let [_, payload, _] = parts.as_slice() else { return None };
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?).ok()
 }
 
-/// Text as it is; a number as Go prints a float64 (`%v`), because Dex does and it is half of `sub`.
+/// A string unchanged; a number as Go prints a float64 (`%v`), because Dex does, and it is part of `sub`.
 fn user_id(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -184,7 +184,7 @@ fn user_id(value: &Value) -> Option<String> {
     }
 }
 
-/// Go's `strconv.FormatFloat(number, 'g', -1, 64)`: the fewest digits, and an exponent below -4 or from 6 on.
+/// Go's `strconv.FormatFloat(number, 'g', -1, 64)`: the fewest digits, with an exponent below -4 or from 6 on.
 fn go_float(number: f64) -> String {
     let scientific = format!("{number:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

@@ -1,7 +1,7 @@
-//! Any provider of OpenID Connect, as Dex's connector of this name: the code flow and the identity of the ID token.
+//! Any OpenID Connect provider, like Dex's connector of this name: the code flow, and the identity of the ID token.
 //!
-//! No request is sent to the provider before a user logs in, so one that is down breaks only its own button and
-//! heals without a restart. Never links a person to another account by e-mail address.
+//! No request is sent to the provider before a user logs in, so an unavailable provider affects only its own logins and
+//! recovers without a restart. Users are never linked to other accounts by e-mail address.
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -28,7 +28,7 @@ use config::Config;
 use person::Person;
 use provider::{CallbackOutcome, Proven, Provider};
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let Config { provider, http, scopes, acr_values, get_user_info, prompt, mapping } =
         config::read(section)?;
@@ -117,7 +117,7 @@ impl Upstream for Oidc {
         }
     }
 
-    /// `getUserInfo` is not asked: there is no access token to ask with.
+    /// `getUserInfo` has no effect here, because there is no access token.
     async fn login_with_id_token(
         &self,
         id_token: &Secret,
@@ -156,16 +156,16 @@ impl Upstream for Oidc {
     }
 }
 
-/// Who signed in, at a refresh.
+/// The user of the session, at a refresh.
 #[derive(Clone, Copy)]
 struct Before<'a> {
     identity: &'a Identity,
-    /// `None` only for sessions that began with another `userIDKey` before `sub` was remembered.
+    /// `None` only for sessions with another `userIDKey` that began before `sub` was stored.
     sub: Option<&'a str>,
 }
 
 impl Oidc {
-    /// `before`: at a refresh, who signed in.
+    /// `before` is the user of the session at a refresh, and `None` at a login.
     async fn judge(
         &self,
         proven: Proven,
@@ -175,7 +175,7 @@ impl Oidc {
         let mut claims = proven.claims;
         let known_sub = before.and_then(|before| before.sub);
         let sub = claims.get("sub").and_then(Value::as_str).or(known_sub).map(str::to_owned);
-        // Where the user id is the sub, the session has it already.
+        // If the user id is the `sub`, the session contains it already.
         let remembered = sub.as_deref().filter(|_| self.mapping.user_id != "sub");
         let upstream = proven.tokens.refresh.as_ref().and_then(|token| keep(token, remembered));
         if self.get_user_info {
@@ -183,8 +183,8 @@ impl Oidc {
             let more = self.provider.userinfo(access, sub.as_deref(), trace).await?;
             merge(&mut claims, more);
         } else if let (false, Some(before)) = (proven.has_id_token, before) {
-            // Core 12.2: the answer might not contain an ID token. The token was accepted, so the person is
-            // still accepted there; the known identity stays.
+            // Core 12.2: the response of a refresh may lack an ID token. The provider accepted the refresh token, so
+            // the user is still valid there, and the known identity is kept.
             trace.note("the answer has no ID token: the identity of the last one is kept");
             let identity = before.identity.clone();
             let signed_in = SignedIn { identity, upstream, fingerprint: None };
@@ -203,7 +203,7 @@ impl Oidc {
     }
 }
 
-/// Claims of userinfo override those of the ID token, except `sub` and `iss`.
+/// Claims of userinfo replace those of the ID token, except `iss`, `sub`, `aud`, `exp` and `iat`.
 fn merge(claims: &mut Map<String, Value>, more: Map<String, Value>) {
     for (name, value) in more {
         if !claims.contains_key(&name)
@@ -214,12 +214,12 @@ fn merge(claims: &mut Map<String, Value>, more: Map<String, Value>) {
     }
 }
 
-/// Dex's form, so that its sessions can be taken over: bytes in base64.
+/// Dex's format, so that its sessions can be imported: bytes in base64.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     #[serde(rename = "RefreshToken")]
     refresh_token: Option<String>,
-    /// Ours: the `sub` of the sign-in, which need not be the user id.
+    /// Our addition: the `sub` of the sign-in, which may differ from the user id.
     #[serde(rename = "Sub", default, skip_serializing_if = "Option::is_none")]
     sub: Option<String>,
 }
@@ -230,7 +230,7 @@ fn keep(token: &Secret, sub: Option<&str>) -> Option<Secret> {
     serde_json::to_string(&remembered).ok().map(Secret::new)
 }
 
-/// The refresh token, and the `sub` if it was remembered.
+/// The refresh token, and the `sub` if it was stored.
 fn kept(upstream: &Secret) -> Option<(Secret, Option<String>)> {
     let remembered: Remembered = serde_json::from_str(upstream.expose()).ok()?;
     let token = STANDARD.decode(remembered.refresh_token?).ok()?;

@@ -1,4 +1,4 @@
-//! OpenShift's own OAuth server. It names no e-mail address, so the user name takes its place, as in Dex.
+//! OpenShift's OAuth server. It returns no e-mail address, so the user name is used instead, as in Dex.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const USER: &str = "user API";
 /// The metadata changes only when the cluster is reinstalled.
 const METADATA_LIFETIME: Duration = Duration::from_hours(1);
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let openshift = OpenShift::read(section)?;
     let fingerprint = format!("openshift:{}", openshift.issuer.as_str().trim_end_matches('/'));
@@ -31,7 +31,7 @@ struct OpenShift {
     http: Http,
     registration: Registration,
     issuer: Url,
-    /// Not empty: at least one of them is required.
+    /// If not empty, membership in at least one is required.
     required_groups: Vec<String>,
     code_flow: Cached<CodeFlow>,
     used_refresh_tokens: UsedRefreshTokens,
@@ -124,7 +124,7 @@ impl UserApi for OpenShift {
         vec!["user:info".to_owned()]
     }
 
-    /// The API is at the issuer's own address. Groups are part of the user.
+    /// The API has the issuer's URL. Groups are part of the user object.
     async fn user(
         &self,
         access: &Secret,
@@ -136,13 +136,13 @@ impl UserApi for OpenShift {
         let account: Account = self.http.ask(ask, trace).await?.success()?.json()?;
         let ObjectMeta { name, uid } = account.metadata;
         if uid.is_empty() {
-            // Such as kube:admin, who is no user of the cluster.
+            // For example kube:admin, which is not a user object of the cluster.
             return Err(UpstreamError::Person("the user has no uid".to_owned()));
         }
         let found = account.groups.unwrap_or_default();
         let is_member = found.iter().any(|group| self.required_groups.contains(group));
         if !self.required_groups.is_empty() && !is_member {
-            // Says which groups were not enough.
+            // Traces the groups that were not sufficient.
             required_groups(found, &self.required_groups, trace);
             return Ok(User::NotIn(self.required_groups.clone()));
         }

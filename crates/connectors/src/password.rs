@@ -1,7 +1,7 @@
-//! Password hashes: bcrypt as in Dex's files, argon2id as `hash-password` makes them. The cost of a hash is checked
-//! when it is read; how many are computed at once, and with how much memory, is bounded by [`Hashing`].
+//! Password hashes: bcrypt as in Dex's files, and argon2id as created by `hash-password`. The cost of a hash is checked
+//! when it is parsed; [`Hashing`] limits concurrency and memory.
 //!
-//! Never prints a hash or a password, and never truncates a password silently.
+//! Hashes and passwords are never printed, and a password is never truncated silently.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub use hashing::{Hashing, HashingError, HashingLimits};
 
 /// Longer passwords are refused before they are hashed.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
-/// bcrypt reads no further than this.
+/// bcrypt ignores bytes beyond this length.
 const BCRYPT_BYTES: usize = 72;
 
 /// OWASP's argon2id parameters: memory in KiB, passes, lanes.
@@ -29,7 +29,7 @@ const MAX_MEMORY_KIB: u32 = 1 << 20;
 const MAX_PASSES: u32 = 20;
 const MAX_LANES: u32 = 16;
 
-/// A stored hash that was found usable.
+/// A valid stored hash.
 pub struct PasswordHash {
     text: String,
     scheme: Scheme,
@@ -40,7 +40,7 @@ enum Scheme {
     Argon2id { hash: Box<argon2::PasswordHash>, params: Params },
 }
 
-/// What is wrong with a stored hash. Holds nothing of the hash but its parameters.
+/// What is wrong with a stored hash. Contains only its parameters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadHash {
     #[error("is neither a bcrypt nor an argon2id hash, nor base64 of one")]
@@ -55,7 +55,7 @@ pub enum BadHash {
     TooCostly { name: &'static str, found: u32, most: u32 },
 }
 
-/// What is wrong with a password before anything is computed from it.
+/// Why a password is refused before it is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     #[error("the password is empty")]
@@ -66,7 +66,7 @@ pub enum Unusable {
     Nul,
 }
 
-/// A new hash could not be made.
+/// Why no hash was created.
 #[derive(Debug, thiserror::Error)]
 pub enum NotHashed {
     #[error(transparent)]
@@ -77,8 +77,8 @@ pub enum NotHashed {
     Argon2(String),
 }
 
-/// A new argon2id hash in PHC form (m=19456, t=2, p=1), for the command `hash-password`. Takes some
-/// 30 ms of one core.
+/// A new argon2id hash in PHC format (m=19456, t=2, p=1), for the command `hash-password`. Takes about 30 ms of one
+/// core.
 pub fn hash_password(password: &Secret) -> Result<String, NotHashed> {
     check_password(password)?;
     let broken = |e: &dyn fmt::Display| NotHashed::Argon2(e.to_string());
@@ -91,8 +91,8 @@ pub fn hash_password(password: &Secret) -> Result<String, NotHashed> {
     Ok(hash.to_string())
 }
 
-/// Refuses passwords that no stored hash can match. Depends on the password alone, so an early refusal reveals
-/// nothing about a user.
+/// Refuses passwords that no stored hash can match. The result depends only on the password, so an early refusal
+/// reveals nothing about a user.
 pub fn check_password(password: &Secret) -> Result<(), Unusable> {
     let bytes = password.expose().as_bytes();
     match bytes.len() {
@@ -104,7 +104,7 @@ pub fn check_password(password: &Secret) -> Result<(), Unusable> {
 }
 
 impl PasswordHash {
-    /// bcrypt (`$2a$`, `$2b$`, `$2y$`), argon2id in PHC form, or base64 of either, as in Dex's files.
+    /// Parses bcrypt (`$2a$`, `$2b$`, `$2y$`), argon2id in PHC format, or base64 of either, as in Dex's files.
     pub fn parse(text: &str) -> Result<Self, BadHash> {
         let text = text.trim();
         if text.starts_with('$') {
@@ -126,13 +126,13 @@ impl PasswordHash {
         Ok(Self { text: text.to_owned(), scheme })
     }
 
-    /// One whole computation, whatever the result. Blocks for as long as the hash costs: called by the threads
-    /// of [`Hashing`] only.
+    /// One complete computation, whatever the result. Blocks for its duration: called only by the threads of
+    /// [`Hashing`].
     fn matches(&self, password: &Secret, memory: &mut Argon2Memory) -> bool {
         let bytes = password.expose().as_bytes();
         match &self.scheme {
             Scheme::Bcrypt { .. } => {
-                // Computed even when it cannot match, so that the time does not show which scheme a user has.
+                // Computed even if it cannot match, so that the duration does not reveal a user's scheme.
                 bcrypt::verify(bytes, &self.text).unwrap_or(false) & self.reads_all_of(password)
             }
             Scheme::Argon2id { hash, params } => {
@@ -141,7 +141,7 @@ impl PasswordHash {
         }
     }
 
-    /// False when the scheme ignores the end of this password: bcrypt reads 72 bytes.
+    /// False if the scheme ignores the end of this password: bcrypt uses only 72 bytes.
     pub fn reads_all_of(&self, password: &Secret) -> bool {
         match self.scheme {
             Scheme::Bcrypt { .. } => password.expose().len() <= BCRYPT_BYTES,
@@ -149,7 +149,7 @@ impl PasswordHash {
         }
     }
 
-    /// What one verification allocates.
+    /// Memory of one verification, in KiB.
     pub fn memory_kib(&self) -> u32 {
         match &self.scheme {
             Scheme::Bcrypt { .. } => 0,
@@ -157,8 +157,8 @@ impl PasswordHash {
         }
     }
 
-    /// Changes when the password does, and reveals nothing about it. A plain digest suffices, because the
-    /// input is salted and slow to compute already.
+    /// Changes with the password, and reveals nothing about it. A plain digest suffices, because its input is a salted
+    /// hash.
     pub fn fingerprint(&self) -> String {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"countersign password hash\0");
@@ -166,7 +166,7 @@ impl PasswordHash {
         URL_SAFE_NO_PAD.encode(context.finish().as_ref())
     }
 
-    /// Hashes with equal parameters take equal time.
+    /// The cost parameters; hashes with equal ones take equal time.
     pub(crate) fn parameters(&self) -> (u32, u32, u32) {
         match &self.scheme {
             Scheme::Bcrypt { cost } => (0, *cost, 0),
@@ -174,7 +174,7 @@ impl PasswordHash {
         }
     }
 
-    /// A hash of the same parameters that no password is known for: verified in place of an unknown user's.
+    /// A hash with the same parameters that no known password matches, verified for unknown users.
     pub(crate) fn dummy(like: Option<&Self>) -> Result<Self, BadHash> {
         let (m, t, p) = match like.map(|hash| &hash.scheme) {
             Some(Scheme::Bcrypt { cost }) => {
@@ -192,7 +192,7 @@ impl PasswordHash {
         Self::parse(&format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${sum}"))
     }
 
-    /// The scheme and what it costs, for administrators; nothing of salt or sum.
+    /// Scheme and cost, for administrators; without salt and hash.
     pub fn describe(&self) -> String {
         match &self.scheme {
             Scheme::Bcrypt { cost } => {
@@ -221,15 +221,15 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// The memory of one thread for argon2, reused by every verification. It grows to what the most demanding hash
-/// needs and is never given back: the allocator would keep it anyway, once for each thread that ever allocated.
+/// The argon2 memory of one thread, reused by each verification. It grows to what the most expensive hash needs and is
+/// not freed: the allocator would keep it anyway, once per thread that ever allocated it.
 #[derive(Default)]
 struct Argon2Memory(Vec<Block>);
 
 impl Argon2Memory {
     fn blocks(&mut self, count: usize) -> Option<&mut [Block]> {
         if self.0.len() < count {
-            // The smaller one first, so that both never exist at the same time.
+            // The old block is freed first, so that both never exist at the same time.
             self.0 = Vec::new();
             self.0 = vec![Block::default(); count];
         }
@@ -237,7 +237,7 @@ impl Argon2Memory {
     }
 }
 
-/// `None` when the stored hash is incomplete, which `argon2id_scheme` has ruled out.
+/// `None` if the stored hash is incomplete, which `argon2id_scheme` excludes.
 fn argon2id_matches(
     password: &[u8],
     hash: &argon2::PasswordHash,

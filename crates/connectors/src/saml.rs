@@ -5,11 +5,11 @@
 //! | [`request`] | the AuthnRequest |
 //! | [`input`] | what XML is accepted at all, and its limits |
 //! | [`canonical`] | exclusive canonicalization |
-//! | [`signature`] | verification of one signature |
+//! | [`input`] | which XML is accepted, and its limits |
 //! | [`response`] | which element must be signed, and what it must say |
 //!
-//! Why a forged response cannot pass is said in [`signature`]. What is not supported: encrypted assertions, logins that
-//! begin at the identity provider, metadata, Single Logout.
+//! [`signature`] explains why a forged response cannot be accepted. Not supported: encrypted assertions, logins
+//! initiated by the identity provider, metadata, Single Logout.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ use config::Config;
 use request::AuthnRequest;
 use response::{Assertion, Expected, Verified};
 
-/// `None`, with every problem noted, when the section cannot be used.
+/// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let config = config::read(section)?;
     let idp = config.sso_issuer.clone().unwrap_or_else(|| config.sso_url.to_string());
@@ -122,7 +122,8 @@ impl PostedFormLogin for Saml {
     }
 }
 
-/// As in newest Dex: a SAML identity provider cannot be refreshed, so a refresh repeats the assertion of the login.
+/// As in recent Dex versions: a SAML identity provider cannot be queried, so a refresh repeats the assertion of the
+/// login.
 #[async_trait]
 impl Refresh for Saml {
     async fn refresh(
@@ -146,7 +147,7 @@ impl Refresh for Saml {
 }
 
 impl Saml {
-    /// The assertion consumer service URL: `redirectURI`, which must be our own.
+    /// The assertion consumer service URL: `redirectURI`, which must equal our own callback URL.
     fn consumer(&self, callback: &Url) -> Result<String, ConnectorError> {
         let own = format!("{callback}/{}", self.id);
         match &self.config.redirect_uri {
@@ -160,7 +161,7 @@ impl Saml {
     }
 
     fn verified(&self, posted: &PostedResponse<'_>, consumer: &str) -> Result<Verified, String> {
-        // 256 kB as base64, with line ends.
+        // 256 kB in base64, with line ends.
         if posted.response.len() > input::MAX_BYTES / 2 * 3 {
             return Err("it has more than 256 kB".to_owned());
         }
@@ -205,7 +206,7 @@ impl Saml {
         })
     }
 
-    /// The first value of an attribute, by its `Name`.
+    /// The first value of an attribute; an error if it is missing or empty.
     fn required(&self, assertion: &Assertion, name: &str) -> Result<String, ConnectorError> {
         let value = assertion.values(name).next().filter(|value| !value.is_empty());
         value.cloned().ok_or_else(|| {
@@ -217,8 +218,8 @@ impl Saml {
         })
     }
 
-    /// `None`: in none of the allowed groups. Unlike in Dex an absent attribute means no groups, because identity
-    /// providers leave out an attribute without values.
+    /// The groups; `None` if the user has none of the allowed ones. Unlike in Dex an absent attribute means no groups,
+    /// because identity providers omit attributes without values.
     fn groups(&self, assertion: &Assertion, trace: &mut Trace) -> Option<Vec<String>> {
         let config = &self.config.groups;
         if config.attribute.is_empty() {
@@ -269,7 +270,7 @@ impl Assertion {
     }
 }
 
-/// The `ID` of the AuthnRequest of a login: an XML name (NCName), unlike `state` itself.
+/// The `ID` of a login's AuthnRequest, which must be an XML name (NCName); `state` may not be one.
 fn request_id(state: &str) -> String {
     format!("_{state}")
 }

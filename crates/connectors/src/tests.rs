@@ -21,7 +21,7 @@ fn an_unknown_connector_type_is_reported_with_the_nearest_known_one() {
     assert!(problems[0].ends_with("did you mean ldap?"), "{problems:?}");
 }
 
-/// The connectors of Dex, all of them.
+/// All connector types of Dex.
 #[test]
 fn every_type_of_dex_is_known() {
     for kind in [
@@ -45,7 +45,7 @@ fn every_type_of_dex_is_known() {
         "samlExperimental",
     ] {
         assert_eq!(check_kind(kind, true), Ok(()));
-        // An empty section is refused for what it lacks, and nothing panics.
+        // An empty section is refused because of its missing keys, without a panic.
         let (connector, problems) = read_one(kind, map(vec![]));
         assert!(connector.is_some() == (kind == "mockCallback"), "{kind}: {problems:?}");
     }

@@ -1,4 +1,4 @@
-//! For tests only: a piece of configuration as a tree, one line for each key and list entry.
+//! For tests: configuration built as a tree, with one line number per key and list entry.
 
 use countersign_config::{Key, Mark, Node, Problems, Section, Value};
 
@@ -6,7 +6,7 @@ pub fn text(text: impl Into<String>) -> Node {
     node(Value::Scalar { text: text.into(), plain: false })
 }
 
-/// Unquoted, as flags, numbers and durations are.
+/// An unquoted scalar, as for flags, numbers and durations.
 pub fn plain(text: impl Into<String>) -> Node {
     node(Value::Scalar { text: text.into(), plain: true })
 }
@@ -20,7 +20,7 @@ pub fn map(entries: Vec<(&str, Node)>) -> Node {
     node(Value::Map(entries.into_iter().map(|(name, value)| (key(name), value)).collect()))
 }
 
-/// Reads the tree and returns the result, and every problem as it would be printed.
+/// Reads the tree, and returns the result and every problem as printed.
 pub fn read<T>(mut root: Node, reader: impl FnOnce(Section<'_>) -> T) -> (T, Vec<String>) {
     number(&mut root, &mut 0);
     let problems = Problems::default();

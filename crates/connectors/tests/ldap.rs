@@ -1,7 +1,7 @@
-//! The LDAP connector against a real OpenLDAP, and against servers that mean no good.
+//! The LDAP connector against a real OpenLDAP server, and against servers that misbehave.
 //!
-//! Every test starts its own directory. Without slapd they say aloud that they did not run, and fail
-//! if `COUNTERSIGN_REQUIRE_LDAP=1`.
+//! Every test starts its own server. Without slapd the tests print that they did not run, and fail if
+//! `COUNTERSIGN_REQUIRE_LDAP=1`.
 
 #![expect(
     clippy::unwrap_used,
@@ -49,7 +49,7 @@ type Keys = Vec<(&'static str, Node)>;
 const ALL: LoginScopes = LoginScopes { offline: true, groups: true };
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
-/// A connector as an administrator would configure it; the keys given replace or add.
+/// A connector with an ordinary configuration, in which the given keys replace others or are added.
 fn connector(keys: Keys, user_search: Keys) -> Connector {
     connector_counting(keys, user_search, UserBinds::default())
 }

@@ -1,5 +1,5 @@
-//! The connectors of the OAuth family against upstreams that are well, ill, or hostile. Every test starts its
-//! own; numbers such as "threat 93" are those of the catalogue of threats.
+//! The connectors of OAuth 2.0, OpenID Connect and SAML against upstreams that work, fail or attack. Every test starts
+//! its own; numbers such as "threat 93" are those of the threat catalogue.
 
 #![expect(
     clippy::unwrap_used,

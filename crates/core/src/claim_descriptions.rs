@@ -1,11 +1,10 @@
-//! What the claims of a token mean, for the people who look at one: in `kubectl countersign token` and in the
-//! example application.
+//! Explanations of token claims for users, for `kubectl countersign token` and the example application.
 
 use serde_json::Value;
 
 use crate::Timestamp;
 
-/// One sentence for a claim of an ID or access token, and what an API server does with it.
+/// One sentence about a claim of an ID or access token, and how an API server uses it.
 pub fn describe(claim: &str) -> &'static str {
     match claim {
         "iss" => {

@@ -1,4 +1,4 @@
-//! A relying party as configured.
+//! A registered client.
 
 pub mod registration;
 
@@ -10,11 +10,11 @@ use crate::{ClientId, Secret};
 /// The redirect URI that requests a page with the code instead of a redirect.
 pub const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 
-/// The redirect URI by which a Dex configuration allows a client the device flow. Browsers are never sent
-/// there with a code: a device login ends at our own page.
+/// The redirect URI by which a Dex configuration permits a client the device flow. No code is sent there: a device
+/// login ends at our own page.
 pub const DEVICE_CALLBACK: &str = "/device/callback";
 
-/// The client id of logins to our own pages, also in the log. No configured client may have it.
+/// The client id of logins to the account pages, used in the log. No configured client may have it.
 pub const OWN_PAGES: &str = "countersign-own-pages";
 
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ impl Client {
     /// clients also by the loopback rules of RFC 8252 section 7.3: without registered URIs any loopback port
     /// and path, with one only the port is free.
     pub fn allows_redirect(&self, uri: &str) -> bool {
-        // A path alone is no redirect URI; it allows the device flow.
+        // A path alone is not a redirect URI; it permits the device flow.
         if uri.starts_with('/') {
             return false;
         }
@@ -73,8 +73,8 @@ impl Client {
         (self.public && self.redirect_uris.is_empty()) || self.redirect_uris.iter().any(is_callback)
     }
 
-    /// Whether a browser may be redirected there after logout. Compared as bytes, like redirect URIs, since
-    /// anything looser is an open redirect.
+    /// Whether a browser may be redirected to this URI after logout. Compared byte for byte, like redirect URIs, since
+    /// anything less strict is an open redirector.
     pub fn allows_post_logout_redirect(&self, uri: &str) -> bool {
         self.post_logout_redirect_uris.iter().any(|registered| registered == uri)
     }
@@ -103,7 +103,7 @@ fn is_plain_loopback(uri: &str) -> bool {
     loopback && url.host_str() == Some(host_as_written) && is_clean(uri)
 }
 
-/// Equal except for the port, both loopback: host, path and query are compared exactly.
+/// Whether both are loopback URIs that differ only in the port; host, path and query are compared exactly.
 fn differs_in_loopback_port(registered: &str, uri: &str) -> bool {
     if !is_plain_loopback(registered) || !is_plain_loopback(uri) {
         return false;
@@ -114,7 +114,7 @@ fn differs_in_loopback_port(registered: &str, uri: &str) -> bool {
     without_port(a) == without_port(b) && rest_a == rest_b
 }
 
-/// The authority of an `http` URI and everything behind it, as written.
+/// The authority of an `http` URI and the text after it, as written.
 fn split_http(uri: &str) -> Option<(&str, &str)> {
     let rest = uri.strip_prefix("http://")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
+/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can represent.
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -28,27 +28,27 @@ impl Timestamp {
     pub const fn millis(self) -> i64 {
         self.0
     }
-    /// Whole seconds, as JWT's NumericDate (RFC 7519 section 2) wants them.
+    /// Whole seconds, as in JWT's NumericDate (RFC 7519 section 2).
     pub const fn secs(self) -> i64 {
         self.0.div_euclid(1000)
     }
-    /// Year, month and day in UTC, the latter two from 1.
+    /// Year, month and day in UTC; month and day begin at 1.
     pub fn date(self) -> (i32, u8, u8) {
         let (year, month, day) = self.utc().to_calendar_date();
         (year, month.into(), day)
     }
-    /// To the second. Instants beyond the year 9999, such as the sum of an instant and an unlimited lifetime,
-    /// are the last second of that year.
+    /// In seconds. Instants beyond the year 9999, such as the sum of an instant and an unlimited lifetime, become the
+    /// last second of that year.
     fn utc(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp(self.secs().min(LAST_SECOND))
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
-    /// RFC 3339 to the millisecond, for programs that send it back.
+    /// RFC 3339 in milliseconds, for programs that send it back.
     pub fn exact(self) -> String {
         let whole = self.to_string();
         format!("{}.{:03}Z", whole.trim_end_matches('Z'), self.0.rem_euclid(1000))
     }
-    /// How long ago `earlier` was; zero when it lies in the future.
+    /// The time elapsed since `earlier`; zero if it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -71,9 +71,8 @@ impl Sub<Duration> for Timestamp {
 impl std::str::FromStr for Timestamp {
     type Err = NotAnInstant;
 
-    /// RFC 3339, such as `2026-11-24T09:30:00+01:00`. The zone defaults to UTC, seconds and time of day to
-    /// zero, as in forms and at a terminal.
-    /// of day those are zero: what a form's field and a person at a terminal write.
+    /// Parses RFC 3339, such as `2026-11-24T09:30:00+01:00`. The zone defaults to UTC, seconds and time of day to zero,
+    /// for form fields and the command line.
     fn from_str(text: &str) -> Result<Self, NotAnInstant> {
         let text = text.trim();
         let (date, rest) = text.split_at_checked(10).ok_or(NotAnInstant)?;
@@ -90,12 +89,12 @@ impl std::str::FromStr for Timestamp {
     }
 }
 
-/// The text is no instant of RFC 3339.
+/// The text is not an RFC 3339 instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an instant such as 2026-11-24T09:30:00Z")]
 pub struct NotAnInstant;
 
-/// RFC 3339 in UTC with seconds, for people and logs.
+/// RFC 3339 in UTC with seconds, for users and logs.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let utc = self.utc();
@@ -104,7 +103,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Parses Go's duration text (`1h30m`, `300ms`), which Dex's files use. Days and negative values are refused.
+/// Parses Go's duration format (`1h30m`, `300ms`), which Dex's files use. Days and negative values are refused.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -135,7 +134,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// Formats a duration in the same text form, to the millisecond.
+/// Formats a duration in the same format, with milliseconds.
 pub fn show_duration(duration: Duration) -> String {
     let secs = duration.as_secs();
     let (h, m, s, ms) = (secs / 3600, secs / 60 % 60, secs % 60, duration.subsec_millis());
@@ -145,7 +144,7 @@ pub fn show_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// The source of the time. Only the program uses the system's; tests have their own.
+/// The source of the current time. Only the program uses the system's clock; tests have their own.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }

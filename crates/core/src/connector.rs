@@ -18,43 +18,43 @@ pub struct Connector {
     pub id: ConnectorId,
     /// The `type` of the configuration, such as `ldap`.
     pub kind: &'static str,
-    /// The label of its button.
+    /// The label of its button on the login page.
     pub name: String,
     pub login_method: LoginMethod,
-    /// `None`: the upstream cannot be queried again without the person.
+    /// `None`: the upstream cannot be queried without the user.
     pub refresh: Option<Arc<dyn Refresh>>,
     pub fingerprint: Fingerprint,
 }
 
-/// How a person authenticates.
+/// How a user authenticates.
 #[derive(Clone)]
 pub enum LoginMethod {
-    /// Our form with login and password.
+    /// Our login form with name and password.
     Password(Arc<dyn PasswordLogin>),
     /// A redirect to the upstream and back to `/callback`.
     Redirect(Arc<dyn RedirectLogin>),
     /// A form posted to the identity provider, whose response is a form posted to `/callback` (SAML 2.0 HTTP-POST
     /// binding).
     PostedForm(Arc<dyn PostedFormLogin>),
-    /// A redirect to our own `/callback/{connector}`, in front of which a proxy names the person.
+    /// A redirect to our own `/callback/{connector}`, where a reverse proxy supplies the user in header fields.
     TrustedHeader(Arc<dyn TrustedHeaderLogin>),
 }
 
-/// Fingerprint of the connector at sign-in. A session whose fingerprint no longer matches is rejected, so
-/// that reusing a connector id for another directory cannot inherit accounts.
+/// Fingerprint of the connector at sign-in. A session whose fingerprint no longer matches is rejected, so that reusing
+/// a connector id for another directory cannot inherit accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fingerprint {
-    /// One for all persons: connector type and issuer or host.
+    /// The same for all users: connector type and issuer or host.
     Upstream(String),
-    /// One for each person, returned with every identity: a fingerprint of the password hash.
+    /// Per user, returned with every identity: a fingerprint of the password hash.
     PerUser,
 }
 
-/// An authenticated person.
+/// An authenticated user.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub identity: Identity,
-    /// What the connector needs to query the person again; sealed before it is stored.
+    /// What the connector needs to query the user again; sealed before it is stored.
     pub upstream: Option<Secret>,
     /// The fingerprint, for connectors with [`Fingerprint::PerUser`].
     pub fingerprint: Option<String>,
@@ -66,15 +66,15 @@ pub enum LoginOutcome {
     Refused(Refusal),
 }
 
-/// Why a login was refused. These may be shown to the person.
+/// Why a login was refused. These may be shown to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Unknown user or wrong password: deliberately one value.
+    /// Unknown user or wrong password; not distinguished, so that the response does not reveal whether the user exists.
     BadCredentials,
     PasswordExpired,
     AccountLocked,
     AccountDisabled,
-    /// In none of the groups that this connector requires.
+    /// The user is in none of the groups that this connector requires.
     NotInRequiredGroup {
         required: Vec<String>,
     },
@@ -84,34 +84,33 @@ pub enum Refusal {
     },
     /// The upstream has not verified the e-mail address, which this connector requires.
     EmailNotVerified,
-    /// The identity provider's response is not valid: malformed, not signed by it, for
-    /// somebody else, or expired.
+    /// The identity provider's response is invalid: malformed, not signed by it, expired, or for another recipient.
     InvalidResponse {
-        /// Never repeats the response.
+        /// Does not contain the response.
         reason: String,
     },
     /// The connection does not come from a trusted proxy.
     NotThroughProxy,
-    /// The proxy's headers are ambiguous or invalid.
+    /// The proxy's header fields are ambiguous or invalid.
     UnclearHeaders {
-        /// Names headers, never their values.
+        /// Names the header fields, without their values.
         reason: String,
     },
 }
 
-/// Why a connector could not decide. `cause` is for the log, the trace and administrators; it holds no secret
-/// and no text that an upstream chose freely.
+/// Why a connector could not decide. `cause` is for the log, the trace and administrators; it contains no secret and no
+/// free text of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
     /// Temporary (unreachable, timeout, 5xx, 429, a full queue): the same request may succeed later.
     #[error("{upstream} is unavailable: {cause}")]
     Unavailable { upstream: String, cause: String },
-    /// A permanent fault of the configuration, of the upstream's responses or of the person's data there: the
-    /// same request fails until an administrator acts, so the page does not suggest a retry.
+    /// A permanent defect of the configuration, of the upstream's responses or of the user's data there: the same
+    /// request fails until an administrator acts, so the page does not suggest a retry.
     #[error("{upstream} is misconfigured or incomplete: {cause}")]
     Misconfigured {
         upstream: String,
-        /// A sentence that may be shown to the person.
+        /// A sentence that may be shown to the user.
         missing: String,
         cause: String,
     },
@@ -127,14 +126,14 @@ impl ConnectorError {
 
 #[async_trait]
 pub trait PasswordLogin: Send + Sync {
-    /// The label of the login field, such as "Email Address".
+    /// The label of the login name field, such as "Email Address".
     fn prompt(&self) -> &str;
 
-    /// The canonical form of a login, under which attempts are counted.
+    /// The canonical form of a login name, under which attempts are counted.
     fn canonical(&self, login: &str) -> String;
 
-    /// What the upstream returns for this account without its password, for administrators who diagnose a
-    /// login or missing groups.
+    /// What the upstream returns for this account without its password, for administrators who diagnose a login or
+    /// missing groups.
     async fn diagnose(
         &self,
         login: &str,
@@ -150,14 +149,14 @@ pub trait PasswordLogin: Send + Sync {
     ) -> Result<LoginOutcome, ConnectorError>;
 }
 
-/// The answer to [`PasswordLogin::diagnose`].
+/// The result of [`PasswordLogin::diagnose`].
 #[derive(Clone, Debug)]
 pub enum AccountDiagnosis {
     Found(Box<Identity>),
     Refused { reason: String },
 }
 
-/// One login at an upstream: the redirect there.
+/// One login at an upstream: the input of the redirect to it.
 #[derive(Clone, Debug)]
 pub struct UpstreamLogin {
     /// Our `/callback`.
@@ -172,7 +171,7 @@ pub struct UpstreamLogin {
     pub now: Timestamp,
 }
 
-/// The state needed to verify the callback. Sealed to the browser, so it may hold secrets such as a PKCE
+/// The state needed to verify the callback. It is sealed to the browser, so it may contain secrets such as a PKCE
 /// verifier.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CallbackState(pub Vec<(String, String)>);
@@ -190,7 +189,7 @@ pub trait RedirectLogin: Send + Sync {
         upstream_login: &UpstreamLogin,
     ) -> Result<LoginRedirect, ConnectorError>;
 
-    /// `query` are the decoded parameters of the callback; `state` has been matched already.
+    /// `query` are the decoded parameters of the callback; `state` has already been verified.
     async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
@@ -199,9 +198,9 @@ pub trait RedirectLogin: Send + Sync {
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError>;
 
-    /// The person of an ID token that the upstream issued to us without this browser (token exchange, RFC 8693, with
-    /// Dex's `connector_id`). Its audience must be our client: a token for another client of the upstream would let that
-    /// client sign in here as its users. `None`: this connector accepts no such tokens.
+    /// The user of an ID token that the upstream issued to us without this browser (token exchange, RFC 8693, with
+    /// Dex's `connector_id`). Its audience must be our client id: a token for another client of the upstream would let
+    /// that client sign in here as its users. `None`: this connector does not accept such tokens.
     async fn login_with_id_token(
         &self,
         id_token: &Secret,
@@ -212,9 +211,8 @@ pub trait RedirectLogin: Send + Sync {
         Ok(None)
     }
 
-    /// Checks for an administrator whether the upstream is reachable and accepts our credentials; nobody
-    /// signs in. With `user`, also returns the user's groups where they can be read without that person;
-    /// otherwise `None`.
+    /// Checks for an administrator whether the upstream is reachable and accepts our credentials; no user signs in.
+    /// With `user`, also returns that user's groups if they can be read without the user; otherwise `None`.
     async fn diagnose(
         &self,
         user: Option<&str>,
@@ -226,8 +224,8 @@ pub trait RedirectLogin: Send + Sync {
         Ok(None)
     }
 
-    /// The upstream's logout page (OpenID Connect RP-Initiated Logout 1.0 section 2). `None`: it has none, or
-    /// cannot be queried now.
+    /// The upstream's logout page (OpenID Connect RP-Initiated Logout 1.0 section 2). `None`: it has none, or it cannot
+    /// be determined now.
     async fn sign_out_url(&self) -> Option<Url> {
         None
     }
@@ -241,11 +239,11 @@ pub struct LoginForm {
 }
 
 /// A form that a browser posted to our callback. It arrives without cookies (they are `SameSite=Lax`), so that `state`
-/// is not yet known to be this browser's; the caller checks that afterwards.
+/// is not yet known to belong to this browser; the caller checks that afterwards.
 pub struct PostedResponse<'a> {
     /// The field `SAMLResponse`.
     pub response: &'a str,
-    /// What [`UpstreamLogin::state`] was, returned as `RelayState`. A response to another login is refused.
+    /// The value of [`UpstreamLogin::state`], returned as `RelayState`. A response to another login is refused.
     pub state: &'a str,
     /// Our own `/callback`.
     pub callback: &'a Url,
@@ -264,7 +262,7 @@ pub enum PostedLoginOutcome {
     Refused(Refusal),
 }
 
-/// Sends no request: a SAML identity provider is reached through the browser only.
+/// Sends no requests: a SAML identity provider is reached only through the browser.
 pub trait PostedFormLogin: Send + Sync {
     fn login_form(&self, upstream_login: &UpstreamLogin) -> Result<LoginForm, ConnectorError>;
 
@@ -274,7 +272,7 @@ pub trait PostedFormLogin: Send + Sync {
         trace: &mut Trace,
     ) -> Result<PostedLoginOutcome, ConnectorError>;
 
-    /// What must be registered at the identity provider, and whether its certificates are valid.
+    /// Traces what must be registered at the identity provider, and whether its certificates are valid.
     fn diagnose(&self, callback: &Url, now: Timestamp, trace: &mut Trace);
 }
 
@@ -282,13 +280,14 @@ pub trait PostedFormLogin: Send + Sync {
 /// proxies and gateways treat as equal.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyHeaders {
-    /// The peer of the connection, whatever a header contains; `None` if unknown.
+    /// The peer address of the connection, whatever a header contains; `None` if unknown.
     pub peer: Option<IpAddr>,
-    /// Name in lower case and value, in their order.
+    /// Lower-case name and value, in the order received.
     pub fields: Vec<(String, Vec<u8>)>,
 }
 
-/// A proxy in front of us names the person in header fields. Sends no requests, so it cannot be unavailable.
+/// A reverse proxy in front of this server supplies the user in header fields. Sends no requests, so it cannot be
+/// unavailable.
 pub trait TrustedHeaderLogin: Send + Sync {
     /// The relevant names, in lower case. These headers are removed from every request and passed to
     /// [`TrustedHeaderLogin::login`] only.
@@ -296,11 +295,11 @@ pub trait TrustedHeaderLogin: Send + Sync {
 
     fn login(&self, proxy_headers: &ProxyHeaders, trace: &mut Trace) -> LoginOutcome;
 
-    /// What the proxy must do, for the administrator.
+    /// Traces what the proxy must do, for the administrator.
     fn diagnose(&self, trace: &mut Trace);
 }
 
-/// The person to query again.
+/// The user to query again.
 pub struct RefreshRequest<'a> {
     pub identity: &'a Identity,
     pub upstream: Option<&'a Secret>,
@@ -310,15 +309,15 @@ pub struct RefreshRequest<'a> {
 
 #[derive(Clone, Debug)]
 pub enum RefreshOutcome {
-    /// Still accepted by the upstream, perhaps with changed claims.
+    /// Still accepted by the upstream, possibly with changed claims.
     Current(Box<SignedIn>),
-    /// The session cannot be revalidated without the person, because the upstream issued no refresh token or
-    /// the like. Says nothing about the person.
+    /// The session cannot be revalidated without the user, for example because the upstream issued no refresh token.
+    /// Implies nothing about the user.
     NotPossible,
     /// Explicitly disabled or revoked: the session ends now.
     Disabled,
-    /// No such person, or no longer in a required group: refused now; the session ends if it is still so some
-    /// minutes later.
+    /// The user does not exist, or is no longer in a required group: refused now; the session ends if a repeated query
+    /// some minutes later has the same result.
     Missing { reason: String },
 }
 
@@ -330,13 +329,13 @@ pub trait Refresh: Send + Sync {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError>;
 
-    /// True if revalidation calls no upstream, so it is done every time.
+    /// True if revalidation queries no upstream, so it is done every time.
     fn is_free(&self) -> bool {
         false
     }
 
-    /// True if revalidation is only possible for logins with `LoginScopes::offline`, since an upstream
-    /// refresh token is issued at sign-in only.
+    /// True if revalidation is possible only for logins with `LoginScopes::offline`, because the upstream issues a
+    /// refresh token only at sign-in.
     fn needs_offline_login(&self) -> bool {
         false
     }

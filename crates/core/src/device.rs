@@ -1,5 +1,5 @@
-//! The device authorization grant (RFC 8628): a program without a browser requests tokens, and a person
-//! approves in a browser on another device.
+//! The device authorization grant (RFC 8628): a program without a browser requests tokens, and a user approves in a
+//! browser on another device.
 
 use std::fmt;
 
@@ -14,15 +14,15 @@ use crate::{ClientId, GrantId, Scopes, SessionId, Timestamp};
 pub struct DeviceRequest {
     /// SHA-256 of the device code, base64url.
     pub device_code_hash: String,
-    /// The same of the user code in its canonical form.
+    /// SHA-256 of the user code in its canonical form, base64url.
     pub user_code_hash: String,
     pub client: ClientId,
     pub scopes: Scopes,
     /// RFC 7636; optional, because the device code never passes through a browser.
     pub challenge: Option<Challenge>,
-    /// The device's address, shown to the person.
+    /// The device's address, shown to the user.
     pub address: String,
-    /// The same as counted for limits: an IPv6 address by its /64.
+    /// The address as counted for limits: of an IPv6 address its /64 prefix.
     pub counted_address: String,
     pub user_agent: String,
     pub created_at: Timestamp,
@@ -36,7 +36,7 @@ pub enum DeviceRequestStatus {
     Pending,
     Approved {
         session: SessionId,
-        /// When that person authenticated, for the claim `auth_time`.
+        /// When the user authenticated, for the claim `auth_time`.
         auth_time: Timestamp,
     },
     Denied,
@@ -50,13 +50,13 @@ pub enum DeviceRequestStatus {
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const USER_CODE_LENGTH: usize = 8;
 
-/// What the person types, in its canonical form: eight letters.
+/// A user code in its canonical form: eight letters.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserCode(String);
 
 impl UserCode {
-    /// Every letter equally likely: bytes that would favour the first letters are drawn again.
+    /// Uniformly distributed: bytes that would favour some letters are drawn again.
     pub fn random() -> Result<Self, NoRandomness> {
         let mut code = String::with_capacity(USER_CODE_LENGTH);
         while code.len() < USER_CODE_LENGTH {
@@ -68,8 +68,8 @@ impl UserCode {
         Ok(Self(code))
     }
 
-    /// As typed: case, white space and punctuation are ignored (RFC 8628 section 6.1). `None` for what
-    /// cannot be a user code, such as letters of another alphabet that look alike.
+    /// Parses an entered user code: case, white space and punctuation are ignored (RFC 8628 section 6.1). `None` for
+    /// anything else, including similar letters of other alphabets.
     pub fn parse(typed: &str) -> Option<Self> {
         if typed.len() > 64 {
             return None;
@@ -87,13 +87,13 @@ impl UserCode {
         letters.filter(|letters| letters.len() == USER_CODE_LENGTH).map(Self)
     }
 
-    /// The canonical form: what is hashed.
+    /// The canonical form, which is hashed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// With a dash in the middle, as people read it: `WDJB-MJHT`.
+/// With a dash in the middle, as displayed: `WDJB-MJHT`.
 impl fmt::Display for UserCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, second) =

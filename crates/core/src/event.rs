@@ -1,4 +1,4 @@
-//! Events of the audit log. Their names are stable; details never hold a secret.
+//! Events of the audit log. Their names are stable; details never contain a secret.
 
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
@@ -30,7 +30,7 @@ macro_rules! event_kinds {
 
 event_kinds! {
     SignedIn => "signed_in",
-    /// The same person authenticated again in the same browser.
+    /// The same user authenticated again in the same browser.
     Reauthenticated => "reauthenticated",
     SignedOut => "signed_out",
     SessionEnded => "session_ended",
@@ -39,29 +39,29 @@ event_kinds! {
     GrantEnded => "grant_ended",
     ConsentGiven => "consent_given",
     ConsentWithdrawn => "consent_withdrawn",
-    /// A person approved a device authorization request (RFC 8628).
+    /// A user approved a device authorization request (RFC 8628).
     DeviceApproved => "device_approved",
     DeviceDenied => "device_denied",
     GroupsChanged => "groups_changed",
     /// A refresh token with a newer generation than the database: a backup was restored.
     DatabaseRestored => "database_restored",
     KeyRotated => "key_rotated",
-    /// A signing key was deleted before its time, because it leaked.
+    /// A signing key was deleted early, because it was compromised.
     KeyDropped => "key_dropped",
-    /// An administrator blocked a person, or changed reason or end of the block.
+    /// An administrator blocked a user, or changed reason or end of the block.
     UserBlocked => "user_blocked",
     UserUnblocked => "user_unblocked",
-    /// An upstream refused so many people at once that its refusals are not acted on.
+    /// An upstream refused so many users within a minute that its refusals are not acted upon.
     CircuitBreakerOpened => "circuit_breaker_opened",
-    /// An administrator confirmed the upstream's answers, which are acted on again.
+    /// An administrator confirmed the upstream's refusals, which are acted upon again.
     CircuitBreakerClosed => "circuit_breaker_closed",
     /// A client could not be reached with a logout token, or rejected it.
     LogoutNotificationFailed => "logout_notification_failed",
-    /// Keys, sessions and objects were taken over from a Dex.
+    /// Keys, sessions and objects were imported from Dex.
     DexImported => "dex_imported",
-    /// A replica read its configuration file again, and keys of it had changed.
+    /// A replica reloaded its configuration file, and keys of it had changed.
     ConfigurationReloaded => "configuration_reloaded",
-    /// A client, user or connector of the database, made over Dex's gRPC API; `details` names its kind and id.
+    /// A client, user or connector was created in the database by Dex's gRPC API; `details` contains its kind and id.
     StoredObjectCreated => "stored_object_created",
     StoredObjectChanged => "stored_object_changed",
     StoredObjectDeleted => "stored_object_deleted",
@@ -80,7 +80,7 @@ impl EventKind {
 pub struct Event {
     pub at: Timestamp,
     pub kind: EventKind,
-    /// Who did it: `user:<user_id>`, `client:<id>`, `upstream`, `system`.
+    /// The actor: `user:<user_id>`, `client:<id>`, `upstream`, `system`.
     pub actor: String,
     pub session: Option<SessionId>,
     pub grant: Option<GrantId>,
@@ -90,7 +90,7 @@ pub struct Event {
     pub ip: Option<String>,
     /// The reason, as a stable code such as `code_reused`.
     pub reason: Option<String>,
-    /// A JSON object with details, such as the groups; `{}` without any.
+    /// A JSON object with details, such as the groups; `{}` if there are none.
     pub details: serde_json::Value,
 }
 

@@ -1,4 +1,4 @@
-//! Grant types and response types, under the names that a request and a configuration file use.
+//! Grant types and response types, with the names used in requests and in the configuration file.
 
 /// How a client obtains tokens at the token endpoint, or, for `Implicit`, at the authorization endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ impl GrantType {
     }
 }
 
-/// The values of `response_type` (OAuth 2.0 Multiple Response Type Encoding Practices), without order.
+/// The values of `response_type` (OAuth 2.0 Multiple Response Type Encoding Practices), in any order.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -62,7 +62,7 @@ pub struct ResponseType {
 impl ResponseType {
     pub const CODE: Self = Self { code: true, token: false, id_token: false };
 
-    /// `None` for an empty text, an unknown value or a repeated one.
+    /// `None` for an empty text, or an unknown or repeated value.
     pub fn parse(text: &str) -> Option<Self> {
         let mut found = Self::default();
         for word in text.split(' ') {
@@ -79,7 +79,7 @@ impl ResponseType {
         (found != Self::default()).then_some(found)
     }
 
-    /// Whether the authorization response itself carries tokens (implicit and hybrid flows).
+    /// Whether the authorization response itself contains tokens (implicit and hybrid flows).
     pub const fn has_tokens(self) -> bool {
         self.token || self.id_token
     }

@@ -1,18 +1,18 @@
-//! The identity of a person as returned by a connector.
+//! The identity of a user as returned by a connector.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-/// A person at one upstream. The fields follow Dex, so that `sub` and claims stay the same.
+/// A user at one upstream. The fields follow Dex, so that `sub` and claims are the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The upstream's stable id; half of `sub`.
+    /// The upstream's stable id; part of `sub`.
     pub user_id: String,
     /// The claim `name`.
     pub username: String,
     pub preferred_username: String,
-    /// Empty when the upstream has none; the claim is then left out.
+    /// Empty if the upstream has none; the claim is then omitted.
     pub email: String,
     pub email_verified: bool,
     /// Exactly as they appear in the claim `groups`, in the upstream's order.
@@ -20,7 +20,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The name of a member that contains a NUL, which no database stores.
+    /// The name of a member that contains a NUL character, which the databases cannot store.
     pub fn member_with_nul(&self) -> Option<&'static str> {
         let groups = self.groups.iter().map(|group| ("group", group));
         [
@@ -40,8 +40,7 @@ impl Identity {
     }
 }
 
-/// The first that is not empty. Callers pass the claims in this order: `name`, `preferred_username`, `email`,
-/// user id.
+/// The first claim that is not empty. Callers pass `name`, `preferred_username`, `email` and user id, in this order.
 pub fn display_name(claims: [&str; 4]) -> &str {
     claims.into_iter().find(|claim| !claim.trim().is_empty()).unwrap_or_default()
 }
@@ -50,13 +49,13 @@ pub fn display_name(claims: [&str; 4]) -> &str {
 /// login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginScopes {
-    /// The upstream must allow queries without the person later (`offline_access`).
+    /// The upstream must permit later queries without the user (`offline_access`).
     pub offline: bool,
     pub groups: bool,
 }
 
 impl LoginScopes {
-    /// True when a login that requested `self` serves a request that needs `other`.
+    /// Whether a login that requested `self` suffices for a request that needs `other`.
     pub fn covers(self, other: Self) -> bool {
         (self.offline || !other.offline) && (self.groups || !other.groups)
     }
@@ -81,8 +80,8 @@ pub fn subject(user_id: &str, connector: &crate::ConnectorId) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The two texts of such a message: of a `sub`, user id and connector; of a refresh token that Dex issued, its id
-/// and its secret. An absent field is empty. `None` for anything that is not this message.
+/// Decodes such a message: of a `sub`, user id and connector; of a refresh token that Dex issued, its id and its
+/// secret. An absent field is empty. `None` if the text is not such a message.
 pub fn pair_of(encoded: &str) -> Option<(String, String)> {
     if encoded.len() > LONGEST_PAIR {
         return None;
@@ -106,7 +105,7 @@ pub fn pair_of(encoded: &str) -> Option<(String, String)> {
     Some((first, second))
 }
 
-/// Longer than any distinguished name of a directory.
+/// Longest encoded pair, in characters; distinguished names are shorter.
 const LONGEST_PAIR: usize = 4096;
 
 fn take_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {

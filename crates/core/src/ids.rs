@@ -23,8 +23,8 @@ pub fn random_token() -> Result<String, NoRandomness> {
     Ok(URL_SAFE_NO_PAD.encode(random_bytes::<32>()?))
 }
 
-/// 24 random bytes as 32 characters of base64url: identifiers that are not secret. Never begins with `-`,
-/// which a command line would take for an option; drawing again keeps the rest evenly distributed.
+/// 24 random bytes as 32 characters of base64url: identifiers that are not secret. Never begins with `-`, which a
+/// command line would parse as an option; drawing again keeps the distribution uniform.
 pub fn random_id() -> Result<String, NoRandomness> {
     loop {
         let id = URL_SAFE_NO_PAD.encode(random_bytes::<24>()?);
@@ -68,7 +68,7 @@ id!(
     ConnectorId
 );
 id!(
-    /// One sign-in by one browser; published as `sid`. Not the cookie.
+    /// One session: a sign-in by one browser; published as `sid`. Not the cookie.
     SessionId
 );
 id!(
@@ -92,7 +92,7 @@ impl GrantId {
 mod tests {
     use super::random_id;
 
-    /// 1 of 64 began with `-` before; 2 000 without one are no coincidence.
+    /// Without the rule one of 64 ids would begin with `-`, so 2 000 without one are not a coincidence.
     #[test]
     fn an_id_can_be_a_command_line_argument() {
         for _ in 0..2_000 {

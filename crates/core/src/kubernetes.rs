@@ -2,7 +2,7 @@
 
 use crate::{ClientId, Secret};
 
-/// Settings of a cluster's client. Without them its tokens are like any client's.
+/// Settings of a cluster's client. Without them its tokens are like those of any client.
 #[derive(Clone, Debug, Default)]
 pub struct Kubernetes {
     pub groups: GroupClaims,
@@ -10,21 +10,21 @@ pub struct Kubernetes {
     pub webhook: Option<Webhook>,
 }
 
-/// Where the groups are for tokens with this client in `aud`.
+/// Where groups are provided for tokens with this client in `aud`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GroupClaims {
     /// In the token.
     #[default]
     Token,
-    /// At our endpoint, to which the token refers (OpenID Connect Core 1.0 section 5.6.2).
+    /// At our groups endpoint, to which the token refers (OpenID Connect Core 1.0 section 5.6.2).
     Distributed,
 }
 
-/// The TokenReview webhook of one cluster: its credential, and how claims become a user. All fields but the
+/// The TokenReview webhook of one cluster: its credential, and how claims are mapped to a user. All fields except the
 /// secret have the meaning of kube-apiserver's flag `--oidc-…` of that name, including absent ones.
 #[derive(Clone, Debug)]
 pub struct Webhook {
-    /// The credential of the API server. Not the client's own secret, which may be on laptops.
+    /// The API server's credential. Not the client secret, which may be on users' laptops.
     pub secret: Secret,
     pub username_claim: String,
     /// `-` means no prefix; for `None` see [`Webhook::username_prefix`].
@@ -32,13 +32,13 @@ pub struct Webhook {
     /// `None`: no groups.
     pub groups_claim: Option<String>,
     pub groups_prefix: String,
-    /// Claims that must have this text.
+    /// Claims that must have this value.
     pub required_claims: Vec<(String, String)>,
 }
 
 impl Webhook {
-    /// The prefix of user names. Users of two issuers are kept apart by default, except for e-mail addresses,
-    /// which identify the same person everywhere.
+    /// The prefix of user names. By default it distinguishes users of different issuers, except for e-mail addresses,
+    /// which are globally unique.
     pub fn username_prefix(&self, issuer: &str) -> String {
         match self.username_prefix.as_deref() {
             Some("-") => String::new(),
@@ -51,16 +51,16 @@ impl Webhook {
 /// A cluster that is listed at `/clusters` (the configuration's `clusters`).
 #[derive(Clone, Debug)]
 pub struct KubernetesCluster {
-    /// The name in kubeconfigs and in paths.
+    /// The name in kubeconfigs and paths.
     pub name: String,
     pub description: String,
     /// URL of the API server.
     pub server: String,
-    /// PEM; `None` if the machines trust the API server's certificate by themselves.
+    /// PEM; `None` if users' computers trust the API server's certificate already.
     pub certificate_authority: Option<String>,
-    /// The client whose ID tokens the API server accepts: their audience.
+    /// The client whose ID tokens the API server accepts.
     pub client: ClientId,
-    /// Groups whose members see the cluster; empty: everybody who is signed in.
+    /// Groups whose members see the cluster; empty: all signed-in users.
     pub groups: Vec<String>,
     /// The default namespace of kubeconfigs.
     pub namespace: Option<String>,

@@ -1,26 +1,26 @@
-//! Lifetimes of one client that differ from the issuer's.
+//! Lifetimes of a client that differ from the issuer's.
 
 use std::time::Duration;
 
-/// `None` means the issuer's value.
+/// `None`: the issuer's value applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// ID and access tokens.
+    /// Lifetime of ID and access tokens.
     pub tokens: Option<Duration>,
     pub codes: Option<Duration>,
-    /// From `/auth` to the code.
+    /// Time from the request at `/auth` to the code.
     pub requests: Option<Duration>,
-    /// Whether a refresh token is replaced when it is used.
+    /// Whether a refresh token is rotated when it is used.
     pub rotate: Option<bool>,
-    /// How long the previous refresh token is answered with the same successor.
+    /// For how long the previous refresh token is answered with the same successor.
     pub reuse_interval: Option<Duration>,
-    /// Of a refresh token, since the code exchange.
+    /// Lifetime of a refresh token since the code exchange.
     pub refresh_absolute: Option<Limit>,
-    /// Of a refresh token, since it was last used.
+    /// Lifetime of a refresh token since it was last used.
     pub refresh_idle: Option<Limit>,
-    /// Single sign-on at this client requires a younger sign-in than this.
+    /// Maximum age of a sign-in for single sign-on at this client.
     pub session_absolute: Option<Duration>,
-    /// Single sign-on at this client requires that the browser was used within this time.
+    /// Maximum time since the browser was last used, for single sign-on at this client.
     pub session_idle: Option<Duration>,
 }
 

@@ -1,31 +1,31 @@
-//! What clients can use of this server at the same time: the block `limits` of the configuration.
+//! Limits on the resources that clients use concurrently: the block `limits` of the configuration.
 
 /// Every value is at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections of one listener. Further connections are closed at once.
+    /// Open connections per listener; further connections are closed at once.
     pub connections: usize,
     /// Concurrent streams of one HTTP/2 connection (RFC 9113 section 5.1.2).
     pub streams_per_connection: u32,
-    /// Request bodies that are held at the same time, over all connections: 64 KiB of memory for each. Short bodies
-    /// take less. When the memory is in use, further requests with a body are answered with 503.
+    /// Concurrent request bodies over all connections, counted as 64 KiB of memory each; short bodies use less. When
+    /// the memory is exhausted, further requests with a body are answered with 503.
     pub request_bodies: usize,
-    /// Request line and headers of one request together, in bytes.
+    /// Maximum size of request line and headers, in bytes.
     pub header_bytes: usize,
     /// Threads that verify passwords. Each keeps the memory of one verification (19 MiB for argon2id hashes
     /// with the parameters of `hash-password`). `None`: the number of cores, at most 4.
     pub hashing_threads: Option<usize>,
-    /// Password verifications that wait for a thread. Further logins are answered with 503.
+    /// Password verifications waiting for a thread; further logins are answered with 503.
     pub hashing_queue: usize,
     pub device_requests: DeviceRequestLimits,
 }
 
-/// How many device authorization requests (RFC 8628) may be pending. They are stored before anybody has
-/// authenticated, so there is no other limit to them.
+/// Limits on pending device authorization requests (RFC 8628). They are stored before a user has authenticated, so
+/// there is no other limit on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRequestLimits {
     pub total: u32,
-    /// From one address; an IPv6 one counts with its /64.
+    /// From one address; an IPv6 address is counted by its /64 prefix.
     pub per_address: u32,
 }
 

@@ -1,5 +1,5 @@
-//! The trait for delivering logout tokens to clients (OpenID Connect Back-Channel Logout 1.0). The issuer
-//! decides about recipients and retries.
+//! The trait for delivering logout tokens to clients (OpenID Connect Back-Channel Logout 1.0). Recipients and retries
+//! are decided in `countersign_issuer`.
 
 use async_trait::async_trait;
 use url::Url;
@@ -13,12 +13,12 @@ pub enum DeliveryOutcome {
     Accepted,
     /// 400: the client rejects the token; it is not sent again (section 2.8).
     Refused { status: u16 },
-    /// Anything else, or no response in time: retried. Holds no secret.
+    /// Any other status, or no response in time; retried. Contains no secret.
     Failed { reason: String },
 }
 
 #[async_trait]
 pub trait LogoutNotifier: Send + Sync {
-    /// Sends the logout token to exactly this URL, following no redirect, with a timeout.
+    /// Posts the logout token to exactly this URL, without following redirects, within a time limit.
     async fn deliver(&self, to: &Url, logout_token: &Secret) -> DeliveryOutcome;
 }

@@ -1,5 +1,5 @@
-//! Networks of the configuration, and the classes of addresses that rules refer to: this machine itself, and
-//! addresses that no configured service can have. These rules have one copy: this one.
+//! Networks of the configuration, and the classes of addresses used in rules: the local machine, and addresses that no
+//! configured service can have.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ pub struct Network(IpNet);
 pub struct PeerAddress(pub IpAddr);
 
 impl Network {
-    /// Refuses bits after the prefix (`10.0.0.7/8`), because they contradict it.
+    /// Refuses addresses with bits beyond the prefix (`10.0.0.7/8`).
     pub fn parse(text: &str) -> Option<Self> {
         let network = match text.split_once('/') {
             None => IpNet::from(text.parse::<IpAddr>().ok()?),
@@ -38,13 +38,13 @@ impl fmt::Display for Network {
     }
 }
 
-/// Whether a host name is reserved for this machine (RFC 6761 section 6.3).
+/// Whether a host name is reserved for the local machine (RFC 6761 section 6.3).
 pub fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Whether a host, given as a name or an address without brackets, is this machine itself.
+/// Whether a host, given as a name or an address without brackets, is the local machine.
 pub fn is_loopback_host(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(address) => is_loopback(address),
@@ -52,7 +52,7 @@ pub fn is_loopback_host(host: &str) -> bool {
     }
 }
 
-/// Whether a URL names this machine itself.
+/// Whether the host of a URL is the local machine.
 pub fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_localhost(name),
@@ -62,13 +62,13 @@ pub fn is_loopback_url(url: &Url) -> bool {
     }
 }
 
-/// `127.0.0.0/8` and `::1`, also as an IPv4 address mapped to IPv6.
+/// `127.0.0.0/8` and `::1`, including IPv4-mapped IPv6 addresses.
 pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Whether an address is link-local, broadcast, multicast or unspecified. No service that an administrator
-/// configures has such an address, but the metadata service of a cloud has (169.254.169.254).
+/// Whether an address is link-local, broadcast, multicast or unspecified. Configured services do not have such
+/// addresses, but cloud metadata services do (169.254.169.254).
 pub fn is_link_local_or_special(address: IpAddr) -> bool {
     let address = address.to_canonical();
     let local = match address {
@@ -78,8 +78,8 @@ pub fn is_link_local_or_special(address: IpAddr) -> bool {
     local || address.is_multicast() || address.is_unspecified()
 }
 
-/// As [`is_link_local_or_special`], for the host of a URL. A URL without a host is refused as well, and so is
-/// the name of a cloud's metadata service.
+/// As [`is_link_local_or_special`], for the host of a URL. True also for a URL without a host, and for the host name of
+/// a cloud's metadata service.
 pub fn is_link_local_or_special_url(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.trim_end_matches('.') == "metadata.google.internal",

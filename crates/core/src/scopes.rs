@@ -12,10 +12,10 @@ pub const GROUPS: &str = "groups";
 pub const FEDERATED_ID: &str = "federated:id";
 /// Grants access to the administrator's API; only clients of `admin.clients` may request it.
 pub const ADMIN: &str = "countersign:admin";
-/// Before the id of a client that the tokens are also for.
+/// Prefix of scopes that add a client to the audience; its id follows.
 pub const AUDIENCE: &str = "audience:server:client_id:";
 
-/// Scope tokens, each once, in the order first named.
+/// Scopes without duplicates, in the order of their first occurrence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Scopes(Vec<String>);

@@ -1,4 +1,4 @@
-//! Secret text: `Debug` does not print it, and it compares in constant time.
+//! Secret text, which `Debug` does not print and which is compared in constant time.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for hashing or for sending it to its owner or an upstream. Never for a log.
+    /// The text itself, for hashing or for sending it to its owner or an upstream. It must not be logged.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -23,7 +23,7 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// Compares in time that depends on the length only.
+    /// Compares in time that depends only on the length.
     pub fn matches(&self, other: &str) -> bool {
         self.0.as_bytes().ct_eq(other.as_bytes()).into()
     }

@@ -9,7 +9,7 @@ use crate::{ClientId, ConnectorId, GrantId, Identity, LoginScopes, Scopes, Sessi
 pub struct Session {
     pub id: SessionId,
     pub connector: ConnectorId,
-    /// The identity at the last query of the upstream.
+    /// The identity as last returned by the upstream.
     pub identity: Identity,
     pub identity_at: Timestamp,
     /// Fingerprint of the connector or password at sign-in.
@@ -19,23 +19,23 @@ pub struct Session {
     pub upstream: Option<String>,
     pub auth_time: Timestamp,
     pub created_at: Timestamp,
-    /// When it last issued anything, refresh tokens included.
+    /// When it last issued anything, including refresh tokens.
     pub last_seen: Timestamp,
-    /// When its browser was last used: a sign-in, or a code issued to it. Idle time counts from here.
+    /// When its browser was last used: a sign-in, or a code issued to it. The idle lifetime counts from here.
     pub browser_seen: Timestamp,
-    /// Single sign-on ends here at the latest; the row may live longer for its grants.
+    /// Single sign-on ends at this instant at the latest; the row is kept longer for its grants.
     pub cookie_until: Timestamp,
     pub ip: String,
     pub user_agent: String,
-    /// When an upstream refused this person for the first of two times.
+    /// When the upstream refused the user for the first of the two required times.
     pub missing_since: Option<Timestamp>,
     pub ended: Option<Ended>,
-    /// The person is blocked until then, at the end of time where there is no end; read with the session.
+    /// The user is blocked until then; the maximum instant if the block has no end. Read with the session.
     pub blocked_until: Option<Timestamp>,
 }
 
 impl Session {
-    /// An administrator has blocked the person: nothing may be issued, whatever else is valid.
+    /// Whether an administrator has blocked the user: nothing may be issued, even if all else is valid.
     pub fn is_blocked(&self, now: Timestamp) -> bool {
         self.blocked_until.is_some_and(|until| until > now)
     }
@@ -54,11 +54,11 @@ pub struct Ended {
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     SignedOut,
-    /// Another person signed in with the same browser.
+    /// Another user signed in with the same browser.
     Replaced,
     UpstreamDisabled,
     UpstreamMissing,
-    /// The fingerprint changed: another password, or another directory behind the connector's id.
+    /// The fingerprint changed: another password, or another directory under the connector's id.
     FingerprintChanged,
     CodeReused,
     /// Reuse of an old refresh token: theft, or a lost response.
@@ -66,7 +66,7 @@ pub enum EndReason {
     ConsentWithdrawn,
     TooManyGrants,
     Administrator,
-    /// By the person, on the account page.
+    /// By the user, on the account page.
     EndedByUser,
     Revoked,
 }
@@ -109,7 +109,7 @@ impl EndReason {
     }
 }
 
-/// The result of one code exchange by one client. Never unique on (session, client).
+/// The result of one code exchange by one client. There may be several per session and client.
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub id: GrantId,
@@ -117,27 +117,27 @@ pub struct Grant {
     pub client: ClientId,
     pub scopes: Scopes,
     pub nonce: Option<String>,
-    /// When the person authenticated, for the claim `auth_time`.
+    /// When the user authenticated, for the claim `auth_time`.
     pub auth_time: Timestamp,
-    /// Whether it carries a refresh token, of which `generation` is the current one.
+    /// Whether it has a refresh token, whose current generation is `generation`.
     pub refreshable: bool,
     pub generation: i64,
-    /// The MAC key under which the current refresh token was made.
+    /// The MAC key that signed the current refresh token.
     pub mac_key: i64,
     pub created_at: Timestamp,
-    /// The last rotation, or the creation.
+    /// When it was last rotated; initially its creation.
     pub rotated_at: Timestamp,
     /// When the last issued token expires.
     pub tokens_until: Timestamp,
     pub ended: Option<Ended>,
 }
 
-/// An authorization code that was issued (RFC 6749 section 4.1.2). Only its hash is stored.
+/// An issued authorization code (RFC 6749 section 4.1.2). Only its hash is stored.
 #[derive(Clone, Debug)]
 pub struct Code {
     /// SHA-256 of the code, base64url.
     pub hash: String,
-    /// The authorization request it answers; each is answered once.
+    /// The authorization request it was issued for; each request is answered once.
     pub request: String,
     pub session: SessionId,
     pub client: ClientId,
@@ -149,7 +149,7 @@ pub struct Code {
     pub auth_time: Timestamp,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
-    /// The grant of its exchange, afterwards.
+    /// The grant of its exchange, once exchanged.
     pub grant: Option<GrantId>,
 }
 

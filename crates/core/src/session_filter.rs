@@ -1,11 +1,10 @@
-//! A filter of sessions. Search, preview and bulk end use the same one, so that exactly the previewed
-//! sessions end.
+//! A filter of sessions, shared by search, preview and bulk end, so that exactly the previewed sessions end.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ClientId, ConnectorId, SessionId, Timestamp};
 
-/// Absent fields match everything; all present ones must match.
+/// Absent fields match every session; all present ones must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SessionFilter {
@@ -38,10 +37,10 @@ pub struct SessionFilter {
     /// Signed in before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_before: Option<Timestamp>,
-    /// Exactly this person: connector and user id, as in `sub`.
+    /// Exactly this user: connector and user id, as in `sub`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<(ConnectorId, String)>,
-    /// One of these; empty: any.
+    /// Only these sessions; empty: any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionId>,
     /// All except this session.
@@ -60,8 +59,7 @@ pub enum SessionState {
 }
 
 impl SessionFilter {
-    /// True if the filter has no condition except the state and `except`: ending these would end all
-    /// sessions.
+    /// Whether the filter has no condition except the state and `except`, so that it matches all sessions.
     pub fn is_everything(&self) -> bool {
         *self == Self { state: self.state, except: self.except.clone(), ..Self::default() }
     }

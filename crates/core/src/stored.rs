@@ -1,5 +1,5 @@
-//! Users and connectors that are kept in the database, beside those of the configuration file: made through the
-//! administration API, or taken over from Dex. Traits connect them to the crates that know what they mean.
+//! Users and connectors stored in the database, in addition to those of the configuration file: created by the API, or
+//! imported from Dex. The traits connect them to the crates that implement them.
 
 use crate::{Connector, ConnectorId, Secret};
 
@@ -10,51 +10,51 @@ pub struct StoredUser {
     /// bcrypt or argon2id.
     pub hash: Secret,
     pub username: String,
-    /// Goes before `username` in the claim `name`, unless empty.
+    /// Takes precedence over `username` for the claim `name`, unless empty.
     pub name: String,
     pub preferred_username: String,
-    /// Half of `sub`; never empty.
+    /// Part of `sub`; never empty.
     pub user_id: String,
     pub groups: Vec<String>,
     pub email_verified: bool,
 }
 
-/// A connector as its configuration.
+/// A stored connector: its configuration.
 #[derive(Clone, Debug, Default)]
 pub struct StoredConnector {
     pub id: ConnectorId,
     /// The `type`, such as `ldap`.
     pub kind: String,
     pub name: String,
-    /// A JSON object with the keys of `config`; holds secrets.
+    /// A JSON object with the keys of `config`; contains secrets.
     pub config: Secret,
-    /// Empty is no limit.
+    /// Empty: not limited.
     pub grant_types: Vec<String>,
 }
 
-/// The connector `local`, as far as its users can change while it runs.
+/// The users of the connector `local`, which can change at run time.
 pub trait LocalUsers: Send + Sync {
-    /// Whether the configuration file has a user of this address; it comes before a stored one.
+    /// Whether the configuration file has a user with this address, which takes precedence over a stored one.
     fn is_configured(&self, email: &str) -> bool;
 
-    /// What a session of this user is built on ([`crate::connector::Fingerprint::PerUser`]); `Err` has the reason why the
-    /// user could not sign in, such as an unusable hash.
+    /// The fingerprint of this user's sessions ([`crate::connector::Fingerprint::PerUser`]); `Err` is why the user
+    /// could not sign in, such as an unusable hash.
     fn fingerprint(&self, user: &StoredUser) -> Result<String, String>;
 
     /// The users of the configuration file, without their hashes.
     fn configured(&self) -> Vec<StoredUser>;
 
-    /// Replaces all stored users; those that cannot be used are left out.
+    /// Replaces all stored users; unusable ones are skipped.
     fn replace_stored(&self, users: &[StoredUser]);
 }
 
-/// Makes a connector of its configuration.
+/// Builds a connector from its configuration.
 pub trait ConnectorFactory: Send + Sync {
-    /// `Err` names what is wrong, without values.
+    /// `Err` names the defect, without values.
     fn build(&self, stored: &StoredConnector) -> Result<Connector, String>;
 }
 
-/// The form under which an e-mail address is compared: Dex looks up the lower-cased one.
+/// The form in which e-mail addresses are compared: lower case, as in Dex.
 pub fn canonical_email(email: &str) -> String {
     email.trim().to_lowercase()
 }

@@ -1,10 +1,10 @@
-//! Makes text from others safe to show, and formats errors with their causes.
+//! Makes untrusted text safe to display, and formats errors with their causes.
 
 use std::error::Error;
 
-/// Whether a character is a control character, changes the direction of the text around it, or is invisible:
-/// with these, one name can be made to look like another, or a log line like two. The joiners U+200C and U+200D
-/// are not included, because Persian and emoji need them; [`is_joiner`] has them.
+/// Whether a character is a control character, changes the direction of the surrounding text, or is invisible: with
+/// these, one name can imitate another, or a log line look like two. The joiners U+200C and U+200D are not included,
+/// because Persian and emoji need them; see [`is_joiner`].
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -14,13 +14,12 @@ pub fn is_deceptive(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The zero-width joiner and non-joiner. Invisible too: refused where text identifies somebody.
+/// The zero-width joiner and non-joiner. They are invisible too, and refused in text that identifies a user.
 pub fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// The text of an error and of all its causes, joined by `: `. A cause that the text contains already is left
-/// out.
+/// The text of an error and of all its causes, joined by `: `. A cause that is already part of the text is omitted.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in causes(error).skip(1) {
@@ -33,7 +32,7 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// The error itself, then its cause, and so on to the innermost one.
+/// The error, then its cause, and so on to the innermost one.
 pub fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -1,5 +1,5 @@
-//! The trace of queries to an upstream: requests, responses, and what was filtered and why. For diagnosing
-//! missing groups after a successful login. It never holds a password, token or key.
+//! The trace of the requests to an upstream: requests, responses, and what was filtered and why. For diagnosing missing
+//! groups after a successful login. It contains no password, token or key.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +10,9 @@ pub enum TraceKind {
     Request,
     /// A response.
     Response,
-    /// A value that is part of the identity, and why.
+    /// A value included in the identity, and why.
     Included,
-    /// A value that is not, and why.
+    /// A value excluded from the identity, and why.
     Excluded,
     /// Other information.
     Note,
@@ -24,7 +24,7 @@ pub struct TraceStep {
     pub text: String,
 }
 
-/// At most [`Trace::LIMIT`] steps are kept; the last one then has the number of omitted ones.
+/// At most [`Trace::LIMIT`] steps are kept; further ones are only counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     steps: Vec<TraceStep>,

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use countersign_store::Location;
+
 use crate::cli::BackupArguments;
-use crate::config::{self, RootKeys, Storage};
+use crate::config::{self, RootKeys};
 
 pub fn run(arguments: &BackupArguments) -> ExitCode {
     match back_up(arguments) {
@@ -25,13 +27,15 @@ fn back_up(arguments: &BackupArguments) -> Result<String, String> {
     let report = loaded.to_string();
     let config = loaded.config.ok_or_else(|| report.trim_end().to_owned())?;
     let database = match &config.storage {
-        Storage::Sqlite { file } => file,
-        Storage::Postgres(_) => {
+        Location::Sqlite { file } => file,
+        Location::Postgres(_) => {
             return Err(
                 "storage.type is postgres: use pg_dump, or what your other databases have".into()
             );
         }
-        Storage::Memory => return Err("storage.type is memory: there is nothing to back up".into()),
+        Location::Memory => {
+            return Err("storage.type is memory: there is nothing to back up".into());
+        }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let copied = runtime

@@ -1,5 +1,5 @@
-//! `countersign check`: every problem of a configuration file at once, or a summary of it; with `--connector`
-//! what an upstream answers about a user.
+//! `countersign check`: reports all problems of a configuration file, or a summary of it; with `--connector` an
+//! upstream's response about a user.
 
 use std::process::ExitCode;
 
@@ -69,10 +69,10 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     }
 }
 
-/// What was found in the place of the database.
+/// The state of the configured database.
 #[derive(serde::Serialize)]
 struct DatabaseFinding {
-    /// The server would not start on it.
+    /// Whether the server would refuse to start on it.
     refuses: bool,
     message: String,
 }
@@ -83,11 +83,11 @@ impl std::fmt::Display for DatabaseFinding {
     }
 }
 
-/// `None`: there is nothing to say of it. Reads the names of its tables, and changes nothing.
+/// A finding about the database; `None` if there is none. Reads only table names and changes nothing.
 fn check_database(config: &Config) -> Option<DatabaseFinding> {
-    let location = wiring::location(&config.storage);
+    let location = &config.storage;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    match runtime.block_on(dex::state(&location)) {
+    match runtime.block_on(dex::state(location)) {
         Ok(DatabaseState::Ours | DatabaseState::Other) => None,
         Ok(DatabaseState::Dex) => {
             let message = OpenError::Dex { location: location.to_string() }.to_string();
@@ -156,13 +156,13 @@ fn diagnose(config: &Config, id: &ConnectorId, arguments: &CheckArguments) -> Ex
     }
 }
 
-/// What an upstream answered, as far as it can be queried without a browser.
+/// An upstream's response, as far as it can be queried without a browser.
 #[derive(Default)]
 struct Diagnosis {
     trace: Trace,
-    /// The user, where the upstream can be queried about one.
+    /// The user, if the upstream can be queried about one.
     identity: Option<Identity>,
-    /// The user's groups; `None` when they are not known, which is not the same as none.
+    /// The user's groups; `None` if unknown, which differs from an empty list.
     groups: Option<Vec<String>>,
     /// Why a login would fail, or why this is not known.
     failure: Option<String>,
@@ -203,7 +203,7 @@ async fn query_user(method: &dyn PasswordLogin, user: &str) -> Diagnosis {
     diagnosis
 }
 
-/// A provider to which the browser is redirected: its documents and, for some, a user's groups.
+/// Queries a provider that browsers are redirected to: its metadata and, for some, a user's groups.
 async fn query_provider(method: &dyn RedirectLogin, user: Option<&str>) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     match method.diagnose(user, SystemClock::uncorrected(), &mut diagnosis.trace).await {
@@ -213,7 +213,8 @@ async fn query_provider(method: &dyn RedirectLogin, user: Option<&str>) -> Diagn
     diagnosis
 }
 
-/// There is no upstream to query: the trace lists the requirements on the proxy.
+/// Describes a trusted-header connector: there is no upstream to query, so the trace lists the requirements on the
+/// proxy.
 fn describe(method: &dyn TrustedHeaderLogin) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     method.diagnose(&mut diagnosis.trace);

@@ -24,14 +24,14 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Parses the process's arguments; prints a message and exits when they are wrong.
+    /// Parses the process's arguments; prints a message and exits if they are invalid.
     pub fn from_process() -> Self {
         Self::parse_from(with_ids_last(without_program_name(std::env::args_os()).into_iter()))
     }
 }
 
-/// Leaves out a first argument that repeats the name of the program: Dex's chart and its users run `dex serve FILE` in the
-/// image, whose entry point is this program.
+/// Removes a first argument that repeats the program's name: Dex's chart and its users run `dex serve FILE` in an image
+/// whose entry point is this program.
 fn without_program_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let is_name = |argument: &OsString| {
         let name = Path::new(argument).file_name().and_then(|name| name.to_str());
@@ -44,7 +44,7 @@ fn without_program_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsStri
     arguments
 }
 
-/// Moves ids that begin with `-`, as 1 of 64 did in earlier versions, behind `--`: clap would take them for
+/// Moves ids that begin with `-`, as one in 64 did in earlier versions, behind `--`, because clap would parse them as
 /// options. Ids that are the value of an option stay, since those options accept them.
 fn with_ids_last(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let (mut kept, mut ids): (Vec<OsString>, Vec<OsString>) = (Vec::new(), Vec::new());
@@ -305,7 +305,7 @@ pub struct AddressArguments {
 }
 
 impl AddressArguments {
-    /// `Err` names the option that is no address.
+    /// `Err` names the option whose value is not an address.
     pub fn parse(&self) -> Result<Addresses, String> {
         let parse = |flag: &str, value: &Option<String>| {
             let Some(text) = value.as_ref().filter(|text| !text.is_empty()) else {

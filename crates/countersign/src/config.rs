@@ -1,8 +1,8 @@
 //! Reads one YAML file into a [`Config`], or into a list of all its problems.
 //!
-//! The text becomes a tree with positions (`yaml`), environment variables are expanded where Dex does
-//! (`expand`), and one file per block of the configuration reads its keys and reports what is wrong. Nothing
-//! here opens a port, a database or a connection, and no message contains a secret.
+//! The text is parsed into a tree with positions, environment variables are expanded where Dex does (both by
+//! `countersign-config`), and one file per block of the configuration reads its keys and reports invalid values. No
+//! port, database or connection is opened here, and messages contain no secrets.
 
 mod admin;
 pub mod blocks;
@@ -28,38 +28,39 @@ use std::path::Path;
 use countersign_config::{Environment, Item, Section};
 use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesCluster, Limits};
 use countersign_issuer::admin::AdminPolicy;
+use countersign_issuer::settings::SignOnPolicy;
+use countersign_store::Location;
 
 pub use connectors::StoredConnectors;
 pub use connectors::{LOCAL, PasswordDb};
 pub use example_app::ExampleApp;
 pub use grpc::{Grpc, GrpcTls};
 pub use issuer::Issuer;
-pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
+pub use lifetimes::{Algorithm, Expiry, Signer};
 pub use limits::RetentionPolicy;
 pub use listen::Listen;
-pub use oauth2::{OAuth2, Pkce};
-pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
+pub use oauth2::OAuth2;
+pub use pages::{Frontend, LogFormat, LogLevel, Logger};
 pub use root_keys::RootKeys;
-pub use storage::{Host, SslMode, Storage};
 pub use web::{Headers, Https, TlsVersion, Web};
 
 /// The whole configuration, with defaults.
 #[derive(Clone)]
 pub struct Config {
     pub issuer: Issuer,
-    pub storage: Storage,
+    pub storage: Location,
     pub root_keys: RootKeys,
     pub web: Web,
-    /// Where health and metrics are served; `None`: nowhere.
+    /// Listener of health and metrics; `None`: not served.
     pub telemetry: Option<Listen>,
-    /// Dex's administration API; `None`: not served.
+    /// Dex's gRPC API; `None`: not served.
     pub grpc: Option<Grpc>,
     pub logger: Logger,
     pub frontend: Frontend,
     pub oauth2: OAuth2,
     pub expiry: Expiry,
     pub signer: Signer,
-    pub sessions: Sessions,
+    pub sessions: SignOnPolicy,
     pub limits: Limits,
     pub retention: RetentionPolicy,
     pub clients: Vec<Client>,
@@ -67,13 +68,13 @@ pub struct Config {
     pub admin: AdminPolicy,
     /// The example application beside the server.
     pub example_app: Option<ExampleApp>,
-    /// In the order of the file; the password database is not among them.
+    /// In the order of the file; without the password database.
     pub connectors: Vec<Connector>,
     /// The grant types that connectors with `grantTypes` are limited to.
     pub connector_grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
-    /// To compare this version of the file with another.
+    /// Digests for comparing this version of the file with another.
     pub blocks: blocks::Blocks,
 }
 
@@ -85,8 +86,8 @@ pub fn load(file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
     load_with(file, env, lenient, &Addresses::default())
 }
 
-/// As [`load`], with addresses of the command line, which come before those of the file, as in Dex: the file is
-/// judged as it is with them.
+/// As [`load`], with addresses from the command line, which take precedence over those of the file, as in Dex: the file
+/// is validated with them.
 pub fn load_with(
     file: &Path,
     env: Environment<'_>,
@@ -96,13 +97,13 @@ pub fn load_with(
     countersign_config::load(file, env, lenient, |root| read_blocks(root, env, addresses))
 }
 
-/// As a lenient [`load`], for a command that does not listen: the file need not say where.
+/// As a lenient [`load`], for a command that does not listen: the file need not configure a listener.
 pub fn load_without_listener(file: &Path, env: Environment<'_>) -> Loaded {
     let anywhere = Addresses { web_http: Listen::parse("127.0.0.1:0"), ..Addresses::default() };
     load_with(file, env, true, &anywhere)
 }
 
-/// Addresses of the command line.
+/// Listen addresses from the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses {
     pub web_http: Option<Listen>,
@@ -111,7 +112,7 @@ pub struct Addresses {
     pub grpc: Option<Listen>,
 }
 
-/// Every block is read whatever the others contain, so that all problems are reported at once.
+/// Every block is read even if others are invalid, so that all problems are reported at once.
 fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) -> Option<Config> {
     let issuer = issuer::read(root);
     let storage = storage::read(root);
@@ -165,7 +166,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     })
 }
 
-/// Text only, each with its position.
+/// The text items of a list, each with its position.
 fn text_items<'a>(section: &Section<'a>, key: &'static str) -> Vec<(Item<'a>, String)> {
     let items = section.items(key);
     items.into_iter().filter_map(|item| item.text().map(|text| (item, text))).collect()

@@ -1,4 +1,4 @@
-//! `countersign example-app`: the example application as a program of its own.
+//! `countersign example-app`: the example application as a separate program.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::serve::Signals;
 use crate::system_clock::SystemClock;
 use crate::wiring::example_app::{ExampleClient, prepare};
 
-/// What is under way at the end has this long.
+/// Time limit for requests in progress when the program stops.
 const GRACE: Duration = Duration::from_secs(2);
 
 pub fn run(arguments: &ExampleAppArguments) -> ExitCode {
@@ -67,7 +67,7 @@ async fn serve_alone(arguments: &ExampleAppArguments) -> Result<(), String> {
     }
 }
 
-/// The page shows tokens, so it is served on this machine only, or behind a proxy that terminates TLS.
+/// The page shows tokens, so it is served only on this machine, or behind a proxy that terminates TLS.
 fn checked(redirect_uri: &Url) -> Result<Url, String> {
     match redirect_uri.scheme() == "https" || is_loopback_url(redirect_uri) {
         true => Ok(redirect_uri.clone()),

@@ -1,4 +1,4 @@
-//! `countersign generate`: shell completions and man pages, made of the command line itself, for packages.
+//! `countersign generate`: shell completions and man pages, generated from the command line definition, for packages.
 
 use std::io;
 use std::process::ExitCode;

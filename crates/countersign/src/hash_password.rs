@@ -1,4 +1,4 @@
-//! `countersign hash-password`: from the terminal without echo, or from standard input.
+//! `countersign hash-password`: reads the password from the terminal without echo, or from standard input.
 
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ fn read() -> Result<Secret, String> {
     Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
 }
 
-/// From the terminal without echo, twice.
+/// Reads the password twice from the terminal without echo.
 fn read_twice() -> Result<Secret, String> {
     let prompt = |text: &str| {
         let typed = rpassword::prompt_password(text);

@@ -1,5 +1,5 @@
-//! `countersign healthcheck`: whether a server on this machine is ready, for container engines: the image has no other
-//! program that could ask.
+//! `countersign healthcheck`: whether a server on this machine is ready, for container engines; the image contains no
+//! other HTTP client.
 
 use std::process::ExitCode;
 use std::time::Duration;

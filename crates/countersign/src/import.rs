@@ -1,4 +1,4 @@
-//! `countersign import`: takes over the data of a Dex.
+//! `countersign import`: imports the data of a Dex installation.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use countersign_import::{DexData, Source, report};
 use countersign_issuer::admin::Administrator;
 use countersign_server::App;
+use countersign_store::Location;
 use countersign_store::dex::{self, DatabaseState};
 
 use crate::config::{self, Config};
@@ -99,7 +100,7 @@ async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), Stri
     let source = Source::open(&arguments.from).map_err(|e| e.to_string())?;
     let preview = preview(config, read(&source).await?).await?;
     print!("{preview}");
-    let in_memory = matches!(config.storage, config::Storage::Memory);
+    let in_memory = matches!(config.storage, Location::Memory);
     if arguments.dry_run {
         println!("\nNothing was written (--dry-run).");
         return Ok(());
@@ -110,7 +111,7 @@ async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), Stri
     if !arguments.yes && !confirmed()? {
         return Err("nothing was written".to_owned());
     }
-    // Read again: somebody may have thought about it for long.
+    // Read again, because the confirmation may have taken a long time.
     let data = read(&source).await?;
     let clock = Arc::new(SystemClock::default());
     let shared = wiring::Shared::new(config, clock.clone());
@@ -135,13 +136,13 @@ async fn read(source: &Source) -> Result<DexData, String> {
     }
 }
 
-/// Against our database if there is one; else against an empty one in memory, so that a preview makes no file and
-/// no table.
+/// Plans against our database if it exists, otherwise against an empty one in memory, so that a preview creates no file
+/// and no table.
 async fn preview(config: &Config, data: DexData) -> Result<String, String> {
-    let state = dex::state(&wiring::location(&config.storage)).await.map_err(|e| e.to_string())?;
+    let state = dex::state(&config.storage).await.map_err(|e| e.to_string())?;
     let mut target = config.clone();
     if state != DatabaseState::Ours {
-        target.storage = config::Storage::Memory;
+        target.storage = Location::Memory;
         target.root_keys = config::RootKeys::None;
     }
     let shared = wiring::Shared::new(&target, Arc::new(SystemClock::default()));
@@ -159,7 +160,7 @@ async fn write(app: &App, data: DexData) -> Result<countersign_store::ImportSumm
     countersign_import::apply(&app.issuer, &who, plan).await.map_err(|e| e.to_string())
 }
 
-/// Without a terminal `--yes` is required.
+/// Asks for confirmation; without a terminal `--yes` is required.
 fn confirmed() -> Result<bool, String> {
     if !io::stdin().is_terminal() {
         return Err("nothing was written: standard input is no terminal to confirm on; add --yes"

@@ -1,4 +1,4 @@
-//! `countersign kubernetes`: configuration for an API server, from the configuration file alone.
+//! `countersign kubernetes`: prints or checks the configuration of an API server, using only the configuration file.
 
 mod cluster_config;
 mod expected;
@@ -19,7 +19,7 @@ pub fn run(command: &KubernetesCommand) -> ExitCode {
     };
     let Some(config) = load(file, lenient) else { return ExitCode::from(BAD_CONFIGURATION) };
     let result = match command {
-        // It contains the credential, so it goes to standard output and nowhere else.
+        // The output contains the credential, so it is written only to standard output.
         KubernetesCommand::WebhookConfig(arguments) => webhook_config::print(&config, arguments),
         KubernetesCommand::Config(arguments) => cluster_config::run(&config, arguments),
     };
@@ -39,7 +39,7 @@ fn load(file: &Path, lenient: bool) -> Option<Config> {
     loaded.config
 }
 
-/// A JSON string is a double-quoted YAML scalar.
+/// Quotes a text for YAML: a JSON string is a valid double-quoted YAML scalar.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,7 +1,7 @@
 //! The program as a library, so that tests can use its parts.
 //!
-//! It reads the command line and the configuration, connects the other crates, starts and stops the server. It decides
-//! nothing about a login, a token or a row.
+//! Reads the command line and the configuration, connects the other crates, and starts and stops the server. It
+//! contains no decisions about logins, tokens or stored data.
 
 pub mod backup;
 pub mod check;

@@ -1,7 +1,7 @@
 //! The log: one line per event on standard error, as text or JSON.
 //!
-//! Fields of a request (its id, the client's address) are on every line about it. Input is escaped, so that
-//! an event is always one line.
+//! The fields of a request (request id, client address) are on every line about it. Values are escaped, so that an
+//! event is always a single line.
 
 mod line;
 
@@ -22,7 +22,7 @@ use crate::config::{LogFormat, LogLevel, Logger};
 use crate::system_clock::SystemClock;
 use line::{Fields, Line};
 
-/// Changes how the process logs while it runs.
+/// Changes the log settings at run time.
 pub struct LogHandle {
     filter: reload::Handle<Targets, Registry>,
     format: Arc<RwLock<LineFormat>>,
@@ -31,12 +31,12 @@ pub struct LogHandle {
 impl LogHandle {
     pub fn apply(&self, logger: &Logger) {
         *self.format.write().unwrap_or_else(PoisonError::into_inner) = LineFormat::of(logger);
-        // Fails only when the subscriber is gone, and then nobody logs.
+        // Fails only if the subscriber was dropped, in which case nothing is logged.
         let _gone = self.filter.reload(targets(logger));
     }
 }
 
-/// From here on everything is logged as configured. `None`: a subscriber was there already, and stays.
+/// Installs the configured log. `None`: another subscriber is already installed and remains.
 pub fn start(logger: &Logger) -> Option<LogHandle> {
     let (filter, handle) = reload::Layer::new(targets(logger));
     let format = Arc::new(RwLock::new(LineFormat::of(logger)));
@@ -45,7 +45,7 @@ pub fn start(logger: &Logger) -> Option<LogHandle> {
     started.ok().map(|()| LogHandle { filter: handle, format })
 }
 
-/// Libraries log only warnings and errors: their details may hold secrets.
+/// Libraries log only warnings and errors, because their details may contain secrets.
 fn targets(logger: &Logger) -> Targets {
     let level = match logger.level {
         LogLevel::Debug => LevelFilter::DEBUG,
@@ -56,7 +56,7 @@ fn targets(logger: &Logger) -> Targets {
     Targets::new().with_default(LevelFilter::WARN).with_target("countersign", level)
 }
 
-/// Whether lines are JSON: as configured, by default unless standard error is a terminal.
+/// Whether lines are JSON: as configured, otherwise unless standard error is a terminal.
 pub fn is_json(logger: &Logger) -> bool {
     match logger.format {
         Some(format) => format == LogFormat::Json,
@@ -147,7 +147,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             Line { at: SystemClock::uncorrected(), level: *event.metadata().level(), fields };
         let json = self.format.read().unwrap_or_else(PoisonError::into_inner).json;
         let text = if json { line.as_json() } else { line.as_text() };
-        // A log that cannot be written must not stop the server.
+        // A failure to write the log must not stop the server.
         let _lost = io::stderr().lock().write_all(text.as_bytes());
     }
 }

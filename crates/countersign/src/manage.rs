@@ -1,9 +1,9 @@
 //! The administrator's commands: `countersign sessions|users|keys|events|explain|reload`.
 //!
-//! One module per resource has its arguments, its calls and its rendering. A [`backend::Backend`] is the
-//! database of a configuration file, also when no server runs, or the API of a server; both answer with the
-//! views of `countersign_issuer::admin`, so both print the same. Changes are recorded by the issuer, with
-//! `machine:<account>` or the API's client as the actor.
+//! One module per resource contains its arguments, its calls and its rendering. A [`backend::Backend`] is the database
+//! of a configuration file, which needs no running server, or the API of a server; both return the views of
+//! `countersign_issuer::admin`, so both print the same. The issuer records changes with the actor `machine:<account>`
+//! or the API's client.
 
 mod api_client;
 mod arguments;

@@ -1,4 +1,5 @@
-//! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, drains.
+//! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, and shuts down
+//! gracefully.
 
 mod example_app;
 mod greeting;
@@ -35,8 +36,8 @@ use watch::FileWatch;
 
 /// `EX_CONFIG` of sysexits: a configuration error.
 pub const BAD_CONFIGURATION: u8 = 78;
-/// Requests in flight when the listeners close have this long. With the default `web.shutdownDelay` the whole stop takes
-/// less than the 30 seconds that Kubernetes waits.
+/// Time limit for requests in progress when the listeners close. With the default `web.shutdownDelay` the shutdown
+/// takes less than the 30 seconds after which Kubernetes kills the process.
 const GRACE: Duration = Duration::from_secs(20);
 
 pub fn run(arguments: &ServeArguments) -> ExitCode {
@@ -75,12 +76,12 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
 
 fn load(arguments: &ServeArguments) -> Loaded {
     let env = crate::environment::variable;
-    // Those that are no addresses were refused at the start.
+    // Invalid addresses were refused at start-up.
     let addresses = arguments.addresses.parse().unwrap_or_default();
     config::load_with(&arguments.file, &env, arguments.lenient, &addresses)
 }
 
-/// The file as it is now: its content if it can be used, its errors, its warnings.
+/// Reads the file again: the configuration if it is valid, the errors, the warnings.
 fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<String>) {
     let loaded = load(arguments);
     let lines = |severity: Severity| {
@@ -91,7 +92,7 @@ fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<S
     (loaded.config, errors, warnings)
 }
 
-/// Ports are bound before anything else is started.
+/// The listeners, bound before anything else is started.
 struct Ports {
     web: Vec<Listener>,
     telemetry: Option<Listener>,
@@ -99,7 +100,7 @@ struct Ports {
     certificates: Certificates,
 }
 
-/// What a reload replaces of the listeners; `None` where one is not encrypted.
+/// The certificates of the listeners, which a reload replaces; `None` for an unencrypted one.
 pub struct Certificates {
     pub web: Option<Certificate>,
     pub grpc: Option<Certificate>,
@@ -133,7 +134,7 @@ async fn serve(
     arguments: &ServeArguments,
     log: Option<LogHandle>,
 ) -> Result<(), String> {
-    // Before anything is served, so that no signal ends the process by itself.
+    // Before anything is served, so that no signal kills the process.
     let mut signals = Signals::listen()?;
     let watch = FileWatch::new(reload::watched_files(arguments, &config));
     raise_open_files(&config);
@@ -146,7 +147,7 @@ async fn serve(
     let current = CurrentApp::new(app);
     let background = tokio::spawn(housekeeping::run(current.clone(), clock));
     let (stop, telemetry_stop) = (ShutdownHandle::default(), ShutdownHandle::default());
-    // Before the server reports that it is ready.
+    // Started before the server reports itself as ready.
     let example_app = example_app::start(&config, process.clone());
     let mut web = JoinSet::new();
     for port in ports.web {
@@ -160,7 +161,7 @@ async fn serve(
         let (router, stop) = (current.telemetry(), telemetry_stop.clone());
         tokio::spawn(port.serve(router, config.limits, process.clone(), stop))
     });
-    // A JSON log contains nothing else, also if standard output goes to the same place.
+    // A JSON log must not be mixed with other output, in case standard output is collected with it.
     if !logging::is_json(&config.logger) {
         greeting::say(&config, &arguments.file, example_app.is_running());
     }
@@ -192,7 +193,7 @@ async fn serve(
     Ok(())
 }
 
-/// Answers with the issuer in use at each call.
+/// Every call uses the current issuer.
 fn grpc_service(current: &CurrentApp, grpc: &Grpc) -> Result<Router, String> {
     let current = current.clone();
     let settings = GrpcSettings {
@@ -205,8 +206,7 @@ fn grpc_service(current: &CurrentApp, grpc: &Grpc) -> Result<Router, String> {
     Ok(countersign_server::grpc::layers(routes.into_axum_router()))
 }
 
-/// Takes as many file descriptors as the process may have: by default the soft limit is 1024, less than
-/// `limits.connections`.
+/// Raises the soft limit of file descriptors to the hard limit: its default of 1024 is less than `limits.connections`.
 fn raise_open_files(config: &Config) {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -225,9 +225,9 @@ fn raise_open_files(config: &Config) {
     }
 }
 
-/// Not ready, but still accepting connections, for as long as load balancers need to notice. Responses end their
-/// HTTP/1.1 connections meanwhile. Nobody waits for a server that was interrupted at a terminal; a second signal ends
-/// the wait.
+/// Reports not ready, but continues to accept connections for the time load balancers need to notice. Meanwhile
+/// responses close their HTTP/1.1 connections. After an interrupt at a terminal there is no delay; a second signal ends
+/// the delay.
 async fn drain(signal: StopSignal, delay: Duration, process: &ProcessState, signals: &mut Signals) {
     process.drain();
     if signal == StopSignal::Terminate && !delay.is_zero() {

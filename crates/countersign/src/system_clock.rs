@@ -1,11 +1,11 @@
-//! The system clock, corrected by its difference to the database's, so that replicas agree.
+//! The system clock, corrected by its difference to the database's clock, so that replicas agree.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use countersign_core::{Clock, Timestamp};
 
-/// With a larger difference a replica is not ready.
+/// With a larger difference a replica reports itself as not ready.
 pub const TOLERATED: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl SystemClock {
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Follows the database's clock; returns the difference to this machine's.
+    /// Sets the correction from the database's clock; returns the difference to this machine's.
     pub fn follow(&self, database: Timestamp) -> Duration {
         let offset = database.millis().saturating_sub(Self::uncorrected().millis());
         self.offset_millis.store(offset, Ordering::Relaxed);

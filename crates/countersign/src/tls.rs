@@ -14,7 +14,7 @@ use crate::config::{GrpcTls, Https, TlsVersion};
 
 type Versions = (TlsVersion, Option<TlsVersion>);
 
-/// Describes what is wrong, with the name of the file.
+/// The TLS configuration. The error describes the defect with the file name.
 pub fn server_config(https: &Https) -> Result<Arc<ServerConfig>, String> {
     let versions = (https.min_version, https.max_version);
     let mut config = configured(&https.cert_file, &https.key_file, versions, None)?;
@@ -22,7 +22,7 @@ pub fn server_config(https: &Https) -> Result<Arc<ServerConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// As [`server_config`], for `grpc`: HTTP/2 only, and clients with a certificate where authorities are configured.
+/// As [`server_config`], for `grpc`: only HTTP/2, and client certificates if authorities are configured.
 pub fn grpc_server_config(tls: &GrpcTls) -> Result<Arc<ServerConfig>, String> {
     let clients = tls.client_ca_file.as_deref().map(client_verifier).transpose()?;
     let versions = (tls.min_version, tls.max_version);

@@ -1,4 +1,4 @@
-//! From a configuration to a running issuer.
+//! Builds a running issuer from a configuration.
 
 pub mod example_app;
 mod root_key;
@@ -8,25 +8,23 @@ use std::sync::Arc;
 use countersign_connectors::local;
 use countersign_connectors::password::{Hashing, HashingLimits};
 use countersign_core::{Clock, Connector, Limits, LocalUsers};
-use countersign_issuer::settings::{
-    ApprovalPolicy, DevicePolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
-};
+use countersign_issuer::settings::{ApprovalPolicy, DevicePolicy, IssuerUrl, Settings};
 use countersign_issuer::{
     CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
     StoredObjects,
 };
-use countersign_server::pages::{Layout, Theme};
+use countersign_server::pages::Layout;
 use countersign_server::{App, ClientAddressRule, Metrics, ProcessState, ServerSettings};
-use countersign_store::{Location, PostgresHost, PostgresOptions, SslMode, Store};
+use countersign_store::Store;
 
 use crate::config::{self, Config, StoredConnectors};
 
-/// What all generations of the configuration that a process serves have in common.
+/// What all configurations that a process serves one after another share.
 #[derive(Clone)]
 pub struct Shared {
     pub clock: Arc<dyn Clock>,
     pub process: ProcessState,
-    /// Its threads are those of the first configuration.
+    /// Its number of threads is that of the first configuration.
     pub hashing: Hashing,
 }
 
@@ -39,13 +37,13 @@ impl Shared {
 
 /// Opens the database and the keys. The error text is for the operator.
 pub async fn open(config: &Config, shared: &Shared) -> Result<App, String> {
-    let store = Store::open(&location(&config.storage)).await.map_err(|e| e.to_string())?;
+    let store = Store::open(&config.storage).await.map_err(|e| e.to_string())?;
     open_with(config, store, shared).await
 }
 
-/// As [`open`], also on a database that is Dex's and has none of our tables yet.
+/// As [`open`], but also opens a database that has only Dex's tables.
 pub async fn open_beside_dex(config: &Config, shared: &Shared) -> Result<App, String> {
-    let store = Store::open_beside_dex(&location(&config.storage)).await;
+    let store = Store::open_beside_dex(&config.storage).await;
     open_with(config, store.map_err(|e| e.to_string())?, shared).await
 }
 
@@ -63,7 +61,7 @@ async fn open_with(config: &Config, store: Store, shared: &Shared) -> Result<App
     Ok(app(config, issuer, metrics, shared))
 }
 
-/// Another configuration on the database of a running application, which is not changed.
+/// Opens another configuration on the database of a running application, which is not changed.
 pub async fn reopen(config: &Config, running: &App, shared: &Shared) -> Result<App, String> {
     let kept = Kept {
         store: running.issuer.store.clone(),
@@ -104,7 +102,7 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
         clock: Arc::clone(&shared.clock),
     };
     issuer.reseal_stored_objects().await.map_err(|e| e.to_string())?;
-    // Last: at its end it sets the logout rules, of everything here the only effect on the configuration in use.
+    // Last, because it finally sets the logout rules, the only effect here on the configuration in use.
     issuer.reload_stored_objects().await.map_err(|e| e.to_string())?;
     Ok(issuer)
 }
@@ -112,7 +110,7 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
 /// The configured connectors, and the password database if enabled.
 pub struct ConfiguredConnectors {
     pub list: Vec<Connector>,
-    /// The handle to the users of the password database.
+    /// The handle for the users of the password database.
     pub local_users: Option<Arc<dyn LocalUsers>>,
 }
 
@@ -136,11 +134,7 @@ pub fn hashing(limits: &Limits) -> Hashing {
 fn app(config: &Config, issuer: Arc<Issuer>, metrics: Metrics, shared: &Shared) -> App {
     let frontend = &config.frontend;
     let mut layout = Layout::new(issuer.settings.issuer.base_path(), frontend.issuer.as_str());
-    layout.theme = match frontend.theme {
-        config::Theme::Auto => Theme::Auto,
-        config::Theme::Light => Theme::Light,
-        config::Theme::Dark => Theme::Dark,
-    };
+    layout.theme = frontend.theme;
     let remote = frontend.allow_remote_logos;
     layout.logo = frontend.logo_url.as_deref().and_then(|logo| shown_logo(&issuer, logo, remote));
     layout.use_theme(&frontend.files);
@@ -160,7 +154,7 @@ fn app(config: &Config, issuer: Arc<Issuer>, metrics: Metrics, shared: &Shared) 
     App::new(issuer, server, layout, metrics, shared.process.clone())
 }
 
-/// A relative logo is below the issuer, as in Dex (`theme/logo.png`).
+/// A relative logo path is relative to the issuer, as in Dex (`theme/logo.png`).
 fn shown_logo(issuer: &Issuer, logo: &str, remote: bool) -> Option<String> {
     let lower = logo.to_ascii_lowercase();
     let is_remote = ["http:", "https:", "//"].iter().any(|start| lower.starts_with(start));
@@ -179,7 +173,7 @@ const fn algorithm(algorithm: config::Algorithm) -> countersign_jose::Algorithm 
 }
 
 fn settings(config: &Config) -> Result<Settings, String> {
-    let (expiry, sessions, oauth2) = (&config.expiry, &config.sessions, &config.oauth2);
+    let (expiry, oauth2) = (&config.expiry, &config.oauth2);
     Ok(Settings {
         issuer: IssuerUrl::new(config.issuer.as_str()).map_err(|e| format!("issuer: {e}"))?,
         algorithm: algorithm(config.signer.algorithm),
@@ -188,25 +182,10 @@ fn settings(config: &Config) -> Result<Settings, String> {
         token_lifetime: expiry.id_tokens,
         code_lifetime: expiry.codes,
         request_lifetime: expiry.auth_requests,
-        refresh: RefreshPolicy {
-            rotate: !expiry.refresh_tokens.disable_rotation,
-            reuse_interval: expiry.refresh_tokens.reuse_interval,
-            absolute_lifetime: expiry.refresh_tokens.absolute_lifetime,
-            valid_if_not_used_for: expiry.refresh_tokens.valid_if_not_used_for,
-        },
-        sign_on: SignOnPolicy {
-            sso: sessions.sso,
-            absolute_lifetime: sessions.absolute_lifetime,
-            idle_lifetime: sessions.valid_if_not_used_for,
-            upstream_refresh_interval: sessions.upstream_refresh_interval,
-            max_snapshot_age: sessions.max_snapshot_age,
-        },
+        refresh: expiry.refresh_tokens,
+        sign_on: config.sessions,
         approval: ApprovalPolicy { skip: oauth2.skip_approval_screen },
-        pkce: PkcePolicy {
-            enforce: oauth2.pkce.enforce,
-            required_for_public_clients: oauth2.pkce.require_for_public_clients,
-            methods: oauth2.pkce.methods.clone(),
-        },
+        pkce: oauth2.pkce.clone(),
         strict_scopes: oauth2.strict_scopes,
         grant_types: oauth2.grant_types.clone(),
         response_types: oauth2.response_types,
@@ -224,36 +203,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
     })
 }
 
-pub fn location(storage: &config::Storage) -> Location {
-    match storage {
-        config::Storage::Memory => Location::Memory,
-        config::Storage::Sqlite { file } => Location::Sqlite { file: file.clone() },
-        config::Storage::Postgres(postgres) => Location::Postgres(PostgresOptions {
-            hosts: postgres
-                .hosts
-                .iter()
-                .map(|host| PostgresHost { name: host.name.clone(), port: host.port })
-                .collect(),
-            user: postgres.user.clone(),
-            password: postgres.password.clone().unwrap_or_default(),
-            database: postgres.database.clone(),
-            connect_timeout: postgres.connection_timeout,
-            max_connections: postgres.max_open_connections,
-            max_lifetime: postgres.connection_max_lifetime,
-            ssl_mode: match postgres.ssl_mode {
-                config::SslMode::Disable => SslMode::Disable,
-                config::SslMode::Require => SslMode::Require,
-                config::SslMode::VerifyCa => SslMode::VerifyCa,
-                config::SslMode::VerifyFull => SslMode::VerifyFull,
-            },
-            ssl_root_cert: postgres.ca_file.clone(),
-            ssl_cert: postgres.cert_file.clone(),
-            ssl_key: postgres.key_file.clone(),
-        }),
-    }
-}
-
-/// Each replaces our header of the same name.
+/// Each configured header replaces the default header of the same name.
 fn headers(headers: &config::Headers) -> Vec<(String, String)> {
     let named = [
         ("content-security-policy", &headers.content_security_policy),

@@ -1,4 +1,4 @@
-//! Clients: those of the configuration file can be read, those of the database also changed.
+//! Clients: those of the configuration file can be read, those of the database can also be changed.
 
 use countersign_core::client::registration::parse_backchannel_logout_uri;
 use countersign_core::{Client, ClientId, ConnectorId, Secret, ids};
@@ -10,7 +10,7 @@ use crate::api::{
     GetClientReq, GetClientResp, ListClientReq, ListClientResp, UpdateClientReq, UpdateClientResp,
 };
 use crate::call::Call;
-use crate::status::{failed, is_done, refused};
+use crate::call::{failed, is_done, refused};
 
 pub async fn get(call: &Call, request: GetClientReq) -> Result<GetClientResp, Status> {
     call.issuer.reload_stored_objects().await.map_err(failed)?;
@@ -29,7 +29,7 @@ pub async fn create(call: &Call, request: CreateClientReq) -> Result<CreateClien
     })
 }
 
-/// As in Dex, what is empty is kept, and neither the secret nor `public` can be changed.
+/// As in Dex, empty members are left unchanged, and neither the secret nor `public` can be changed.
 pub async fn update(call: &Call, request: UpdateClientReq) -> Result<UpdateClientResp, Status> {
     if request.id.is_empty() {
         return Err(refused("update client: no client ID supplied"));
@@ -66,7 +66,7 @@ pub async fn delete(call: &Call, request: DeleteClientReq) -> Result<DeleteClien
     Ok(DeleteClientResp { not_found: !is_done(outcome, "client", "delete")? })
 }
 
-/// In the order of their ids, without secrets.
+/// Lists clients ordered by id, without secrets.
 pub async fn list(call: &Call, _: ListClientReq) -> Result<ListClientResp, Status> {
     call.issuer.reload_stored_objects().await.map_err(failed)?;
     let mut clients: Vec<_> = call.issuer.clients.iter().collect();
@@ -74,7 +74,7 @@ pub async fn list(call: &Call, _: ListClientReq) -> Result<ListClientResp, Statu
     Ok(ListClientResp { clients: clients.iter().map(|client| information(client)).collect() })
 }
 
-/// Without an id or a secret we choose them, as Dex does.
+/// A missing id or secret is generated, as in Dex.
 fn client_of(request: api::Client) -> Result<Client, Status> {
     let unavailable = |_| Status::internal("no randomness");
     let id = match request.id.as_str() {
@@ -86,7 +86,7 @@ fn client_of(request: api::Client) -> Result<Client, Status> {
         "" => Some(Secret::new(ids::random_token().map_err(unavailable)?)),
         secret => Some(Secret::new(secret)),
     };
-    // Dex shows a client without a name as an empty text.
+    // Dex shows the name of a client without one as an empty text.
     let name = if request.name.is_empty() { id.clone() } else { request.name };
     Ok(Client {
         id: ClientId::new(id),
@@ -104,7 +104,7 @@ fn client_of(request: api::Client) -> Result<Client, Status> {
     })
 }
 
-/// An empty text removes it.
+/// Parses the URI; an empty text removes it.
 fn logout_uri(text: &str) -> Result<Option<Url>, Status> {
     if text.is_empty() {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! Connectors, where the operator has allowed it (`DEX_API_CONNECTORS_CRUD`, as in Dex): their configuration holds
-//! secrets.
+//! Connectors, if the operator has enabled the calls (`DEX_API_CONNECTORS_CRUD`, as in Dex): their configuration
+//! contains secrets.
 
 use countersign_core::{ConnectorId, Secret, StoredConnector};
 use tonic::Status;
@@ -9,7 +9,7 @@ use crate::api::{
     ListConnectorReq, ListConnectorResp, UpdateConnectorReq, UpdateConnectorResp,
 };
 use crate::call::Call;
-use crate::status::{failed, is_done, refused};
+use crate::call::{failed, is_done, refused};
 
 pub async fn create(
     call: &Call,
@@ -29,7 +29,7 @@ pub async fn create(
     Ok(CreateConnectorResp { already_exists: !is_done })
 }
 
-/// What is empty is kept; grant types are replaced where the member is there.
+/// Empty members are left unchanged; grant types are replaced if the member is present.
 pub async fn update(
     call: &Call,
     request: UpdateConnectorReq,
@@ -83,7 +83,7 @@ pub async fn delete(
     Ok(DeleteConnectorResp { not_found: !is_done(outcome, "connector", "delete")? })
 }
 
-/// Those of the configuration file without `config`, which is in the file.
+/// Lists connectors; those of the configuration file without `config`.
 pub async fn list(call: &Call, _: ListConnectorReq) -> Result<ListConnectorResp, Status> {
     check_enabled(call)?;
     let all = &call.issuer.connectors;

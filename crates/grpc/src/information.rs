@@ -1,4 +1,4 @@
-//! What the server says about itself.
+//! Calls about the server itself.
 
 use countersign_issuer::discovery::Discovery;
 use tonic::Status;
@@ -6,7 +6,7 @@ use tonic::Status;
 use crate::api::{DiscoveryReq, DiscoveryResp, VersionReq, VersionResp};
 use crate::call::Call;
 
-/// The version of the interface in Dex 2.45, whose calls are all here. Rises there with each addition.
+/// The version of the interface in Dex 2.45, all of whose calls are implemented. Dex increases it with each addition.
 const API_VERSION: i32 = 3;
 
 #[expect(clippy::unused_async, reason = "the table of calls awaits each")]
@@ -14,7 +14,7 @@ pub async fn version(call: &Call, _: VersionReq) -> Result<VersionResp, Status> 
     Ok(VersionResp { server: format!("countersign {}", call.settings.version), api: API_VERSION })
 }
 
-/// The discovery document, without the members that Dex's message lacks.
+/// The discovery document, reduced to the members of Dex's message.
 #[expect(clippy::unused_async, reason = "the table of calls awaits each")]
 pub async fn discovery(call: &Call, _: DiscoveryReq) -> Result<DiscoveryResp, Status> {
     let algorithms = call.issuer.keyring.keys().algorithms();

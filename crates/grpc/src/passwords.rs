@@ -1,9 +1,10 @@
-//! Local users ("passwords" in Dex): those of the configuration file can be read, those of the database also changed.
+//! Local users ("passwords" in Dex): those of the configuration file can be read, those of the database can also be
+//! changed.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use countersign_core::{Secret, StoredUser};
-use countersign_issuer::admin::verify_password::PasswordVerification;
+use countersign_issuer::admin::dex_api::PasswordVerification;
 use tonic::Status;
 
 use crate::api::{
@@ -12,7 +13,7 @@ use crate::api::{
     VerifyPasswordResp,
 };
 use crate::call::Call;
-use crate::status::{failed, is_done, refused};
+use crate::call::{failed, is_done, refused};
 
 pub async fn create(call: &Call, request: CreatePasswordReq) -> Result<CreatePasswordResp, Status> {
     let password = request.password.ok_or_else(|| refused("no password supplied"))?;
@@ -24,7 +25,7 @@ pub async fn create(call: &Call, request: CreatePasswordReq) -> Result<CreatePas
         hash: hash_of(password.hash)?,
         username: password.username,
         user_id: password.user_id,
-        // As in Dex for users without the member.
+        // As in Dex, for users without the member.
         email_verified: true,
         ..StoredUser::default()
     };
@@ -32,7 +33,7 @@ pub async fn create(call: &Call, request: CreatePasswordReq) -> Result<CreatePas
     Ok(CreatePasswordResp { already_exists: !is_done(outcome, "password", "create")? })
 }
 
-/// What is empty is kept.
+/// Empty members are left unchanged.
 pub async fn update(call: &Call, request: UpdatePasswordReq) -> Result<UpdatePasswordResp, Status> {
     if request.email.is_empty() {
         return Err(refused("no email supplied"));
@@ -66,7 +67,7 @@ pub async fn delete(call: &Call, request: DeletePasswordReq) -> Result<DeletePas
     Ok(DeletePasswordResp { not_found: !is_done })
 }
 
-/// Without hashes.
+/// Lists users without hashes.
 pub async fn list(call: &Call, _: ListPasswordReq) -> Result<ListPasswordResp, Status> {
     let users = call.issuer.users().await.map_err(failed)?;
     let password = |user: StoredUser| Password {

@@ -24,7 +24,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// The parts of a request: who calls, and the message.
+    /// Splits a request into its context and its message.
     fn call<T>(&self, request: Request<T>) -> (Call, T) {
         let address = request.extensions().get().map(|PeerAddress(address)| *address);
         let call = Call {
@@ -37,7 +37,7 @@ impl Service {
     }
 }
 
-/// One method of the service for each line: the method, the messages, and the function that answers.
+/// Implements one method of the service per line: method, messages, and the function that handles the call.
 macro_rules! calls {
     ($($method:ident($request:ident) -> $response:ident = $function:path,)*) => {
         #[async_trait]

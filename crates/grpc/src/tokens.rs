@@ -1,5 +1,5 @@
-//! Refresh tokens of one person. Dex has one for each client; here each login has its own, so a client may be listed
-//! several times, and revoking ends all of them.
+//! Refresh tokens of a user. Dex has one per client; here each login has its own, so a client may be listed several
+//! times, and revoking ends all of them.
 
 use countersign_core::ClientId;
 use tonic::Status;
@@ -8,7 +8,7 @@ use crate::api::{
     ListRefreshReq, ListRefreshResp, RefreshTokenRef, RevokeRefreshReq, RevokeRefreshResp,
 };
 use crate::call::Call;
-use crate::status::{failed, refused};
+use crate::call::{failed, refused};
 
 pub async fn list(call: &Call, request: ListRefreshReq) -> Result<ListRefreshResp, Status> {
     let grants = call.issuer.refresh_tokens_of(&request.user_id).await.map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Writes a plan, all of it or nothing.
+//! Writes a plan in one transaction.
 
 use countersign_core::Event;
 use countersign_core::event::EventKind;
@@ -9,7 +9,7 @@ use countersign_store::{Import, ImportSummary, ImportedKey, SigningKeyRow};
 
 use crate::plan::{Keys, Plan};
 
-/// How many of each were new. Repeating it changes nothing that is there.
+/// Writes the plan and returns the number of new rows by kind. Repeating it does not change existing rows.
 pub async fn apply(
     issuer: &Issuer,
     who: &Administrator,

@@ -1,7 +1,7 @@
-//! What a Dex has in its storage, and how it is read from records.
+//! The objects in Dex's storage, and how they are parsed from records.
 //!
-//! Not taken over, because each is over within minutes or belongs to a feature that is not here: authorization
-//! requests, codes, device requests, browser sessions, second factors. They are counted.
+//! Not imported, because they expire within minutes or belong to unsupported features: authorization requests, codes,
+//! device requests, browser sessions, second factors. They are only counted.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::record::{Record, time};
 
-/// Everything that is taken over from one storage.
+/// The objects read from one storage.
 #[derive(Default)]
 pub struct DexData {
     /// Such as `SQL tables of Dex (migration 13)`.
@@ -22,9 +22,9 @@ pub struct DexData {
     pub refresh_tokens: Vec<DexRefreshToken>,
     pub offline_sessions: Vec<DexOfflineSession>,
     pub consents: Vec<DexConsent>,
-    /// What stays behind: how many objects of which kind.
+    /// Number of objects that are not imported, by kind.
     pub left_behind: BTreeMap<String, usize>,
-    /// Objects that could not be read.
+    /// Objects that could not be parsed.
     pub unreadable: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ pub struct DexConnector {
     pub id: ConnectorId,
     pub kind: String,
     pub name: String,
-    /// JSON; holds secrets.
+    /// JSON; contains secrets.
     pub config: Secret,
     pub grant_types: Vec<String>,
 }
@@ -70,7 +70,7 @@ pub struct DexConnector {
 pub struct DexKeys {
     /// Private JWK.
     pub signing: Option<Secret>,
-    /// Public JWKs of retired keys, with the instant after which no token of theirs is valid.
+    /// Public JWKs of retired keys, each with the instant after which none of its tokens is valid.
     pub retired: Vec<(String, Timestamp)>,
 }
 
@@ -82,7 +82,7 @@ pub struct DexRefreshToken {
     pub identity: Identity,
     pub scopes: Vec<String>,
     pub nonce: String,
-    /// What the connector needs to ask again; usually empty, because it is in the offline session.
+    /// The connector's data for refreshes; usually empty, because it is stored in the offline session.
     pub connector_data: Secret,
     pub created_at: Option<Timestamp>,
     pub last_used: Option<Timestamp>,
@@ -91,7 +91,7 @@ pub struct DexRefreshToken {
 pub struct DexOfflineSession {
     pub user_id: String,
     pub connector: ConnectorId,
-    /// The refresh token of each client.
+    /// Id of the refresh token of each client.
     pub tokens: BTreeMap<String, String>,
     pub connector_data: Secret,
 }
@@ -103,7 +103,7 @@ pub struct DexConsent {
     pub scopes: Vec<String>,
 }
 
-/// Kinds of objects, named as the SQL tables are.
+/// Kinds of objects, named like the SQL tables.
 pub(crate) const KINDS: [&str; 7] = [
     "client",
     "password",
@@ -136,7 +136,7 @@ impl DexData {
         }
     }
 
-    /// True when nothing at all was found.
+    /// Whether no objects were found.
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()
             && self.passwords.is_empty()
@@ -178,7 +178,7 @@ fn password(record: &Record) -> DexPassword {
     }
 }
 
-/// In etcd the configuration is in the field `email`, an old mistake of Dex.
+/// In etcd the configuration is stored in the field `email`, a historical mistake of Dex.
 fn connector(record: &Record) -> Option<DexConnector> {
     let config = record.bytes("config").filter(|config| !config.is_empty());
     Some(DexConnector {

@@ -8,7 +8,7 @@ use crate::ReadError;
 use crate::dex::DexData;
 use crate::record::Record;
 
-/// Kinds of the group `dex.coreos.com`, with the name of the SQL table of the same objects.
+/// Kinds of the API group `dex.coreos.com`, with the name of the corresponding SQL table.
 const RESOURCES: [(&str, &str); 12] = [
     ("OAuth2Client", "client"),
     ("Password", "password"),
@@ -24,7 +24,7 @@ const RESOURCES: [(&str, &str); 12] = [
     ("AuthSession", "browser sessions"),
 ];
 
-/// Prefixes of etcd, below the configured namespace.
+/// Key prefixes in etcd, below the configured namespace.
 const PREFIXES: [(&str, &str); 12] = [
     ("client", "client"),
     ("password", "password"),
@@ -70,7 +70,7 @@ fn kubernetes(items: &[Value]) -> DexData {
         };
         let mut record = Record::of_object(object.clone());
         let name = text(item.get("metadata").and_then(|metadata| metadata.get("name")));
-        // Of the other kinds the name is an encoding of the id, which is in the body.
+        // For other kinds the name is an encoding of the id, which is also in the body.
         if let Some(name) = name.filter(|_| *kind == "refresh_token") {
             record.set_id(&name);
         }
@@ -89,7 +89,7 @@ fn etcd(pairs: &[Value]) -> DexData {
         };
         match serde_json::from_str::<Map<String, Value>>(&value) {
             Ok(object) => data.add(kind, &Record::of_object(object)),
-            // Without the cause, which may quote a secret.
+            // The cause is omitted because it may quote a secret.
             Err(_) => data.unreadable.push(format!("the value of {key} is not a JSON object")),
         }
     }
@@ -101,7 +101,7 @@ fn decoded(pair: &Value, member: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// An id may contain `/`, and so may the namespace: the first part that is a prefix of Dex decides.
+/// The kind of an etcd key. Ids and the namespace may contain `/`: the first part that equals a prefix of Dex decides.
 fn kind_of(key: &str) -> Option<&'static str> {
     let find = |part: &str| PREFIXES.iter().find(|(prefix, _)| *prefix == part);
     key.split('/').find_map(find).map(|(_, kind)| *kind)

@@ -1,10 +1,10 @@
-//! Takes over the data of a Dex: signing keys, refresh tokens, passwords, clients, connectors, consents.
+//! Imports the data of a Dex installation: signing keys, refresh tokens, passwords, clients, connectors, consents.
 //!
-//! [`source`] reads a storage of Dex ([`dex`] is what it finds there), [`mod@plan`] decides what becomes of each
-//! object, [`mod@apply`] writes it in one transaction. Nothing of Dex's is ever written.
+//! [`source`] reads Dex's storage into the types of [`dex`], [`mod@plan`] decides how each object is imported, and
+//! [`mod@apply`] writes the plan in one transaction. Dex's data is never written.
 //!
-//! Reading SQLite and PostgreSQL is `countersign_store::dex`, because that crate alone knows a driver. MySQL is
-//! read from a dump: its driver would be linked into the server for one command that runs once.
+//! SQLite and PostgreSQL are read by `countersign_store::dex`, because only that crate uses a database driver. MySQL is
+//! read from a dump: its driver would be linked into the server for a command that runs once.
 
 pub mod apply;
 pub mod dex;
@@ -20,17 +20,17 @@ pub use dex::DexData;
 pub use plan::{Plan, plan};
 pub use source::{Source, read};
 
-/// Why a storage of Dex could not be read.
+/// Why Dex's storage could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("cannot read {file}: {cause}")]
     File { file: String, cause: String },
-    /// Of the text of a file.
+    /// The text of a file is invalid.
     #[error("{0}")]
     Format(String),
     #[error("{0}")]
     Database(String),
-    /// What to do with a storage that is not read directly.
+    /// The storage cannot be read directly; the text says how to export it.
     #[error("{0}")]
     Instruction(String),
 }

@@ -1,5 +1,4 @@
-//! Decides what becomes of each object of Dex. Asks nobody outside: every upstream is contacted only at the
-//! client's next refresh, as it is anyway.
+//! Decides how each object of Dex is imported. No upstream is contacted; that happens at the client's next refresh.
 
 mod convert;
 mod grants;
@@ -8,7 +7,7 @@ use countersign_issuer::{Issuer, IssuerError};
 use countersign_store::{ImportSummary, ImportedConsent, ImportedSession, StoredObject};
 
 use crate::dex::DexData;
-use convert::{Converted, client, connector, user};
+use convert::{ConversionError, Converted, client, connector, user};
 
 /// What will be written, and what will not and why.
 pub struct Plan {
@@ -17,13 +16,13 @@ pub struct Plan {
     pub keys: Keys,
     pub sessions: Vec<ImportedSession>,
     pub consents: Vec<ImportedConsent>,
-    /// Objects that are there already or cannot be taken over, each with its reason.
+    /// Objects that already exist or cannot be imported, each with the reason.
     pub skipped: Vec<Skipped>,
-    /// What is taken over and needs attention.
+    /// Imported objects that need attention.
     pub warnings: Vec<String>,
-    /// How many of each kind Dex has.
+    /// Number of objects in Dex, by kind.
     pub found: Vec<(&'static str, usize)>,
-    /// What nobody takes over, such as logins in flight.
+    /// Objects that are never imported, such as pending logins.
     pub left_behind: Vec<(String, usize)>,
 }
 
@@ -41,7 +40,7 @@ pub struct VerifyingKey {
 }
 
 pub struct Skipped {
-    /// Such as `client web`.
+    /// Kind and id, such as `client web`.
     pub what: String,
     pub reason: String,
 }
@@ -53,7 +52,7 @@ impl Skipped {
 }
 
 impl Plan {
-    /// How many of each will be new, if nothing changes until it is written.
+    /// Number of new rows by kind, if nothing changes before the plan is written.
     pub fn summary(&self) -> ImportSummary {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let live = |session: &&ImportedSession| !session.grants.is_empty();
@@ -68,7 +67,7 @@ impl Plan {
     }
 }
 
-/// Reads our database, to know what is there already. Writes nothing.
+/// Makes the plan. Reads our database to find existing objects; writes nothing.
 pub async fn plan(issuer: &Issuer, data: DexData) -> Result<Plan, IssuerError> {
     let mut plan = Plan {
         source: data.source.clone(),
@@ -113,11 +112,12 @@ async fn plan_objects(issuer: &Issuer, data: &DexData, plan: &mut Plan) -> Resul
     converted.extend(data.passwords.iter().map(|dex| user(issuer, dex)));
     for Converted { what, result, warnings } in converted {
         let object = match result {
-            Ok(object) => object?,
-            Err(reason) => {
+            Ok(object) => object,
+            Err(ConversionError::Skipped(reason)) => {
                 plan.skipped.push(Skipped::new(what, reason));
                 continue;
             }
+            Err(ConversionError::Failed(error)) => return Err(error),
         };
         plan.warnings.extend(warnings.iter().map(|warning| format!("{what}: {warning}")));
         let is_there = |other: &StoredObject| other.kind == object.kind && other.id == object.id;
@@ -131,7 +131,7 @@ async fn plan_objects(issuer: &Issuer, data: &DexData, plan: &mut Plan) -> Resul
 
 fn plan_keys(issuer: &Issuer, data: &DexData, plan: &mut Plan) {
     let now = issuer.now();
-    // Tokens that Dex signed a moment ago live as long as configured there, at least as Dex's default.
+    // Tokens that Dex has just signed are valid for the configured lifetime, and at least for Dex's default.
     let day = std::time::Duration::from_hours(24);
     let lifetime = issuer.settings.longest_token_lifetime().max(day);
     if let Some(private) = &data.keys.signing {

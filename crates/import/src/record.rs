@@ -1,7 +1,7 @@
-//! One object of Dex, whatever storage it comes from.
+//! An object of Dex, independent of its storage.
 //!
-//! Dex spells one field in several ways: `redirect_uris` in SQL, `redirectURIs` in Kubernetes and etcd,
-//! `CreatedAt` beside `client_id`. A [`Record`] finds a field by its letters and digits alone, in lower case.
+//! Dex spells a field in several ways: `redirect_uris` in SQL, `redirectURIs` in Kubernetes and etcd, `CreatedAt`
+//! beside `client_id`. A [`Record`] compares field names only by letters and digits, in lower case.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 pub(crate) struct Record {
     fields: BTreeMap<String, Value>,
-    /// How byte fields are written: as they are in SQL, base64 in JSON.
+    /// The encoding of byte fields: plain in SQL, base64 in JSON.
     bytes: Bytes,
 }
 
@@ -24,14 +24,14 @@ enum Bytes {
 }
 
 impl Record {
-    /// A row of an SQL table. Lists and objects in it are JSON text.
+    /// A row of an SQL table. Lists and objects are JSON text in it.
     pub(crate) fn of_row(row: DexRow) -> Self {
         let value = |text: Option<String>| text.map_or(Value::Null, Value::String);
         let fields = row.into_iter().map(|(name, text)| (folded(&name), value(text))).collect();
         Self { fields, bytes: Bytes::Plain }
     }
 
-    /// An object of Kubernetes or a value of etcd. The members of `claims` are named as the SQL columns are.
+    /// A Kubernetes object or an etcd value. The members of `claims` are named like the SQL columns.
     pub(crate) fn of_object(object: Map<String, Value>) -> Self {
         let mut fields = BTreeMap::new();
         for (name, value) in object {
@@ -49,12 +49,12 @@ impl Record {
         Self { fields, bytes: Bytes::Base64 }
     }
 
-    /// Gives the record an id that its storage keeps outside of it.
+    /// Sets an id that the storage keeps outside the object.
     pub(crate) fn set_id(&mut self, id: &str) {
         self.fields.insert("id".to_owned(), Value::String(id.to_owned()));
     }
 
-    /// Empty where the field is missing, null or not text.
+    /// The text of a field; empty if it is missing, null or not text.
     pub(crate) fn text(&self, name: &str) -> String {
         match self.fields.get(name) {
             Some(Value::String(text)) => text.clone(),
@@ -76,7 +76,7 @@ impl Record {
         }
     }
 
-    /// A list of texts; Go writes an empty one as `null`.
+    /// A list of texts; Go encodes an empty list as `null`.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let Some(Value::Array(items)) = self.json(name) else { return Vec::new() };
         items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
@@ -106,7 +106,7 @@ impl Record {
         String::from_utf8(bytes).ok().map(Secret::new)
     }
 
-    /// `None` for an absent or a zero time: Go's is in year 1, and MySQL has none before year 1000.
+    /// `None` for an absent or zero time: Go's zero time is in year 1, and MySQL has no times before year 1000.
     pub(crate) fn time(&self, name: &str) -> Option<Timestamp> {
         time(&self.text(name))
     }
@@ -119,7 +119,7 @@ impl Record {
     }
 }
 
-/// RFC 3339, or the spellings of SQLite, PostgreSQL and MySQL; without a zone it is UTC.
+/// Parses RFC 3339, and the formats of SQLite, PostgreSQL and MySQL; UTC without a zone.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim().trim_end_matches("UTC").trim_end();
     // PostgreSQL shortens `+00:00` to `+00`.

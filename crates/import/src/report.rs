@@ -1,4 +1,4 @@
-//! The report that a person reads before and after.
+//! The report printed before and after an import.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use countersign_store::ImportSummary;
 
 use crate::plan::Plan;
 
-/// What an import would do. Names ids and addresses, and never a secret.
+/// What an import would do. Contains ids and addresses, but no secret.
 pub fn describe(plan: &Plan) -> String {
     let mut text = format!("Found {}:", plan.source);
     let found = plan.found.iter().map(|(kind, count)| format!(" {count} {kind}"));
@@ -37,7 +37,7 @@ fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) 
     }
 }
 
-/// A line for each kind of which there is something.
+/// A line per kind with a non-zero count.
 pub fn lines(summary: &ImportSummary) -> String {
     let counts = [
         (summary.signing_keys, "signing key, which signs on until its next rotation"),

@@ -1,4 +1,4 @@
-//! `--from`: which storage of Dex is meant, and reading it.
+//! `--from`: selects and reads Dex's storage.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,7 +11,8 @@ use crate::dex::{DexData, KINDS};
 use crate::record::Record;
 use crate::{ReadError, json, sql_dump};
 
-/// Larger files are refused: one refresh token takes about a kilobyte, so this is some hundred thousand people.
+/// Larger files are refused: a refresh token takes about a kilobyte, so this suffices for hundreds of thousands of
+/// users.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
@@ -21,7 +22,7 @@ pub enum Source {
     Database(Location),
     /// A dump of MySQL or PostgreSQL.
     Dump(String),
-    /// What `kubectl` or `etcdctl` printed.
+    /// The output of `kubectl` or `etcdctl`.
     Json(String),
 }
 
@@ -65,7 +66,7 @@ impl Source {
     }
 }
 
-/// Reads all of it. Databases are read in one read-only transaction.
+/// Reads the whole storage. Databases are read in one read-only transaction.
 pub async fn read(source: &Source) -> Result<DexData, ReadError> {
     match source {
         Source::Json(text) => json::read(text),
@@ -96,7 +97,7 @@ fn of_database(database: DexDatabase) -> DexData {
     data
 }
 
-/// How to read what is not read directly.
+/// Instructions for storages that are not read directly.
 pub const MYSQL: &str = "MySQL is read from a dump: run `mysqldump --hex-blob --single-transaction DATABASE > dex.sql` \
     and give --from dex.sql";
 pub const KUBERNETES: &str = "custom resources are read from a file: run `kubectl get -n NAMESPACE -o json oauth2clients.dex.coreos.com,\

@@ -1,6 +1,6 @@
-//! The text of `mysqldump`, `mariadb-dump` or `pg_dump`: its CREATE TABLE, INSERT and COPY statements.
+//! Parses the output of `mysqldump`, `mariadb-dump` or `pg_dump`: its CREATE TABLE, INSERT and COPY statements.
 //!
-//! Reads what these programs write and nothing more of SQL. A statement of another kind is skipped.
+//! Only the SQL that these programs write is supported. Other statements are skipped.
 
 mod scan;
 
@@ -48,7 +48,7 @@ impl Dump {
         scanner.expect('(')?;
         let mut columns = Columns::new();
         loop {
-            // What follows is a constraint or a key, unless it is the name of a column.
+            // Otherwise it is a constraint or a key.
             let is_column =
                 !["PRIMARY", "KEY", "UNIQUE", "CONSTRAINT", "INDEX", "FOREIGN", "CHECK"]
                     .iter()
@@ -102,7 +102,7 @@ impl Dump {
         Ok(())
     }
 
-    /// Those that the statement names, else all of the table.
+    /// The columns named by the statement, otherwise all columns of the table.
     fn columns(&self, scanner: &mut Scanner<'_>, table: &str) -> Result<Columns, ReadError> {
         let created = self.tables.get(table);
         let all =
@@ -146,7 +146,7 @@ fn row(
     Ok(row)
 }
 
-/// PostgreSQL's hex format; its older escape format is not written by any supported version.
+/// PostgreSQL's hex format; no supported version writes the older escape format.
 fn bytea(text: &str, scanner: &Scanner<'_>) -> Result<String, ReadError> {
     match text.strip_prefix("\\x") {
         Some(digits) => from_hex(digits, scanner),

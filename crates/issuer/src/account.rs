@@ -1,5 +1,5 @@
-//! A user's own sign-ins and consents: listing them with their grants, ending and withdrawing them. No user
-//! reaches another user's here: what is not one's own does not exist.
+//! The account pages of a user: lists their sessions with the grants of each, ends sessions and withdraws consents. A
+//! session, grant or consent of another user is answered like one that does not exist.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, Grant, GrantId, Session, SessionFilter, SessionId, Timestamp};
@@ -7,21 +7,22 @@ use countersign_store::StoredConsent;
 
 use crate::{Issuer, IssuerError};
 
-/// Sign-ins that are read at once.
+/// Sessions read by one query.
 const BATCH: i64 = 500;
-/// Older sign-ins of one person than this many are not listed; "all others" ends those, too.
+/// At most this many of a user's other sessions are listed, most recently used first.
+/// [`Issuer::end_other_account_sessions`] ends the unlisted ones as well.
 const MOST_LISTED: usize = 500;
 
-/// What was ended of one's own.
+/// What ended at the request of the user it belonged to.
 #[derive(Clone, Debug)]
 pub struct AccountEnd {
-    /// The last token of it dies then; `None` when none was given.
+    /// Expiry of the last token issued for it; `None` when no token was issued.
     pub tokens_until: Option<Timestamp>,
 }
 
 impl Issuer {
-    /// All sign-ins of this session's person at its connector that are good for anything: this one first,
-    /// then the others, last used first.
+    /// The sessions of this session's user (same connector, same user id) that still admit a browser or have a live
+    /// grant: this session first, then the others, most recently used first.
     pub async fn account_sessions(&self, mine: &Session) -> Result<Vec<Session>, IssuerError> {
         let (mut others, mut after) = (Vec::new(), None);
         while others.len() < MOST_LISTED {
@@ -37,7 +38,7 @@ impl Issuer {
         Ok(std::iter::once(mine.clone()).chain(others).collect())
     }
 
-    /// A page of the others, newest first, and the cursor of the next page.
+    /// A page of the user's other sessions, newest first, and the cursor of the next page.
     async fn other_sessions(
         &self,
         mine: &Session,
@@ -49,7 +50,7 @@ impl Issuer {
             ..SessionFilter::default()
         };
         let page = self.store.find_sessions(&others, after, BATCH).await?;
-        // A browser that must sign in again for our own pages may still be let in by some application.
+        // A session too old for the account pages may still satisfy the sign-on policy of a client.
         let (anywhere, now) = (self.settings.longest_sign_on(), self.now());
         let good = page.sessions.into_iter().filter(|found| {
             let in_browser = anywhere.admits(&found.session, now);
@@ -58,7 +59,7 @@ impl Issuer {
         Ok((good.map(|found| found.session).collect(), page.next))
     }
 
-    /// The grants of a sign-in that could still be used: last used first.
+    /// The grants of a session that have neither ended nor expired, most recently used first.
     pub async fn live_grants(&self, session: &SessionId) -> Result<Vec<Grant>, IssuerError> {
         let now = self.now();
         let mut grants = self.store.grants_of(session).await?;
@@ -69,7 +70,7 @@ impl Issuer {
         Ok(grants)
     }
 
-    /// Until when a grant lasts if nobody uses it again and nobody ends it; `None`: without limit.
+    /// When the grant expires if it is not used again; `None`: it does not expire.
     pub fn grant_expires_at(&self, grant: &Grant) -> Option<Timestamp> {
         if !grant.refreshable {
             return Some(grant.tokens_until);
@@ -81,14 +82,14 @@ impl Issuer {
         Some(until.max(grant.tokens_until))
     }
 
-    /// When the browser of this session must sign in again for our own pages.
+    /// When this session's browser must authenticate again to use the account pages.
     pub fn browser_session_expires_at(&self, session: &Session) -> Timestamp {
         let policy = &self.settings.sign_on;
         let whole = session.auth_time + policy.absolute_lifetime;
         session.cookie_until.min(whole).min(session.browser_seen + policy.idle_lifetime)
     }
 
-    /// `None`: there is no such sign-in of this person.
+    /// A session of the same user; `None` when the user has no such session.
     pub async fn account_session(
         &self,
         mine: &Session,
@@ -98,7 +99,7 @@ impl Issuer {
         Ok(found.filter(|other| other.ended.is_none() && self.same_person(mine, other)))
     }
 
-    /// Ends a sign-in of the user and its grants. `None`: there is no such.
+    /// Ends a session of the user and its grants; `None` when the user has no such session.
     pub async fn end_account_session(
         &self,
         mine: &Session,
@@ -112,7 +113,7 @@ impl Issuer {
         Ok(Some(AccountEnd { tokens_until: ended.tokens_until }))
     }
 
-    /// Ends one grant. `None`: the user has no such grant.
+    /// Ends one grant; `None` when the user has no such grant.
     pub async fn end_account_grant(
         &self,
         mine: &Session,
@@ -128,7 +129,7 @@ impl Issuer {
         Ok(Some((grant, AccountEnd { tokens_until: Some(ended.tokens_until) })))
     }
 
-    /// Ends every sign-in but this one. With it: how many.
+    /// Ends every session of the user except this one, and returns how many ended.
     pub async fn end_other_account_sessions(
         &self,
         mine: &Session,
@@ -150,8 +151,8 @@ impl Issuer {
         }
     }
 
-    /// A user id counts at its own connector only, and there only while that is the same
-    /// directory as at sign-in.
+    /// Two sessions are of the same user when connector and user id are equal and the connector's configuration still
+    /// has the fingerprint stored at sign-in.
     fn same_person(&self, mine: &Session, other: &Session) -> bool {
         other.connector == mine.connector
             && other.identity.user_id == mine.identity.user_id
@@ -165,7 +166,7 @@ impl Issuer {
 }
 
 impl Issuer {
-    /// The consents of this session's person, in the order of client ids.
+    /// The consents of this session's user, ordered by client id.
     pub async fn account_consents(
         &self,
         mine: &Session,
@@ -173,8 +174,8 @@ impl Issuer {
         Ok(self.store.consents_of(&mine.identity.user_id, &mine.connector).await?)
     }
 
-    /// Withdraws a consent: the client's grants of this person end in all sessions, and its next login requires
-    /// for consent again. `None`: there was neither consent nor grant.
+    /// Withdraws a consent: the client's grants of this user end in all sessions, and its next login shows the approval
+    /// page again. `None`: there was neither a consent nor a grant.
     pub async fn withdraw_account_consent(
         &self,
         mine: &Session,

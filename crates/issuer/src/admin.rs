@@ -4,16 +4,15 @@
 //! `admin.groups`, a client of `admin.clients`, or the command line on the database itself.
 
 pub mod blocked_users;
+pub mod dex_api;
 mod end_sessions;
 pub mod explain;
 pub mod fields;
 pub mod inventory;
 pub mod keys;
 pub mod queries;
-mod refresh_tokens;
 pub mod stored_objects;
 mod token;
-pub mod verify_password;
 pub mod view;
 
 use std::net::IpAddr;
@@ -23,7 +22,7 @@ use countersign_core::{ClientId, ConnectorId, Session};
 
 use crate::Issuer;
 
-pub use token::AdminTokenRefusal;
+pub use token::AdminTokenError;
 
 /// Changes need a sign-in no older than this.
 pub const FRESH_SIGN_IN: Duration = Duration::from_mins(15);
@@ -32,13 +31,13 @@ pub const FRESH_SIGN_IN: Duration = Duration::from_mins(15);
 #[derive(Clone, Debug, Default)]
 pub struct AdminPolicy {
     pub groups: Vec<AdminGroup>,
-    /// Clients whose access tokens open the API.
+    /// Clients whose access tokens are accepted by the administrator's API.
     pub clients: Vec<ClientId>,
-    /// Whom a blocked person may ask, such as an e-mail address; shown on their page.
+    /// Contact shown to a blocked user on the error page, such as an e-mail address.
     pub contact: Option<String>,
 }
 
-/// A group of one connector: another connector's group of that name is another group.
+/// A group of one connector. The same group name at another connector is a different group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminGroup {
     pub connector: ConnectorId,

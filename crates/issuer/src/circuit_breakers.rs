@@ -1,16 +1,16 @@
 //! Circuit breaker per connector against mass refusals (design section 5).
 //!
-//! Opens when one connector refuses more than 20 users *and* more than 20 % of those revalidated within a
-//! minute. While it is open the connector counts as unreachable for existing sessions, on every replica
-//! and across restarts, until an administrator confirms: nobody is revalidated, marked or ended. New
-//! logins go on, because they end no session and the administrator must be able to sign in.
+//! Opens when one connector refuses more than 20 users *and* more than 20 % of those revalidated within a minute. While
+//! it is open the connector counts as unreachable for existing sessions, on every replica and across restarts, until an
+//! administrator confirms the refusals: no session is revalidated, marked or ended. New logins continue, because they
+//! end no session and the administrator must be able to sign in.
 //!
-//! The first 20 users are refused before the breaker opens. At most three of them lose their session:
-//! "disabled" ends a session at once only for the first three of a minute, and otherwise at a second
-//! refusal five minutes later, as "missing" always does. The marks of that minute are removed when the
-//! breaker opens. Each replica counts its own calls; the state is the row in the database.
+//! The first 20 users are refused before the breaker opens. At most three of them lose their session: "disabled" ends a
+//! session at the first refusal only for the first three users within a minute, otherwise at a second refusal five
+//! minutes later, as "missing" always does. The marks of that minute are removed when the breaker opens. Each replica
+//! counts its own calls; the state of the breaker is the row in the database.
 //!
-//! Local accounts (`Refresh::is_free`) are our own configuration and have no breaker.
+//! Local accounts (`Refresh::is_free`) are checked against our own configuration and have no breaker.
 
 mod refusal_window;
 
@@ -29,9 +29,9 @@ use crate::{Issuer, IssuerError};
 
 use refusal_window::{RefusalWindow, Tally};
 
-/// After an administrator has confirmed, refusals do not open the breaker for this long.
+/// How long after an administrator's confirmation refusals do not open the breaker again.
 const CONFIRMATION_COUNTS: Duration = Duration::from_hours(1);
-/// Time from a login to the tokens issued by it.
+/// Time allowed from a login to the token request that completes it.
 const TO_FINISH_A_LOGIN: Duration = Duration::from_mins(1);
 
 /// State of all breakers as this replica last read it, and its own counts.
@@ -57,7 +57,7 @@ pub(crate) enum RefusalOutcome {
 }
 
 impl CircuitBreakers {
-    /// Reads the breakers that are open already: a restart closes none.
+    /// Reads the state of the breakers from the database: an open breaker stays open across restarts.
     pub async fn open(store: &Store) -> Result<Self, StoreError> {
         let circuit_breakers = Self { known: RwLock::default(), minutes: Mutex::default() };
         circuit_breakers.learn(store.circuit_breakers().await?);
@@ -82,7 +82,7 @@ impl CircuitBreakers {
         known.insert(circuit_breaker.connector.clone(), circuit_breaker);
     }
 
-    /// Replaces the known state and logs the changes.
+    /// Replaces the known state and logs transitions.
     fn learn(&self, read: Vec<CircuitBreaker>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for circuit_breaker in read {
@@ -100,7 +100,7 @@ impl CircuitBreakers {
         }
     }
 
-    /// Counts one revalidation of one user.
+    /// Counts one revalidation of one user and returns the counts of the last minute.
     fn count(&self, connector: &ConnectorId, person: &str, refused: bool, now: Timestamp) -> Tally {
         let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
         minutes.entry(connector.clone()).or_default().count(person, refused, now)
@@ -108,15 +108,15 @@ impl CircuitBreakers {
 }
 
 impl Issuer {
-    /// Reads the breakers again, which another replica may have opened or closed. Called every few seconds;
-    /// a refusal also checks the database before it marks or ends a session.
+    /// Reads the breakers again, which another replica may have opened or closed. Called every few seconds. A refusal
+    /// also reads the database before it marks or ends a session.
     pub async fn reload_circuit_breakers(&self) -> Result<(), IssuerError> {
         self.circuit_breakers.learn(self.store.circuit_breakers().await?);
         Ok(())
     }
 
-    /// An administrator confirms that the refusals are right: they count again, and do not open the breaker
-    /// for an hour. `by` is `user:…` or `client:…`. `None`: no breaker was open.
+    /// Closes the breaker: an administrator confirms that the refusals are right. Refusals take effect again, and do
+    /// not open the breaker for an hour. `by` is `user:…` or `client:…`. `None`: the breaker was not open.
     pub async fn close_circuit_breaker(
         &self,
         connector: &ConnectorId,
@@ -130,8 +130,8 @@ impl Issuer {
         Ok(released)
     }
 
-    /// While the breaker is open: true for a session that signed in within the last minute, because that
-    /// login was accepted by the upstream itself; for every other session an error.
+    /// While the breaker is open: true for a session whose identity the upstream returned since it opened and within
+    /// the last minute, so that the login can complete; an error for every other session. False while it is closed.
     pub(crate) fn skips_revalidation(
         &self,
         connector: &Connector,
@@ -147,7 +147,7 @@ impl Issuer {
         }
     }
 
-    /// An error while the breaker is open: the upstream counts as unreachable.
+    /// Returns an error while the breaker is open: the upstream counts as unreachable.
     fn check_circuit_closed(&self, connector: &Connector) -> Result<(), IssuerError> {
         self.circuit_breakers
             .open_breaker(&connector.id)
@@ -163,8 +163,8 @@ impl Issuer {
         );
     }
 
-    /// Records that the upstream refused a user who has a live session. `free`: the connector requests no
-    /// upstream ([`countersign_core::connector::Refresh::is_free`]).
+    /// Records that the upstream refused a user who has a live session. `free`: the connector queries no upstream
+    /// ([`countersign_core::connector::Refresh::is_free`]), so its refusals never open the breaker.
     pub(crate) async fn record_refusal(
         &self,
         connector: &Connector,
@@ -207,7 +207,7 @@ impl Issuer {
         }
     }
 
-    /// Opens the breaker in the database. An error, unless it was confirmed meanwhile at another replica.
+    /// Opens the breaker in the database. Returns an error unless an administrator confirmed the refusals meanwhile.
     async fn open_circuit(
         &self,
         connector: &Connector,

@@ -1,4 +1,4 @@
-//! The relying parties, and how one proves at the token endpoint that it is itself.
+//! The registered clients, and client authentication at the token endpoint.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,13 +7,13 @@ use countersign_core::{Client, ClientId, Secret, client};
 
 use crate::login::AuthRequest;
 
-/// The clients of the configuration file and those of the database. Looking one up queries nothing: the stored
-/// ones are replaced as a whole when they change.
+/// The clients of the configuration file and those of the database. A lookup does not query the database: the stored
+/// clients are held in memory and replaced as a whole when they change.
 #[derive(Debug)]
 pub struct Clients {
     configured: HashMap<ClientId, Arc<Client>>,
     stored: RwLock<Arc<HashMap<ClientId, Arc<Client>>>>,
-    /// Stands for our own pages in their logins. In no list, so nobody can ask as it.
+    /// The client of logins to the account pages. It is in neither map, so no request can use its id.
     account_pages: Arc<Client>,
 }
 
@@ -31,17 +31,17 @@ impl Clients {
         Self { configured: by_id(clients), stored, account_pages: Arc::new(account_pages) }
     }
 
-    /// One of the configuration file comes before a stored one of the same id, as in Dex.
+    /// A client of the configuration file takes precedence over a stored one with the same id, as in Dex.
     pub fn get(&self, id: &ClientId) -> Option<Arc<Client>> {
         self.configured.get(id).cloned().or_else(|| self.stored().get(id).cloned())
     }
 
-    /// Whether the configuration file has it.
+    /// Whether the configuration file defines the client.
     pub fn is_configured(&self, id: &ClientId) -> bool {
         self.configured.contains_key(id)
     }
 
-    /// In no order.
+    /// All clients, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Arc<Client>> {
         let stored: Vec<_> = self.stored().values().cloned().collect();
         let stored = stored.into_iter().filter(|client| !self.is_configured(&client.id));
@@ -58,7 +58,7 @@ impl Clients {
         Arc::clone(&self.stored.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whose login this is: a client's, or our own pages'.
+    /// The client this authorization request is for: a registered one, or that of the account pages.
     pub fn behind(&self, request: &AuthRequest) -> Option<Arc<Client>> {
         match request.account_page {
             Some(_) => Some(Arc::clone(&self.account_pages)),
@@ -78,8 +78,8 @@ impl Clients {
         self.len() == 0
     }
 
-    /// `None` is `invalid_client`, whichever of unknown, wrong method and wrong secret it was; each
-    /// costs one comparison.
+    /// `None` is `invalid_client`: the client is unknown, uses another authentication method, or its secret is wrong.
+    /// All three cost one comparison, so that timing does not reveal which.
     pub fn authenticate(&self, proof: &ClientProof) -> Option<Arc<Client>> {
         let client = self.get(&proof.id);
         let nobody = Secret::new(NOBODY);
@@ -101,10 +101,10 @@ fn by_id(clients: impl IntoIterator<Item = Client>) -> HashMap<ClientId, Arc<Cli
     clients.into_iter().map(|client| (client.id.clone(), Arc::new(client))).collect()
 }
 
-/// Compared against when there is no secret to compare with. Nobody's: it is never accepted.
+/// Compared against when the client has no secret or is unknown. A match with it is never accepted.
 const NOBODY: &str = "no client has this secret, it is only here to be compared";
 
-/// The client credentials of a request (RFC 6749 section 2.3.1): at most one method.
+/// The client credentials of a request, from one authentication method (RFC 6749 section 2.3.1).
 #[derive(Clone, Debug)]
 pub struct ClientProof {
     pub id: ClientId,

@@ -1,21 +1,21 @@
-//! The upstreams of this issuer, and which of them a client may use.
+//! The connectors of this issuer, and which of them a client may use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use countersign_core::{Client, Connector, ConnectorId, GrantType};
 
-/// The connectors of the configuration file and those of the database, in the order of their names, as the page
-/// shows them. The stored ones are replaced as a whole when they change.
+/// The connectors of the configuration file and those of the database, ordered by name as on the login page. The stored
+/// ones are replaced as a whole when they change.
 #[derive(Default)]
 pub struct Connectors {
     configured: Vec<Arc<Connector>>,
-    /// Those of the file that are limited.
+    /// Grant type limits of connectors in the configuration file; no entry: not limited.
     grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     current: RwLock<Arc<Current>>,
 }
 
-/// Both together.
+/// Configured and stored connectors together.
 #[derive(Default)]
 struct Current {
     list: Vec<Arc<Connector>>,
@@ -30,8 +30,8 @@ impl Connectors {
         connectors
     }
 
-    /// The grant types that some connectors are limited to (`connectors[].grantTypes`, as in Dex). Sessions
-    /// that exist already keep working.
+    /// Sets the grant types that connectors are limited to (`connectors[].grantTypes`, as in Dex). Existing sessions
+    /// are not affected.
     #[must_use]
     pub fn limited_to(mut self, grant_types: HashMap<ConnectorId, Vec<GrantType>>) -> Self {
         self.grant_types = grant_types;
@@ -39,8 +39,8 @@ impl Connectors {
         self
     }
 
-    /// Replaces all stored connectors and their limits. One of the configuration file comes before a stored one
-    /// of the same id, as in Dex.
+    /// Replaces all stored connectors and their limits. A connector of the configuration file takes precedence over a
+    /// stored one with the same id, as in Dex.
     pub fn replace_stored(
         &self,
         stored: impl IntoIterator<Item = Connector>,
@@ -56,7 +56,7 @@ impl Connectors {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
     }
 
-    /// Whether the configuration file has it.
+    /// Whether the configuration file defines the connector.
     pub fn is_configured(&self, id: &ConnectorId) -> bool {
         self.configured.iter().any(|connector| connector.id == *id)
     }
@@ -79,7 +79,7 @@ impl Connectors {
         self.current().list.clone().into_iter()
     }
 
-    /// Those through which people can log in to this client for a request of this grant type.
+    /// The connectors through which a user can log in to this client with this grant type.
     pub fn for_client(
         &self,
         client: &Client,
@@ -90,7 +90,7 @@ impl Connectors {
             .filter(|connector| may_use(client, &connector.id))
     }
 
-    /// As [`Connectors::allowed`], if it may also be used for this grant type.
+    /// Like [`Connectors::allowed`], and the connector must also serve this grant type.
     pub fn allowed_for(
         &self,
         client: &Client,

@@ -1,14 +1,14 @@
-//! The device authorization request (RFC 8628 sections 3.1 and 3.2): the beginning of the device authorization grant.
+//! The device authorization request (RFC 8628 sections 3.1 and 3.2), the first step of the device authorization grant.
 //!
 //! | step | where | code |
 //! |---|---|---|
 //! | device authorization request (`POST /device/code`) | section 3.1 | [`Issuer::begin_device_authorization`] |
-//! | a person types the user code (`/device`) | section 3.3 | [`Issuer::find_device_request`] |
+//! | the user enters the user code (`/device`) | section 3.3 | [`Issuer::find_device_request`] |
 //! | the user logs in as for any client; approval is always required, and the decision is stored | | [`crate::login`] |
 //! | the device polls `/token` | section 3.4 | [`crate::token`] |
 //!
-//! The request is the only thing that is stored before anybody has authenticated. Requests are limited in number,
-//! in all and per address, and live for minutes.
+//! A device request is the only row written before a user has authenticated. The number of pending requests is limited,
+//! in total and per address, and they expire within minutes.
 
 use std::net::IpAddr;
 
@@ -24,9 +24,10 @@ use crate::login::{AuthorizationError, ErrorCode, POLL_INTERVAL, counted_address
 use crate::token::{TokenError, TokenErrorCode};
 use crate::{Issuer, IssuerError};
 
-/// Longest `User-Agent` that is kept of a device, in characters.
+/// Longest `User-Agent` of a device that is stored, in characters.
 const MAX_USER_AGENT: usize = 200;
-/// A user code that is taken is drawn again. Among thousands of 20^8 that happens once in millions of requests.
+/// Attempts at drawing an unused user code. With thousands of pending requests among 20^8 codes, a collision is about
+/// one in millions.
 const USER_CODE_DRAWS: usize = 4;
 
 /// The parameters of a device authorization request (section 3.1, and PKCE as Dex accepts it).
@@ -58,7 +59,7 @@ pub struct DeviceAuthorization {
 }
 
 impl Issuer {
-    /// The caller has authenticated the client (section 3.1).
+    /// The caller must have authenticated the client (section 3.1).
     pub async fn begin_device_authorization(
         &self,
         client: &Client,
@@ -66,7 +67,7 @@ impl Issuer {
         origin: DeviceOrigin,
     ) -> Result<DeviceAuthorization, TokenError> {
         self.check_device_client(client)?;
-        // As Dex: a request without a scope is one for `openid`.
+        // A request without a scope is treated as `openid`, as in Dex.
         let requested = params.scope.unwrap_or_else(|| Scopes::parse(scopes::OPENID));
         let scopes = self.requested_scopes(&requested, client).map_err(refused)?;
         let challenge = self
@@ -156,7 +157,7 @@ impl Issuer {
     }
 }
 
-/// An error of the authorization endpoint at an endpoint that answers like the token endpoint (section 3.2).
+/// Maps an error of the authorization endpoint to the token endpoint's error format (section 3.2).
 fn refused(error: AuthorizationError) -> TokenError {
     let code = match error.code {
         ErrorCode::InvalidScope => TokenErrorCode::InvalidScope,

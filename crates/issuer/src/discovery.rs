@@ -1,15 +1,26 @@
-//! Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
-//! Only what is built is advertised.
+//! Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2). Only implemented features are
+//! advertised.
+
+use std::sync::Arc;
 
 use countersign_core::GrantType;
 use countersign_jose::hash;
 use serde::Serialize;
 
-use crate::Settings;
+use crate::{IssuerError, Settings};
 
-/// The tag by which somebody who kept a published document learns that it is still the same.
-pub fn entity_tag(document: &str) -> String {
-    format!("\"{}\"", hash::sha256(document))
+/// A JSON document that is made when the keys are read, and sent as it is until they are read again.
+#[derive(Debug)]
+pub struct PublishedDocument {
+    pub body: Arc<str>,
+    /// A strong entity tag, with its quotation marks (RFC 9110 section 8.8.3).
+    pub entity_tag: String,
+}
+
+impl PublishedDocument {
+    pub(crate) fn new(body: String) -> Self {
+        Self { entity_tag: format!("\"{}\"", hash::sha256(&body)), body: body.into() }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -36,8 +47,8 @@ pub struct Discovery {
     pub prompt_values_supported: Vec<&'static str>,
     pub claims_parameter_supported: bool,
     pub request_parameter_supported: bool,
-    /// Request objects are refused. Without this the default of OpenID Connect Discovery (section 3) would include
-    /// `none`, with which the conformance suite then sends one.
+    /// Request objects are refused. Without this member the default of OpenID Connect Discovery (section 3) includes
+    /// `none`, and the conformance suite then sends an unsigned request object.
     pub request_object_signing_alg_values_supported: [&'static str; 1],
     pub request_uri_parameter_supported: bool,
     pub backchannel_logout_supported: bool,
@@ -47,6 +58,16 @@ pub struct Discovery {
 }
 
 impl Discovery {
+    /// The document of `/.well-known/openid-configuration`.
+    pub(crate) fn document(
+        settings: &Settings,
+        algorithms: Vec<&'static str>,
+    ) -> Result<PublishedDocument, IssuerError> {
+        serde_json::to_string_pretty(&Self::of(settings, algorithms))
+            .map(PublishedDocument::new)
+            .map_err(|error| IssuerError::Broken(error.to_string()))
+    }
+
     /// `algorithms` are those of the published keys.
     pub fn of(settings: &Settings, algorithms: Vec<&'static str>) -> Self {
         let issuer = &settings.issuer;

@@ -1,19 +1,19 @@
-//! Work in the background: signing keys are rotated, expired rows are deleted.
+//! Background work: rotating signing keys and deleting expired rows.
 
 use countersign_store::{Collected, Retention};
 
 use crate::{Issuer, IssuerError};
 
-/// Batches per table and call.
+/// Maximum number of batches per call.
 const MOST_ROUNDS: u32 = 100;
 
 impl Issuer {
-    /// Reads the keys again and rotates them if that is due. Called every half minute.
+    /// Reads the keys again and rotates those that are due. Called every 30 seconds.
     pub async fn renew_keys(&self) -> Result<(), IssuerError> {
         self.keyring.renew(&self.store, &self.root, &self.settings, self.now()).await
     }
 
-    /// Deletes expired rows, a bounded number of batches per call.
+    /// Deletes expired rows, at most a fixed number of batches per call.
     pub async fn sweep(&self) -> Result<(), IssuerError> {
         for _ in 0..MOST_ROUNDS {
             let swept = self.sweep_once().await?;

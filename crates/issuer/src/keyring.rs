@@ -1,8 +1,8 @@
-//! The keys of this issuer: which sign, which are published, when the next one comes.
+//! The keys of this issuer: which one signs, which are published, and when the next one is generated.
 //!
-//! Replicas agree through the database: keys are numbered, a number is taken once, and the one that signs
-//! at an instant is the greatest number whose time has come. Everything is served from memory; nothing
-//! here reads the database within a request.
+//! Replicas agree through the database: keys are numbered, each number is used once, and the signing key at an instant
+//! is the one with the greatest number whose `signs_from` has passed. All keys are served from memory; no request reads
+//! them from the database.
 
 mod by_administrator;
 mod sequence;
@@ -22,17 +22,17 @@ use countersign_jose::{
 };
 use countersign_store::{SecretRow, SigningKeyRow, Store};
 
-use crate::discovery::entity_tag;
+use crate::discovery::{Discovery, PublishedDocument};
 use crate::{IssuerError, Settings};
 
-/// A key is published this long before it signs: API servers do not look again before `max-age` ends.
+/// A key is published this long before it signs: API servers do not fetch the key set again before `max-age` expires.
 const PUBLISHED_BEFORE: Duration = Duration::from_hours(1);
-/// Kept this long after the last token it signed has died.
+/// A key is kept this long after the last token it signed has expired.
 pub(crate) const KEPT_AFTER: Duration = Duration::from_mins(10);
-/// With keys read longer ago than this a replica is not ready.
+/// A replica that last read the keys longer ago than this reports itself as not ready.
 const STALE_AFTER: Duration = Duration::from_mins(30);
 const SECRET_PERIOD: Duration = Duration::from_hours(30 * 24);
-/// A new secret is used only after every replica has had time to read it.
+/// A new secret is used only after this time, so that every replica has read it.
 const SECRET_SETTLES: Duration = Duration::from_mins(10);
 
 const REFRESH_MAC: &str = "refresh-token";
@@ -43,29 +43,30 @@ pub struct Keyring {
     keys: RwLock<Arc<Keys>>,
 }
 
-/// What was read at one moment.
+/// The keys as read from the database at `read_at`.
 pub struct Keys {
     signing: Vec<Signing>,
-    /// `signer.accessTokenAlgorithm`, if access tokens are signed otherwise than ID tokens.
+    /// `signer.accessTokenAlgorithm`, if access tokens are signed with another algorithm than ID tokens.
     access_token_algorithm: Option<Algorithm>,
     pub verifiers: Verifiers,
-    /// Those of them that came from Dex.
+    /// The subset of `verifiers` that was imported from Dex.
     imported: Verifiers,
     imported_at: Option<Timestamp>,
-    /// The body of `/keys`, and its entity tag.
-    pub published: Arc<str>,
-    pub entity_tag: String,
+    /// The document of `/keys`.
+    pub key_set: PublishedDocument,
+    /// The document of `/.well-known/openid-configuration`, which names the algorithms of these keys.
+    pub metadata: PublishedDocument,
     /// All refresh token MAC keys; the newest may be too young to be used.
     pub mac: MacKeys,
-    /// Those that may make new refresh tokens.
+    /// The subset of `mac` that is old enough to issue refresh tokens.
     pub mac_settled: MacKeys,
-    /// All that may open what travels in browsers, and those that may seal it.
+    /// Keys that open values sealed to a browser; `sealing_settled` is the subset old enough to seal new ones.
     pub sealing: SealingKeys,
     pub sealing_settled: SealingKeys,
     read_at: Timestamp,
 }
 
-/// Which key, by whom and when.
+/// The key to drop, who drops it and when.
 pub(crate) struct KeyToDrop<'a> {
     pub(crate) kid: &'a str,
     pub(crate) actor: &'a str,
@@ -82,14 +83,14 @@ impl Keys {
     /// The key that signs now.
     pub fn signer(&self, now: Timestamp) -> Result<Arc<Signer>, IssuerError> {
         let due = self.for_id_tokens().rev().find(|key| key.signs_from <= now);
-        // A clock behind the database's: the oldest published key is known to everybody.
+        // If this clock is behind that of the database: use the oldest published key, which all clients have fetched.
         let key = due.or(self.for_id_tokens().next());
         key.map(|key| Arc::clone(&key.signer))
             .ok_or_else(|| IssuerError::Broken("no signing key is loaded".to_owned()))
     }
 
-    /// The key that signs access tokens now: one of `signer.accessTokenAlgorithm` once it has been published for
-    /// long enough, else [`Keys::signer`].
+    /// The key that signs access tokens now: one of `signer.accessTokenAlgorithm` once it has been published for an
+    /// hour, else [`Keys::signer`].
     pub fn access_token_signer(&self, now: Timestamp) -> Result<Arc<Signer>, IssuerError> {
         let algorithm = self.access_token_algorithm;
         let is_due = |key: &&Signing| {
@@ -104,20 +105,16 @@ impl Keys {
     }
 
     fn for_id_tokens(&self) -> impl DoubleEndedIterator<Item = &Signing> {
-        self.signing.iter().filter(|key| !key.access_tokens_only)
+        for_id_tokens(&self.signing)
     }
 
-    /// Of the published keys that sign ID tokens, each once.
+    /// The algorithms of the published keys that sign ID tokens, without duplicates.
     pub fn algorithms(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> =
-            self.for_id_tokens().map(|k| k.signer.algorithm().as_str()).collect();
-        names.sort_unstable_by(|a, b| b.cmp(a));
-        names.dedup();
-        names
+        algorithms(&self.signing)
     }
 
-    /// The claims of a token that Dex signed before its keys were taken over. Dex has one format for ID and access
-    /// tokens; what was signed here since, also with the same key, is not meant.
+    /// The claims of a token that Dex signed before its keys were imported. Dex uses one format for ID and access
+    /// tokens. Tokens that Countersign signed with an imported key since then are refused.
     pub fn verify_imported(&self, token: &str, expected: &Expected<'_>) -> Option<Claims> {
         let imported_at = self.imported_at?;
         let claims = self.imported.verify(token, expected).ok()?;
@@ -131,8 +128,8 @@ impl Keys {
 }
 
 impl Keyring {
-    /// Reads the keys, making the first ones of an empty database. A root key that cannot open what
-    /// is there is an error, and nothing new is made.
+    /// Reads the keys, and generates the first ones if the database is empty. Returns an error and changes nothing when
+    /// the root key cannot open the stored keys.
     pub async fn open(
         store: &Store,
         root: &RootKeys,
@@ -141,7 +138,7 @@ impl Keyring {
     ) -> Result<Self, IssuerError> {
         let mut keys = read(store, root, settings, now).await?;
         reseal(store, root).await?;
-        // Only after what is there could be opened: a wrong root key changes nothing.
+        // Only after all stored keys could be opened: a wrong root key changes nothing.
         if drop_dead(store, settings, now).await? {
             keys = read(store, root, settings, now).await?;
         }
@@ -153,7 +150,8 @@ impl Keyring {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads again, rotates what is due and drops what is dead. Called every half minute.
+    /// Reads the keys again, generates those that are due and drops those whose tokens have expired. Called every 30
+    /// seconds.
     pub async fn renew(
         &self,
         store: &Store,
@@ -183,27 +181,41 @@ async fn read(
     let newest_first = rows.iter().rev().map(|row| &row.public_jwk);
     let public: Vec<&str> =
         newest_first.chain(also.map(|key| &key.public_jwk)).map(String::as_str).collect();
-    let published: Arc<str> = key_set(&public).into();
+    let published = PublishedDocument::new(key_set(&public));
     let jwks: Vec<String> = public.into_iter().map(str::to_owned).collect();
     let imported_jwks: Vec<String> = of_dex().map(|key| key.public_jwk.clone()).collect();
     let numbered = |secrets: &[Usable]| secrets.iter().map(Usable::numbered).collect();
     let settled = |secrets: &[Usable]| {
         secrets.iter().filter(|secret| secret.settled).map(Usable::numbered).collect()
     };
+    let signing: Vec<Signing> =
+        rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?;
     Ok(Keys {
-        signing: rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?,
+        metadata: Discovery::document(settings, algorithms(&signing))?,
+        signing,
         access_token_algorithm: settings.access_token_algorithm(),
         verifiers: Verifiers::new(&jwks)?,
         imported: Verifiers::new(&imported_jwks)?,
         imported_at: of_dex().map(|key| key.imported_at).min(),
-        entity_tag: entity_tag(&published),
-        published,
+        key_set: published,
         mac_settled: MacKeys::new(settled(&mac))?,
         mac: MacKeys::new(numbered(&mac))?,
         sealing_settled: SealingKeys::new(settled(&sealing))?,
         sealing: SealingKeys::new(numbered(&sealing))?,
         read_at: now,
     })
+}
+
+fn for_id_tokens(signing: &[Signing]) -> impl DoubleEndedIterator<Item = &Signing> {
+    signing.iter().filter(|key| !key.access_tokens_only)
+}
+
+fn algorithms(signing: &[Signing]) -> Vec<&'static str> {
+    let mut names: Vec<_> =
+        for_id_tokens(signing).map(|key| key.signer.algorithm().as_str()).collect();
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    names.dedup();
+    names
 }
 
 /// The keys in the database, after adding those that are due.
@@ -220,7 +232,7 @@ async fn signing_keys(
     let is_new = rows.is_empty();
     for sequence in KeySequence::all(settings) {
         let Some((number, signs_from)) = sequence.due(&rows, settings, now) else { continue };
-        // The keys of an empty database sign at once: no client has fetched any.
+        // The first keys of an empty database sign at once: no client has fetched an older key set.
         let signs_from = if is_new { now } else { signs_from };
         let row = new_key(root, settings, sequence.key(number, signs_from), now).await?;
         if store.add_signing_key(row).await? {
@@ -274,7 +286,7 @@ pub fn seal_signing_key(root: &RootKeys, key: &Secret) -> Result<Secret, IssuerE
     Ok(root.seal(SIGNING_KEY, key.expose().as_bytes())?.into())
 }
 
-/// Retired keys go when the longest-lived token they may have signed is dead. True when one went.
+/// Deletes retired keys whose longest-lived token has expired. Returns whether any was deleted.
 async fn drop_dead(
     store: &Store,
     settings: &Settings,
@@ -297,7 +309,7 @@ async fn drop_dead(
     Ok(dropped)
 }
 
-/// What rests unsealed, or under an older root key, is sealed under today's first one.
+/// Seals secrets and keys that are stored unsealed, or under an older root key, under the first root key.
 async fn reseal(store: &Store, root: &RootKeys) -> Result<(), IssuerError> {
     if root.is_none() {
         return Ok(());
@@ -335,7 +347,7 @@ impl Usable {
     }
 }
 
-/// The secrets of a purpose, after adding the one that is due.
+/// The secrets of a purpose, after generating the one that is due.
 async fn secrets(
     store: &Store,
     root: &RootKeys,
@@ -375,7 +387,7 @@ fn unsealed(root: &RootKeys, purpose: &str, sealed: &Secret) -> Result<Secret, I
     Ok(Secret::new(text))
 }
 
-/// Work that would hold up an async thread: private-key operations, key generation.
+/// Runs work that would block an async thread, such as private-key operations and key generation.
 pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, IssuerError> {

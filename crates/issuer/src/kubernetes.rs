@@ -1,9 +1,8 @@
-//! The requests of a cluster: is this token valid now ([`review`]), and which groups has its user now
-//! ([`groups`]). And which clusters there are for a person ([`clusters`]).
+//! The requests of a cluster: token review, whether a token is valid now ([`review`]), and the current groups of its
+//! user ([`groups`]); also the list of clusters for a user ([`clusters`]).
 //!
-//! Both look at the grant and its session in the database within the request, so both say no the
-//! moment one of them has ended. Nothing here remembers an answer; the API server does, for as long
-//! as configured.
+//! Both read the grant and its session from the database within the request, so both refuse a token as soon as one of
+//! them has ended. No response is cached here; the API server caches it for as long as it is configured to.
 
 mod clusters;
 mod groups;

@@ -1,12 +1,13 @@
-//! What it all means: to sign in, to be granted, to refresh, to end.
+//! The decisions of the protocol: login, grants, refresh, and ending sessions.
 //!
-//! One operation is written once here, in terms of the domain, for every caller: a form, JSON, the
-//! command line or Kubernetes. No HTTP, no SQL and no cryptography of its own.
+//! Each operation is implemented once, in terms of the domain, for all its callers: pages, the API, the command line,
+//! gRPC and Kubernetes. It contains no HTTP, no SQL and no cryptography of its own.
 //!
-//! Where to look: [`login`] from request to code, [`token`] from code to tokens, [`userinfo`],
-//! [`sessions`] for freshness and the ways of ending, [`account`] and [`admin`] for who may end what,
-//! [`logout`] and [`logout_notifications`] for logout requests and back-channel logout, [`kubernetes`] for what clusters
-//! ask, [`circuit_breakers`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
+//! Where to look: [`login`] from the authorization request to the code, [`token`] from the code to tokens,
+//! [`userinfo`], [`sessions`] for revalidation and sign-out, [`account`] and [`admin`] for what users and
+//! administrators may end, [`logout`] and [`logout_notifications`] for RP-initiated and back-channel logout,
+//! [`kubernetes`] for the requests of clusters, [`circuit_breakers`] against mass refusals of an upstream, [`keyring`]
+//! for signing keys, [`discovery`].
 
 pub mod account;
 pub mod admin;
@@ -47,14 +48,14 @@ pub use settings::Settings;
 pub use stored::StoredObjects;
 pub use upstream_health::{ConnectorHealth, ConnectorStatus};
 
-/// Everything an act needs, put together once by the program.
+/// The dependencies of all operations, assembled once by the program.
 pub struct Issuer {
     pub settings: Settings,
     pub clients: Clients,
     pub connectors: Connectors,
     pub stored: StoredObjects,
     pub keyring: Keyring,
-    /// These three are shared by all generations of the configuration that a process serves.
+    /// These three are shared by all configurations that a process loads one after another.
     pub attempts: Arc<LoginAttempts>,
     pub circuit_breakers: Arc<CircuitBreakers>,
     pub upstream_health: Arc<ConnectorHealth>,
@@ -69,29 +70,29 @@ impl Issuer {
     }
 }
 
-/// Why an act could not be done, when it is nobody's decision.
+/// Why an operation failed, other than by a decision about the request.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
-    /// Passing: ask again later (503).
+    /// Temporary: the request may be repeated later (503).
     #[error("{what}: {cause}")]
     Unavailable { what: String, cause: String },
-    /// Permanent until an administrator acts: a defect of a connector's configuration, of an upstream's
-    /// answers or of the person's data there (502). `missing` may be shown to the person.
+    /// Permanent until an administrator acts: a defect in a connector's configuration, in an upstream's response, or in
+    /// the user's data there (502). `missing` may be shown to the user.
     #[error("{what}: {cause}")]
     Misconfigured { what: String, missing: String, cause: String },
-    /// The database did not confirm a change, which may have been made: nothing is known about what was
-    /// consumed (503).
+    /// The database did not confirm a change, which may or may not have been made; whether a code or token was consumed
+    /// is therefore unknown (503).
     #[error("{what} did not confirm a change: {cause}")]
     OutcomeUnknown { what: String, cause: String },
-    /// The request contains text that no database stores, such as a NUL (400).
+    /// The request contains text that the databases cannot store, such as a NUL character (400).
     #[error("unstorable text: {0}")]
     Unstorable(String),
-    /// A broken promise of our own (500).
+    /// An internal error (500).
     #[error("{0}")]
     Broken(String),
 }
 
-/// `what` of `IssuerError::Unavailable` when it is our own database and no upstream.
+/// `what` of [`IssuerError::Unavailable`] when our own database is unavailable.
 pub const THE_DATABASE: &str = "the database";
 
 impl IssuerError {

@@ -1,6 +1,6 @@
-//! How long things live for a client: its own lifetimes where it has some, else the issuer's.
+//! The lifetimes that apply to a client: its own where configured, otherwise the issuer's.
 //!
-//! What must outlive all of it (keys, rows, the browser's cookie) goes by the longest of any client.
+//! What is kept for all clients (keys, rows, the session cookie) lasts as long as the longest lifetime of any client.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::Settings;
 use crate::settings::{RefreshPolicy, SignOnPolicy};
 
 impl Settings {
-    /// ID and access tokens.
+    /// Lifetime of ID and access tokens.
     pub fn token_lifetime_of(&self, client: &Client) -> Duration {
         client.lifetimes.tokens.unwrap_or(self.token_lifetime)
     }
@@ -19,7 +19,7 @@ impl Settings {
         client.lifetimes.codes.unwrap_or(self.code_lifetime)
     }
 
-    /// From `/auth` to the code.
+    /// Time from the request at `/auth` to the code.
     pub fn request_lifetime_of(&self, client: &Client) -> Duration {
         client.lifetimes.requests.unwrap_or(self.request_lifetime)
     }
@@ -44,7 +44,7 @@ impl Settings {
         }
     }
 
-    /// Of the tokens of any client.
+    /// The longest token lifetime of any client.
     pub fn longest_token_lifetime(&self) -> Duration {
         self.longest(self.token_lifetime, |own| own.tokens)
     }
@@ -53,7 +53,7 @@ impl Settings {
         self.longest(self.request_lifetime, |own| own.requests)
     }
 
-    /// What a browser's session is good for at any client.
+    /// The longest sign-on lifetimes of any client: a session beyond them satisfies no client.
     pub fn longest_sign_on(&self) -> SignOnPolicy {
         SignOnPolicy {
             absolute_lifetime: self
@@ -63,12 +63,12 @@ impl Settings {
         }
     }
 
-    /// Since their code was redeemed; `None` when those of some client never end.
+    /// The longest lifetime of a refresh token since its code was redeemed; `None` when some client has no limit.
     pub fn longest_refresh_lifetime(&self) -> Option<Duration> {
         self.longest_limit(self.refresh.absolute_lifetime, |own| own.refresh_absolute)
     }
 
-    /// Since their last use; `None` when those of some client may rest for ever.
+    /// The longest time a refresh token may be unused; `None` when some client has no limit.
     pub fn longest_refresh_rest(&self) -> Option<Duration> {
         self.longest_limit(self.refresh.valid_if_not_used_for, |own| own.refresh_idle)
     }
@@ -91,7 +91,7 @@ impl Settings {
 }
 
 impl SignOnPolicy {
-    /// Is this sign-in young enough, and its browser here lately?
+    /// Whether the session's cookie, its absolute lifetime and its idle lifetime are all unexpired.
     pub fn admits(&self, session: &Session, now: Timestamp) -> bool {
         now < session.cookie_until
             && now < session.auth_time + self.absolute_lifetime
@@ -100,7 +100,7 @@ impl SignOnPolicy {
 }
 
 impl RefreshPolicy {
-    /// When a refresh token of this age ends, if it is not used before; `None`: never.
+    /// When a refresh token expires if it is not used before; `None`: never.
     pub fn end(&self, created_at: Timestamp, rotated_at: Timestamp) -> Option<Timestamp> {
         let ends = [
             self.absolute_lifetime.map(|max| created_at + max),

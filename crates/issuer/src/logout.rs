@@ -1,5 +1,5 @@
-//! Logout requested by an application (OpenID Connect RP-Initiated Logout 1.0): whether it
-//! proves whose session it means, and where the browser may go afterwards.
+//! Logout requested by a client (OpenID Connect RP-Initiated Logout 1.0): whether the request proves which session it
+//! is for, and where the browser may be redirected afterwards.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::login::Params;
 use crate::{Issuer, IssuerError};
 
 const SEALED: &str = "logout request";
-/// All parameters but the hint together.
+/// Limit for all parameters except `id_token_hint`.
 const MAX_PARAMS_BYTES: usize = 3 * 1024;
 const PARAMETERS: [&str; 6] = [
     "id_token_hint",
@@ -27,23 +27,23 @@ const PARAMETERS: [&str; 6] = [
     "ui_locales",
 ];
 
-/// The parsed logout request (section 2). Of a hint only what it proves is kept.
+/// The parsed logout request (section 2). Of `id_token_hint` only the verified claims are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogoutRequest {
-    /// The requesting client, proven by its hint or only claimed.
+    /// The requesting client, verified by its hint or only named by `client_id`.
     client: Option<ClientId>,
     hint: Option<Hint>,
-    /// Registered for that client, with `state` in it.
+    /// The registered redirect URI, with `state` added.
     back: Option<String>,
-    /// The client asked for a redirect to a URI that is not registered for it.
+    /// The client requested a redirect URI that is not registered for it.
     #[serde(default)]
     unregistered: bool,
-    /// There was an `id_token_hint` that is not a valid ID token of ours.
+    /// The request had an `id_token_hint` that is not a valid ID token of this issuer.
     #[serde(default)]
     hint_refused: bool,
 }
 
-/// Proven by an ID token that we issued.
+/// The claims of an ID token that we issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Hint {
     session: SessionId,
@@ -51,13 +51,13 @@ struct Hint {
 }
 
 impl LogoutRequest {
-    /// Do these parameters come from an application, not from a form of ours?
+    /// Whether the parameters are a client's logout request, as opposed to a form of our own page.
     pub fn is_requested_by(params: &Params) -> bool {
         PARAMETERS.iter().any(|name| params.get_exact(name).is_some())
     }
 
-    /// The hint is an ID token of this very session: its user need not confirm
-    /// (section 2). An ID token of another sign-in proves nothing about this one.
+    /// Whether the hint is an ID token of this session, so that the user need not confirm (section 2). An ID token of
+    /// another session proves nothing about this one.
     pub fn proves(&self, session: &Session) -> bool {
         self.hint.as_ref().is_some_and(|hint| {
             let person = subject(&session.identity.user_id, &session.connector);
@@ -65,13 +65,13 @@ impl LogoutRequest {
         })
     }
 
-    /// Where the browser is sent after the sign-out. Only with a hint: without one anybody could use
-    /// us to send people on (section 3).
+    /// The URI to redirect to after the logout. Only with a verified hint: otherwise this would be an open redirector
+    /// (section 3).
     pub fn redirect(&self) -> Option<&str> {
         self.back.as_deref().filter(|_| self.hint.is_some())
     }
 
-    /// The client whose `post_logout_redirect_uri` is not registered.
+    /// The client, if its `post_logout_redirect_uri` is not registered.
     pub fn unregistered(&self) -> Option<&ClientId> {
         self.client.as_ref().filter(|_| self.unregistered)
     }
@@ -80,16 +80,16 @@ impl LogoutRequest {
         self.hint_refused
     }
 
-    /// The same address for a link that a person may follow, and whose it is.
+    /// The client and the same URI, for a link that the user may follow.
     pub fn return_link(&self) -> Option<(&ClientId, &str)> {
         Some((self.client.as_ref()?, self.back.as_deref()?))
     }
 }
 
-/// What a sign-out took with it.
+/// The result of a logout.
 #[derive(Clone, Debug, Default)]
 pub struct SignOutOutcome {
-    /// Something goes on without the browser.
+    /// Grants with `offline_access` remain.
     pub offline_grants_remain: bool,
     /// Clients that receive a logout token.
     pub notified: Vec<ClientId>,
@@ -108,7 +108,7 @@ impl From<SessionEnd> for SignOutOutcome {
 }
 
 impl Issuer {
-    /// `Err` with the name of what is wrong: a page, never a redirect.
+    /// Parses a logout request. `Err` describes the defect, which is shown as a page and never redirected.
     pub fn parse_logout(&self, params: &Params) -> Result<LogoutRequest, &'static str> {
         if params.has_nul() || params.size_bytes() > MAX_PARAMS_BYTES {
             return Err("the request is too long, or holds what no request may");
@@ -127,7 +127,7 @@ impl Issuer {
             tracing::warn!(client = %named, hinted = %hinted, "a logout request has the ID token of another client");
             return Ok(LogoutRequest::default());
         }
-        // A token that we did not issue proves nothing, but the logout request is still valid.
+        // A token that we did not issue proves nothing, but the logout request remains valid without it.
         let hint = hinted.as_ref().and(claims.as_ref()).and_then(hint_of);
         let client = hinted.or(named).filter(|id| self.clients.get(id).is_some());
         let back = client.as_ref().and_then(|id| back_to(&*self.clients.get(id)?, params));
@@ -135,7 +135,7 @@ impl Issuer {
         Ok(LogoutRequest { client, hint, back, unregistered, hint_refused })
     }
 
-    /// Our signature, issuer and kind; not its times (section 2: "SHOULD accept … even when exp has
+    /// Verifies signature, issuer and type of the hint but not its times (section 2: "SHOULD accept … even when exp has
     /// passed").
     fn logout_hint(&self, token: &str) -> Option<Claims> {
         let expected = Expected {
@@ -152,24 +152,24 @@ impl Issuer {
             .ok()
     }
 
-    /// As it travels in links and forms; the hint with its claims does not.
+    /// Seals the request for links and forms, so that the hint itself is not repeated there.
     pub fn seal_logout(&self, request: &LogoutRequest) -> Result<String, IssuerError> {
         let plain = serde_json::to_vec(request).map_err(|e| IssuerError::Broken(e.to_string()))?;
         Ok(self.keyring.keys().sealing_settled.seal(SEALED, &[], &plain)?)
     }
 
-    /// The sealed logout request; `None` for a value that we did not seal.
+    /// The sealed logout request; an empty one for a value that we did not seal.
     pub fn open_logout(&self, sealed: &str) -> LogoutRequest {
         let opened = self.keyring.keys().sealing.open(SEALED, &[], sealed);
         opened.and_then(|plain| serde_json::from_slice(&plain).ok()).unwrap_or_default()
     }
 
-    /// Has this sign-in given something that a sign-out would leave?
+    /// Whether the session has grants that a logout of the browser would leave.
     pub async fn outlives_browser(&self, session: &Session) -> Result<bool, IssuerError> {
         Ok(self.store.outlives_browser(&session.id).await?)
     }
 
-    /// Ends the single sign-on session; with `tools` also all its grants. `None`: it had ended before.
+    /// Ends the single sign-on session; with `tools` also all its grants. `None`: it had already ended.
     pub async fn end_browser_session(
         &self,
         cookie: &Secret,
@@ -190,9 +190,9 @@ impl Issuer {
 }
 
 impl Issuer {
-    /// A client's back end asks without the person's browser: the session of its ID token loses its browser's half, as
-    /// if that browser had asked. `None`: no valid hint, or the session is over. The token was issued to the client for
-    /// this session, so it may end it; what `offline_access` granted stays.
+    /// A logout requested by a client's back end, without the user's browser: signs the session's browser out, as if
+    /// the browser had requested it. `None`: no valid hint, or the session has ended. The ID token was issued to the
+    /// client for this session, so the client may end it; grants with `offline_access` remain.
     pub async fn end_hinted_session(
         &self,
         request: &LogoutRequest,
@@ -213,7 +213,7 @@ impl Issuer {
     }
 }
 
-/// The client a token was made for: `azp` where several are named, else its only audience.
+/// The client a token was issued to: `azp` if present, otherwise its only audience.
 fn party_of(claims: &Claims) -> Option<ClientId> {
     if let Some(party) = claims.text("azp") {
         return Some(ClientId::new(party));
@@ -229,7 +229,7 @@ fn hint_of(claims: &Claims) -> Option<Hint> {
     Some(Hint { session: SessionId::new(session), subject: subject.to_owned() })
 }
 
-/// Exactly what is registered (section 3.1), `state` added to its query.
+/// The requested URI if it is exactly a registered one (section 3.1), with `state` added to its query.
 fn back_to(client: &Client, params: &Params) -> Option<String> {
     let requested = params.get("post_logout_redirect_uri")?;
     if !client.allows_post_logout_redirect(requested) {
@@ -243,20 +243,20 @@ fn back_to(client: &Client, params: &Params) -> Option<String> {
     Some(url.into())
 }
 
-/// The page after signing out does not wait longer for an upstream.
+/// How long the page after a logout waits for the upstream's metadata.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where a browser signs out of the upstream it came from.
+/// A link to log out at the upstream of the session.
 #[derive(Clone, Debug)]
 pub struct UpstreamLogout {
-    /// What people read on the connector's button.
+    /// The connector's display name.
     pub name: String,
-    /// OpenID Connect RP-Initiated Logout 1.0 section 2, at the upstream.
+    /// The upstream's end session endpoint (OpenID Connect RP-Initiated Logout 1.0 section 2).
     pub url: Url,
 }
 
 impl Issuer {
-    /// `None`: the session did not begin at an upstream that people can sign out of, or it does not answer.
+    /// `None`: the session's upstream has no end session endpoint, or does not respond in time.
     pub async fn upstream_logout(&self, session: &Session) -> Option<UpstreamLogout> {
         let connector = self.connectors.get(&session.connector)?;
         let LoginMethod::Redirect(method) = &connector.login_method else { return None };

@@ -1,10 +1,10 @@
-//! Rule for every JWT that we sign, because some verifiers ignore `typ` (RFC 8725 section 3.11): only ID and
-//! access tokens carry a `sub` that names a user together with an `aud` that a cluster accepts. The groups token
-//! (`kubernetes::groups`) has no `sub`; a client's own access token (`token::client_credentials`) names the
-//! API alone in `aud`; a logout token for a cluster's client has no `sub`.
+//! Rule for all JWTs that we sign, because some verifiers ignore `typ` (RFC 8725 section 3.11): only ID and access
+//! tokens contain both a `sub` that identifies a user and an `aud` that a cluster accepts. The groups token
+//! (`kubernetes::groups`) has no `sub`; the access token of the client credentials grant (`token::client_credentials`)
+//! has only the API in `aud`; a logout token for a cluster's client has no `sub`.
 //!
-//! Back-channel logout (OpenID Connect Back-Channel Logout 1.0): what is
-//! sent, how often it is tried, and when it is abandoned. The way there is the port [`LogoutNotifier`].
+//! Back-channel logout (OpenID Connect Back-Channel Logout 1.0): the logout token, how often its delivery is attempted,
+//! and when it is abandoned. It is sent through the trait [`LogoutNotifier`].
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ use crate::{Issuer, IssuerError};
 
 /// `typ` of a logout token (section 2.4).
 const LOGOUT_TOKEN_TYPE: &str = "logout+jwt";
-/// Section 2.4 recommends two minutes at most.
+/// Section 2.4 recommends at most two minutes.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(2);
-/// Longer than one delivery may take; the lease of a replica that died ends after this.
+/// Longer than one delivery may take; the lease of a replica that stopped expires after this.
 const LEASE: Duration = Duration::from_secs(30);
 
 const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
 
-/// How long to wait after each try that failed; after the last one it is given up, some five hours
-/// after the end.
+/// How long to wait after each failed attempt; after the last one the notification is abandoned, about five hours after
+/// the session ended.
 const WAITS: [Duration; 7] = [
     Duration::from_secs(5),
     Duration::from_secs(20),
@@ -41,20 +41,20 @@ const WAITS: [Duration; 7] = [
     minutes(200),
 ];
 
-/// What became of a message, for the counters.
+/// The outcome of a delivery, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogoutDelivery {
     Delivered,
-    /// The client does not believe it; not tried again.
+    /// The client answered that it refuses the token; not attempted again.
     Refused,
-    /// Tried again later.
+    /// The attempt failed and is repeated later.
     Postponed,
     Abandoned,
 }
 
-/// Section 2.4 requires `sub`, `sid` or both. A Kubernetes API server ignores `typ` and would accept a token
-/// with `sub` and its own `aud` as an ID token, so the client of a cluster gets `sid` alone.
-/// Never a `nonce`, which would make it an ID token to some.
+/// Section 2.4 requires `sub`, `sid` or both. A Kubernetes API server ignores `typ` and would accept a token with `sub`
+/// and its own `aud` as an ID token, so the client of a cluster receives only `sid`. A `nonce` is prohibited, so that
+/// it cannot be used as an ID token.
 #[derive(Serialize)]
 struct LogoutToken<'a> {
     iss: &'a str,
@@ -74,12 +74,12 @@ impl Issuer {
         self.clients.iter().any(|client| client.backchannel_logout_uri.is_some())
     }
 
-    /// Clients that have something to hear now.
+    /// The clients that have notifications due now.
     pub async fn clients_with_logout_notifications(&self) -> Result<Vec<ClientId>, IssuerError> {
         Ok(self.store.clients_with_logout_notifications(self.now()).await?)
     }
 
-    /// Takes up to `limit` messages for this client, which no other replica takes meanwhile.
+    /// Takes a lease on up to `limit` notifications for this client; other replicas skip them meanwhile.
     pub async fn claim_logout_notifications(
         &self,
         client: &ClientId,
@@ -89,7 +89,7 @@ impl Issuer {
         Ok(self.store.claim_logout_notifications(client, now, now + LEASE, limit).await?)
     }
 
-    /// One try. The token is new each time, so it is fresh however late it comes.
+    /// Makes one delivery attempt, with a newly signed logout token so that it is not expired.
     pub async fn deliver(
         &self,
         notification: LogoutNotification,

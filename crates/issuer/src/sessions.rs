@@ -1,5 +1,5 @@
-//! Sessions: finding the one of a browser, checking that it is still valid, and signing the browser out.
-//! [`revalidate`] refreshes the identity from the upstream.
+//! Sessions: finding the session of a browser, checking that it is valid, and signing the browser out. [`revalidate`]
+//! refreshes the identity from the upstream.
 
 mod revalidate;
 #[cfg(test)]
@@ -20,8 +20,8 @@ pub enum Revalidation {
     Rejected(RejectReason),
 }
 
-/// The session with the current identity. `snapshot` is a change that is not stored yet: the caller
-/// commits it together with what it issues.
+/// The session with the current identity. `snapshot` is a refreshed identity that is not stored yet: the caller stores
+/// it in the same transaction as the tokens it issues.
 pub struct RevalidatedSession {
     pub session: Session,
     pub snapshot: Option<Snapshot>,
@@ -29,18 +29,18 @@ pub struct RevalidatedSession {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RejectReason {
-    /// The connector was removed, or cannot refresh and the stored identity is too old.
+    /// The connector was removed, or it cannot refresh and the stored identity is too old.
     CannotRevalidate,
     /// The fingerprint of the connector or password differs from the one at sign-in.
     FingerprintChanged,
-    /// The upstream no longer knows the user, or not in a required group.
+    /// The upstream no longer knows the user, or the user is not in a required group.
     Missing { reason: String },
-    /// The session is over.
+    /// The session has ended.
     Ended,
 }
 
 impl Issuer {
-    /// The live session of this cookie, within the lifetimes that apply to our own pages.
+    /// The live session of this cookie, within the lifetimes that apply to the account pages.
     pub async fn browser_session(
         &self,
         cookie: Option<&Secret>,
@@ -76,8 +76,8 @@ impl Issuer {
         Ok(found.filter(|session| policy.admits(session, now) && !session.is_blocked(now)))
     }
 
-    /// True when the session has not ended, its connector exists, is allowed for the client and has the
-    /// same fingerprint, and a local account still exists. Calls no upstream.
+    /// Whether the session has not ended, its connector exists, is allowed for the client and has the same fingerprint,
+    /// and a local account still exists. Sends no request to an upstream.
     pub async fn is_valid(
         &self,
         client: Option<&Client>,
@@ -104,7 +104,7 @@ impl Issuer {
         }
     }
 
-    /// A grant with its session; `None` when either has ended or is no longer valid ([`Self::is_valid`]).
+    /// A grant with its session; `None` when either has ended or is not valid ([`Self::is_valid`]).
     pub(crate) async fn live_grant(
         &self,
         id: &GrantId,
@@ -137,8 +137,8 @@ impl Issuer {
         }
     }
 
-    /// Stores a revalidation whose transaction has failed once, because the upstream has already replaced its
-    /// refresh token; releases the lease if that fails too.
+    /// Stores a refreshed identity whose transaction failed, because the upstream has already rotated its refresh
+    /// token; if that fails too, releases the lease.
     pub(crate) async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), IssuerError> {
         let session = snapshot.session.clone();
         if self.store.update_snapshot(snapshot).await.is_err() {
@@ -157,8 +157,8 @@ impl Issuer {
         }
     }
 
-    /// Which of these scopes the session's login must have requested: `offline` only where the connector
-    /// cannot refresh without it.
+    /// The subset of these scopes that the session's login must have requested: `offline` only if the connector cannot
+    /// refresh without it.
     pub(crate) fn login_scopes_needed(
         &self,
         session: &Session,

@@ -1,4 +1,4 @@
-//! The policy of one issuer: lifetimes, what is enabled, what is required of users.
+//! The policy of one issuer: lifetimes, enabled features, requirements for users.
 
 use std::time::Duration;
 
@@ -17,43 +17,43 @@ pub struct Settings {
     pub algorithm: Algorithm,
     /// `signer.accessTokenAlgorithm`; see [`Settings::access_token_algorithm`].
     pub access_token_algorithm: Option<Algorithm>,
-    /// How long a key signs before the next one does.
+    /// How long a key signs before its successor does.
     pub key_period: Duration,
-    /// ID and access tokens.
+    /// Lifetime of ID and access tokens.
     pub token_lifetime: Duration,
     pub code_lifetime: Duration,
-    /// From `/auth` to the code.
+    /// Time from the request at `/auth` to the code.
     pub request_lifetime: Duration,
     pub refresh: RefreshPolicy,
     pub sign_on: SignOnPolicy,
     pub approval: ApprovalPolicy,
     pub pkce: PkcePolicy,
-    /// Unknown scopes are errors instead of being dropped.
+    /// Unknown scopes are refused instead of being ignored.
     pub strict_scopes: bool,
     /// `oauth2.grantTypes`; see [`Settings::allows`].
     pub grant_types: Vec<GrantType>,
-    /// `oauth2.responseTypes`: the words that a response type may have.
+    /// `oauth2.responseTypes`: the values that a response type may be composed of.
     pub response_types: ResponseType,
     /// `oauth2.passwordConnector`.
     pub password_connector: Option<ConnectorId>,
     pub device: DevicePolicy,
-    /// Listed at `/clusters`, in the order of the file.
+    /// The clusters listed at `/clusters`, in the order of the configuration.
     pub clusters: Vec<KubernetesCluster>,
-    /// The page with the choice is shown also where there is only one.
+    /// `oauth2.alwaysShowLoginScreen`: show the selection page even if there is only one connector.
     pub always_show_choice: bool,
-    /// How long the audit log remembers.
+    /// How long events of the audit log are kept.
     pub event_retention: Duration,
-    /// How long it is kept from when to when a user had a group.
+    /// How long group memberships of the past are kept.
     pub membership_retention: Duration,
     pub admin: AdminPolicy,
-    /// Those of clients that have their own: what is kept is kept for the longest.
+    /// The lifetimes of clients that have their own; stored data is kept for the longest of all.
     pub client_lifetimes: Vec<Lifetimes>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct RefreshPolicy {
     pub rotate: bool,
-    /// How long the token before the current one is answered with the same successor.
+    /// For how long the previous refresh token is answered with the same successor.
     pub reuse_interval: Duration,
     pub absolute_lifetime: Option<Duration>,
     pub valid_if_not_used_for: Option<Duration>,
@@ -61,26 +61,26 @@ pub struct RefreshPolicy {
 
 #[derive(Clone, Copy, Debug)]
 pub struct SignOnPolicy {
-    /// A signed-in browser need not sign in again for the next application.
+    /// A signed-in browser need not sign in again for another client.
     pub sso: bool,
     pub absolute_lifetime: Duration,
     pub idle_lifetime: Duration,
-    /// A snapshot older than this is refreshed before anything is given.
+    /// A snapshot older than this is refreshed before tokens are issued.
     pub upstream_refresh_interval: Duration,
-    /// Where the connector cannot revalidate: a snapshot older than this needs a new login.
+    /// For connectors that cannot revalidate: a snapshot older than this requires a new login.
     pub max_snapshot_age: Duration,
 }
 
 /// The device authorization grant (RFC 8628).
 #[derive(Clone, Copy, Debug)]
 pub struct DevicePolicy {
-    /// Of a device code and its user code.
+    /// Lifetime of a device code and its user code.
     pub lifetime: Duration,
     pub limits: DeviceRequestLimits,
 }
 
 impl Settings {
-    /// The algorithm of access tokens, if they are signed otherwise than ID tokens.
+    /// The algorithm of access tokens, if it differs from that of ID tokens.
     pub fn access_token_algorithm(&self) -> Option<Algorithm> {
         self.access_token_algorithm.filter(|algorithm| *algorithm != self.algorithm)
     }
@@ -101,13 +101,13 @@ impl Settings {
         ALL.into_iter().filter(allowed).map(str::to_owned).collect()
     }
 
-    /// Whether the grant type is enabled for clients in general. `client_credentials` is also enabled for the
-    /// clients of `admin.clients`, with a scope of its own.
+    /// Whether the grant type is enabled for all clients. `client_credentials` is always enabled for the clients of
+    /// `admin.clients`, with a scope of its own.
     pub fn allows(&self, grant_type: GrantType) -> bool {
         self.grant_types.contains(&grant_type)
     }
 
-    /// `grant_types_supported`, sorted as by Dex.
+    /// `grant_types_supported`, sorted as in Dex.
     pub fn grant_types_supported(&self) -> Vec<&'static str> {
         let admin = !self.admin.clients.is_empty();
         let mut names: Vec<&str> = GrantType::ALL
@@ -129,16 +129,16 @@ pub struct ApprovalPolicy {
 
 #[derive(Clone, Debug)]
 pub struct PkcePolicy {
-    /// Of every client.
+    /// Require PKCE of every client.
     pub enforce: bool,
     pub required_for_public_clients: bool,
     pub methods: Vec<ChallengeMethod>,
 }
 
-/// A user reported missing is refused for this long before a repeated report ends the session.
+/// A user reported missing is refused for this long; a report after that ends the session.
 pub const MISSING_GRACE: Duration = Duration::from_mins(5);
 
-/// The issuer, byte for byte as configured, and what is derived from it.
+/// The issuer identifier, byte for byte as configured, and URLs derived from it.
 #[derive(Clone, Debug)]
 pub struct IssuerUrl {
     text: String,
@@ -164,12 +164,12 @@ impl IssuerUrl {
         format!("{}{path}", self.text.trim_end_matches('/'))
     }
 
-    /// The path all routes live under, without a slash at its end: `/dex`, or empty.
+    /// The path below which all routes are served, without a trailing slash: `/dex`, or empty.
     pub fn base_path(&self) -> &str {
         self.url.path().trim_end_matches('/')
     }
 
-    /// Eight hexadecimal digits that distinguish this issuer's cookies from another's on the same host.
+    /// Eight hexadecimal digits that distinguish this issuer's cookies from those of another on the same host.
     pub fn tag(&self) -> String {
         countersign_jose::hash::sha256_hex(self.text.as_bytes()).chars().take(8).collect()
     }

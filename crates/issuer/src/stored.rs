@@ -1,7 +1,7 @@
-//! Clients, local users and connectors that are in the database and not in the configuration file.
+//! Clients, local users and connectors that are stored in the database instead of the configuration file.
 //!
-//! They are read into memory as a whole when their version changes, so that looking one up queries nothing. A
-//! document is JSON, sealed under the root key.
+//! They are read into memory as a whole when their version changes, so a lookup needs no query. A document is JSON,
+//! sealed under the root key.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::{Issuer, IssuerError};
 
 const PURPOSE: &str = "stored object";
 
-/// What turns stored objects into what they mean, put together by the program.
+/// Converts stored objects into clients, users and connectors; assembled by the program.
 pub struct StoredObjects {
     version: AtomicI64,
-    /// Held while they are read, so that of two readers the later one does not put older ones in place.
+    /// Held while objects are read, so that an older result never replaces a newer one.
     reading: Mutex<()>,
     /// `None`: the password database is not enabled.
     local_users: Option<Arc<dyn LocalUsers>>,
@@ -52,8 +52,8 @@ impl StoredObjects {
 }
 
 impl Issuer {
-    /// Reads stored objects again if they changed. What cannot be used is logged and left out, so that one
-    /// unusable object does not keep the server from starting.
+    /// Reads the stored objects again if they have changed. An unusable object is logged and skipped, so that it does
+    /// not prevent the server from starting.
     pub async fn reload_stored_objects(&self) -> Result<(), IssuerError> {
         let _reading = self.stored.reading.lock().await;
         let version = self.store.stored_objects_version().await?;
@@ -92,7 +92,8 @@ impl Issuer {
 }
 
 impl Issuer {
-    /// Seals again under the first root key what was sealed under another one, so that the other can be removed.
+    /// Seals objects that are sealed under another key again under the first root key, so that the other key can be
+    /// removed.
     pub async fn reseal_stored_objects(&self) -> Result<(), IssuerError> {
         for object in self.store.stored_objects().await? {
             if self.root.is_current(object.document.expose()) {
@@ -101,14 +102,14 @@ impl Issuer {
             let plain = plain_document(&self.root, &object)?;
             let document = self.root.seal(PURPOSE, &plain)?.into();
             let resealed = StoredObject { document, ..object.clone() };
-            // Somebody who changed it meanwhile has sealed it under the first key.
+            // A concurrent change has already sealed the object under the first key.
             self.store.reseal_object(resealed, object.document).await?;
         }
         Ok(())
     }
 }
 
-/// Names that are not known permit nothing.
+/// Unknown names are ignored and permit no grant type.
 fn known_grant_types(connector: &StoredConnector) -> Vec<GrantType> {
     connector.grant_types.iter().filter_map(|name| GrantType::parse(name)).collect()
 }
@@ -255,7 +256,7 @@ fn sealed(
 
 fn opened<T: DeserializeOwned>(root: &RootKeys, object: &StoredObject) -> Result<T, IssuerError> {
     let bytes = plain_document(root, object)?;
-    // Without the cause, which may quote a secret.
+    // The cause is omitted because it may quote a secret.
     serde_json::from_slice(&bytes).map_err(|_| broken(object, "is not the JSON that it was"))
 }
 

@@ -1,21 +1,18 @@
-//! The token endpoint's meaning (RFC 6749 section 5): one file per grant decides, [`issue`] makes tokens.
+//! Token requests (RFC 6749 section 5): each grant type has its own file, and [`issue`] signs the tokens.
 //!
-//! A grant cannot forget a shared step such as client authentication, because it does not perform it.
+//! Steps common to all grants, such as client authentication, are performed by the caller.
 
 mod client_credentials;
 mod code;
 mod device_code;
 mod distributed_claims;
-mod front_channel;
 mod introspect;
 mod issue;
 mod new_grant;
 mod password;
 mod refresh;
 mod refresh_token;
-mod revoke;
 mod token_exchange;
-mod upstream_token;
 
 use countersign_core::{Client, Scopes, Secret};
 use serde::Serialize;
@@ -29,7 +26,7 @@ pub use token_exchange::TokenExchangeRequest;
 
 use crate::{Issuer, IssuerError};
 
-/// A token request, once its client has proved itself.
+/// A token request whose client is authenticated.
 #[derive(Debug)]
 pub enum TokenRequest {
     AuthorizationCode { code: Secret, redirect_uri: Option<String>, verifier: Option<Secret> },
@@ -54,11 +51,11 @@ impl TokenRequest {
     }
 }
 
-/// What the client gets (RFC 6749 section 5.1). Not `Debug`: every field of worth is a secret.
+/// The response to the client (RFC 6749 section 5.1). Not `Debug`, because it consists of secrets.
 #[derive(Serialize)]
 pub struct Tokens {
     pub access_token: String,
-    /// Only of token exchange (RFC 8693 section 2.2.1).
+    /// Only in a token exchange (RFC 8693 section 2.2.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_token_type: Option<&'static str>,
     pub token_type: &'static str,
@@ -71,7 +68,8 @@ pub struct Tokens {
     pub scope: String,
 }
 
-/// Error codes of RFC 6749 section 5.2, RFC 8628 section 3.5 and RFC 8693 section 2.2.2, and `temporarily_unavailable` for 429 and 503.
+/// Error codes of RFC 6749 section 5.2, RFC 8628 section 3.5 and RFC 8693 section 2.2.2, and `temporarily_unavailable`
+/// for 429 and 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenErrorCode {
     InvalidRequest,
@@ -113,7 +111,7 @@ impl TokenErrorCode {
 
 #[derive(Debug)]
 pub enum TokenError {
-    /// The request's own fault; the text is for the developer of the client.
+    /// The request is refused; the text is for the developer of the client.
     Refused(TokenErrorCode, String),
     Failed(IssuerError),
 }

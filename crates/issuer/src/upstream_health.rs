@@ -1,8 +1,8 @@
-//! What this replica knows of its upstreams' health: when each last answered, when it last could not be
-//! requested, and how long it took. Every call of a connector by the issuer goes through here.
+//! The health of the upstreams as observed by this replica: when each last responded, when a request last failed, and
+//! how long requests took. Every connector call of the issuer is recorded here.
 //!
-//! In memory, per replica, bounded by the number of connectors; nobody is sent to look whether an
-//! upstream is there, and no answer of it is remembered.
+//! Kept in memory per replica, bounded by the number of connectors. There are no probe requests, and responses are not
+//! cached.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,19 +15,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::Issuer;
 
-/// A response or failure older than this is no evidence of the present state.
+/// A response or failure older than this is not used as evidence.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 
 /// The operations of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
-    /// A name and a password.
+    /// A login with name and password.
     Login,
-    /// Before the redirect. It often sends no request, so its success alone does not prove that the upstream works.
+    /// Building the login URL. It often sends no request, so its success alone does not prove that the upstream works.
     LoginUrl,
-    /// The callback of a redirect.
+    /// The callback after a redirect.
     Callback,
-    /// About somebody who is signed in.
+    /// Revalidation of a user with a session.
     Refresh,
 }
 
@@ -43,39 +43,40 @@ impl Op {
     }
 }
 
-/// Whether an upstream answers.
+/// The state of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
-    /// It answered last, within the last 10 minutes.
+    /// The last request, within 10 minutes, succeeded.
     Up,
-    /// It did not answer last, within the last 10 minutes.
+    /// The last request, within 10 minutes, failed.
     Down,
     /// No request in the last 10 minutes.
     Unknown,
 }
 
-/// One upstream, as an administrator sees it.
+/// One upstream, as shown to an administrator.
 #[derive(Clone, Debug)]
 pub struct ConnectorStatus {
     pub connector: ConnectorId,
     pub kind: &'static str,
     pub name: String,
     pub health: Health,
-    /// `None`: not since this replica started.
+    /// `None`: no response since this replica started.
     pub last_response: Option<Timestamp>,
-    /// When a request last failed, and why. Holds no secret; for administrators only.
+    /// When a request last failed, and why. Contains no secret; shown only to administrators.
     pub last_failure: Option<(Timestamp, String)>,
-    /// Its refusals are not believed until a person confirms; [`Issuer::close_circuit_breaker`].
+    /// The circuit breaker, if it is open; see [`Issuer::close_circuit_breaker`].
     pub circuit_breaker: Option<CircuitBreaker>,
 }
 
-/// How long the calls of one kind took.
+/// Durations of the calls of one operation.
 #[derive(Clone, Debug, Default)]
 pub struct CallDurations {
     pub calls: u64,
     pub total: Duration,
-    /// Calls that took at most so long, and no less than the bound before; the last is everything slower.
+    /// Number of calls per duration range, up to the bound of the same index in [`BOUNDS`]; the last counts all slower
+    /// calls.
     pub buckets: [u64; BOUNDS.len() + 1],
 }
 
@@ -138,8 +139,8 @@ impl ConnectorHealth {
             Some(down) => {
                 let cause = down.cause().to_owned();
                 seen.last_failure = Some(RecordedFailure { at: call.ended, doing: call.op, cause });
-                // A permanent defect may be one person's: it is shown to administrators, but the upstream
-                // does not count as down for everybody.
+                // A permanent defect may concern a single user: it is shown to administrators, but the upstream is not
+                // marked as down.
                 if matches!(down, ConnectorError::Misconfigured { .. }) {
                     seen.last_response = Some(call.ended);
                 }
@@ -166,8 +167,8 @@ struct Call {
 }
 
 impl Issuer {
-    /// Asks an upstream, and remembers how that went. What it is called in the error is what people read
-    /// on its button, so that a page can name it; the host is in the cause, for the log.
+    /// Calls a connector and records the outcome. The error contains the connector's display name, which a page may
+    /// show; the host is in the cause, for the log.
     pub(crate) async fn call_connector<T>(
         &self,
         connector: &Connector,
@@ -181,8 +182,8 @@ impl Issuer {
         result.map_err(|down| by_its_name(connector, down))
     }
 
-    /// The same for a callback without a code. Its parameters are unauthenticated input that
-    /// anybody can make up, and is no evidence of the upstream's health.
+    /// The same without recording, for input that anyone can make up, such as a callback without a code: it is no
+    /// evidence of the upstream's health.
     pub(crate) async fn call_connector_unrecorded<T>(
         &self,
         connector: &Connector,
@@ -191,7 +192,7 @@ impl Issuer {
         result.await.map_err(|down| by_its_name(connector, down))
     }
 
-    /// All upstreams in the order of their names, for administrators.
+    /// The status of all upstreams, ordered by name, for administrators.
     pub fn connector_statuses(&self) -> Vec<ConnectorStatus> {
         let now = self.now();
         let health = |connector: &Connector| {
@@ -209,12 +210,12 @@ impl Issuer {
         self.connectors.iter().map(|connector| health(&connector)).collect()
     }
 
-    /// The last request failed, and that was not long ago.
+    /// Whether the last request, within 10 minutes, failed.
     pub fn is_down(&self, connector: &ConnectorId) -> bool {
         !self.upstream_health.of(connector).is_up(self.now())
     }
 
-    /// How long the calls of this connector took, by operation.
+    /// Durations of this connector's calls, by operation.
     pub fn upstream_times(&self, connector: &ConnectorId) -> Vec<(Op, CallDurations)> {
         self.upstream_health.of(connector).took.into_iter().collect()
     }
@@ -247,7 +248,7 @@ mod tests {
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
 
-    /// A call that took 30 ms and ended so many seconds after noon.
+    /// Records a call that took 30 ms and ended this many seconds after noon.
     fn noted(upstreams: &ConnectorHealth, seconds: u64, op: Op, answered: bool) {
         let ended = NOON + Duration::from_secs(seconds);
         let call = Call { op, begun: ended - Duration::from_millis(30), ended };

@@ -1,4 +1,4 @@
-//! `/userinfo` (OpenID Connect Core 5.3): access tokens only, and only while their grant lives.
+//! `/userinfo` (OpenID Connect Core 5.3): accepts only access tokens whose grant is live.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::token::{ACCESS_TOKEN_TYPE, PersonClaims};
 use crate::{Issuer, IssuerError};
 
-/// How far another replica's clock may be behind.
+/// Tolerated clock difference between replicas.
 const LEEWAY: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ struct UserInfo<'a> {
     person: PersonClaims<'a>,
 }
 
-/// A live access token and the session that it belongs to.
+/// An access token of a live grant, and its session.
 pub(crate) struct AccessTokenSession {
     pub sub: String,
     pub scopes: Scopes,
@@ -29,8 +29,7 @@ pub(crate) struct AccessTokenSession {
 }
 
 impl Issuer {
-    /// The claims as JSON, from the last snapshot of the upstream; `None` is `invalid_token`
-    /// (RFC 6750 section 3.1).
+    /// The claims as JSON, from the stored identity; `None` is `invalid_token` (RFC 6750 section 3.1).
     pub async fn userinfo(&self, token: &Secret) -> Result<Option<String>, IssuerError> {
         let Some(found) = self.access_token_session(token).await? else {
             return self.userinfo_of_imported(token).await;
@@ -43,7 +42,7 @@ impl Issuer {
         serde_json::to_string(&info).map(Some).map_err(|e| IssuerError::Broken(e.to_string()))
     }
 
-    /// `None` for anything but an access token of ours whose grant is live.
+    /// `None` for anything but our own access token of a live grant.
     pub(crate) async fn access_token_session(
         &self,
         token: &Secret,
@@ -74,8 +73,8 @@ impl Issuer {
         }))
     }
 
-    /// For an access token that Dex issued before the takeover: its own claims, as Dex answers, unless the
-    /// session that came from Dex has ended since.
+    /// For an access token that Dex issued before the import: its own claims, as in Dex, unless the imported session
+    /// has ended since.
     async fn userinfo_of_imported(&self, token: &Secret) -> Result<Option<String>, IssuerError> {
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),

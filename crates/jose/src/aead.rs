@@ -1,6 +1,6 @@
-//! Sealing bytes under a key that is used once: HKDF-SHA256 (RFC 5869) with a random salt, then AES-256-GCM.
+//! Seals bytes under a single-use key: HKDF-SHA256 (RFC 5869) with a random salt, then AES-256-GCM.
 //!
-//! Knows nothing of texts, key ids or limits; `root` and `seal` do.
+//! Text formats, key ids and limits are defined in `root` and `seal`.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 use crate::JoseError;
 
 const SALT_BYTES: usize = 32;
-/// What sealing adds: the salt and GCM's tag.
+/// Bytes added by sealing: the salt and GCM's tag.
 pub(crate) const OVERHEAD_BYTES: usize = SALT_BYTES + 16;
 
-/// `salt ‖ ciphertext ‖ tag`. `context` goes into the key and is authenticated beside it; never empty.
+/// Returns `salt ‖ ciphertext ‖ tag`. `context` is input of the key derivation and authenticated as associated data;
+/// never empty.
 pub(crate) fn seal(secret: &[u8], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, JoseError> {
     let salt = random_bytes::<SALT_BYTES>()?;
     let key = key_for(secret, &salt, context).ok_or(JoseError::Library("derive a key"))?;
@@ -24,7 +25,7 @@ pub(crate) fn seal(secret: &[u8], context: &[u8], plain: &[u8]) -> Result<Vec<u8
     Ok([&salt[..], &body].concat())
 }
 
-/// `None` when anything differs: the secret, the context, a single bit.
+/// `None` if the secret, the context or any bit of the sealed value differs.
 pub(crate) fn open(secret: &[u8], context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (salt, body) = sealed.split_at_checked(SALT_BYTES)?;
     let key = key_for(secret, salt, context)?;
@@ -41,13 +42,13 @@ fn key_for(secret: &[u8], salt: &[u8], context: &[u8]) -> Option<LessSafeKey> {
     Some(LessSafeKey::new(UnboundKey::from(okm)))
 }
 
-/// Always zero: the salt makes every key new and a key seals once, so no nonce can repeat under one key.
+/// Always zero: every salt yields a new key, which seals only once, so no nonce repeats under one key.
 fn only_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; 12])
 }
 
-/// Each part is preceded by its length in eight bytes, so `("ab", "c")` and `("a", "bc")` differ: a purpose
-/// cannot be confused with another one by moving a boundary.
+/// Each part is preceded by its length in eight bytes, so that `("ab", "c")` and `("a", "bc")` differ and no purpose
+/// can be confused with another.
 pub(crate) fn framed(parts: &[&[u8]]) -> Vec<u8> {
     let mut whole = Vec::with_capacity(parts.iter().map(|part| 8 + part.len()).sum());
     for part in parts {

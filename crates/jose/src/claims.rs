@@ -1,4 +1,4 @@
-//! The claims of a verified token. Constructed by `verify` only.
+//! The claims of a verified token. Only `verify` constructs them.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use crate::verify::Refused;
 
 /// Whole seconds since 1970, zero or more (NumericDate without its fractions, RFC 7519 section 2).
 const TIMES: [&str; 4] = ["exp", "nbf", "iat", "auth_time"];
-/// Registered claims with text: subject, audience and ids.
+/// Registered claims with text values: subject, audience and ids.
 const TEXTS: [&str; 8] = ["iss", "sub", "azp", "nonce", "jti", "sid", "scope", "client_id"];
 
 /// The claims of a token whose signature, issuer, type and times were verified, in the token's order.
 ///
 /// `iss`, `sub`, `aud`, `azp`, `nonce`, `jti`, `sid`, `scope`, `client_id`, `exp`, `nbf`, `iat` and `auth_time` have
-/// their JSON type or the token was refused, so for these a getter's `None` means absent. For all others `None`
-/// means absent or of another type.
+/// their JSON type, otherwise the token was refused; so for these a getter's `None` means absent. For all other claims
+/// `None` means absent or of another type.
 #[derive(Clone, PartialEq)]
 pub struct Claims(Map<String, Value>);
 
@@ -70,7 +70,7 @@ impl Claims {
         }
     }
 
-    /// Whole seconds for times. A fraction is `None`.
+    /// Whole seconds for times; `None` for a number with a fraction.
     pub fn number(&self, name: &str) -> Option<i64> {
         self.0.get(name)?.as_i64()
     }
@@ -80,7 +80,7 @@ impl Claims {
         self.0.get(name)?.as_bool()
     }
 
-    /// True if `client_id` is one of the audiences. Does not say whether it is trusted.
+    /// Whether `client_id` is one of the audiences. This does not imply that the client is trusted.
     pub fn is_for(&self, client_id: &str) -> bool {
         self.texts("aud").contains(&client_id)
     }
@@ -117,7 +117,7 @@ fn whole_seconds(value: &Value) -> Option<i64> {
     (0..YEAR_10000).contains(&seconds).then_some(seconds)
 }
 
-/// Prints the names only: the values are about a person.
+/// Prints only the claim names, because the values are personal data.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Claims")?;

@@ -1,4 +1,4 @@
-//! Hashes by purpose. All are SHA-256, for values of high entropy; passwords are not hashed here.
+//! Hashes by purpose. All are SHA-256, for values of high entropy; passwords are hashed elsewhere.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::Algorithm;
 
-/// Base64url without padding, 43 characters: how codes and cookies are stored.
+/// Base64url without padding, 43 characters; the stored form of codes and cookies.
 pub fn sha256(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
 }
@@ -16,8 +16,8 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
 }
 
-/// `at_hash` of an access token, `c_hash` of a code: the left half of its hash, by the algorithm that signs
-/// the ID token (OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11).
+/// `at_hash` of an access token, `c_hash` of a code: the left half of the hash, with the hash algorithm of the ID
+/// token's signature (OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11).
 pub fn half_hash(algorithm: Algorithm, text: &str) -> String {
     let whole = match algorithm {
         Algorithm::RS256 | Algorithm::ES256 => digest(&SHA256, text.as_bytes()),

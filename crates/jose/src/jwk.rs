@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Algorithm, JoseError};
 
-/// The published members, in Dex's order. An unknown member is refused, so a private part can be neither read
-/// nor served by mistake.
+/// The published members, in Dex's order. Unknown members are refused, so that a private part can be neither read nor
+/// published by mistake.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PublicJwk {
@@ -53,7 +53,7 @@ impl PublicJwk {
         }
     }
 
-    /// The error does not contain the text: it may be a private key.
+    /// The error does not contain the text, which may be a private key.
     pub(crate) fn parse(text: &str) -> Result<Self, JoseError> {
         serde_json::from_str(text).map_err(|_| JoseError::BadSigningKey {
             kid: String::new(),
@@ -65,7 +65,7 @@ impl PublicJwk {
         serde_json::to_string(self).map_err(|_| JoseError::Library("write a JWK"))
     }
 
-    /// The algorithm of this key and its verifier. RSA under 2048 bits is refused.
+    /// The algorithm of this key and its verifier. RSA keys below 2048 bits are refused.
     pub(crate) fn verifier(&self) -> Result<(Algorithm, Box<dyn JwsVerifier>), JoseError> {
         let bad = |reason| JoseError::BadSigningKey { kid: self.kid.clone(), reason };
         if self.kid.is_empty() {
@@ -96,18 +96,18 @@ struct KeySet {
     keys: Vec<PublicJwk>,
 }
 
-/// The key id and the canonical text of a public JWK that another program wrote, if it can verify signatures.
+/// The key id and the canonical text of another program's public JWK, if it can verify signatures.
 pub fn usable_public_jwk(text: &str) -> Result<(String, String), crate::JoseError> {
     let jwk = PublicJwk::parse(text)?;
     jwk.verifier()?;
     Ok((jwk.kid.clone(), jwk.to_json()?))
 }
 
-/// `{"keys":[…]}` in the given order, indented by two spaces as in Dex. Takes what [`crate::Verifiers::new`]
-/// accepts: any other text, above all one with private parts, is left out rather than published.
+/// `{"keys":[…]}` in the given order, indented by two spaces as in Dex. Accepts what [`crate::Verifiers::new`] accepts;
+/// any other text, in particular one with private parts, is omitted instead of published.
 pub fn key_set(public_jwks: &[&str]) -> String {
     let keys = public_jwks.iter().filter_map(|text| PublicJwk::parse(text).ok()).collect();
-    // Serialization fails only for maps whose keys are no strings, and there are none.
+    // Serialization fails only for maps with non-string keys, which do not occur.
     serde_json::to_string_pretty(&KeySet { keys }).unwrap_or_else(|_| r#"{"keys":[]}"#.to_owned())
 }
 

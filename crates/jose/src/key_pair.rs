@@ -1,4 +1,4 @@
-//! Generates signing keys. `signing` uses them; the caller decides when to generate, publish and drop one.
+//! Generates signing keys. `signing` uses them; the caller decides when to generate, publish and drop them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,20 +21,20 @@ use crate::{Algorithm, JoseError};
 /// The API server's flags accept RS256 of any size; signatures with larger keys cost several times more.
 const RSA_BITS: usize = 2048;
 
-/// A signing key as it is stored.
+/// A signing key as stored.
 #[derive(Clone, Debug)]
 pub struct KeyPair {
     /// 20 random bytes in hex, as Dex names its keys.
     pub kid: String,
     pub algorithm: Algorithm,
-    /// PKCS#8 in PEM. Seal it before it goes anywhere.
+    /// PKCS#8 in PEM. It must be sealed before it is stored.
     pub private_key: Secret,
-    /// JSON: `use`, `kty`, `kid`, `alg`, then `n`, `e` or `crv`, `x`, `y`. Nothing private.
+    /// JSON: `use`, `kty`, `kid`, `alg`, then `n`, `e` or `crv`, `x`, `y`. No private members.
     pub public_jwk: String,
 }
 
 impl KeyPair {
-    /// A new key. RSA takes some 60 ms of CPU and at times five times that: call it off the async threads.
+    /// A new key. RSA takes about 60 ms of CPU, at times five times that: call it on a blocking thread.
     pub fn generate(algorithm: Algorithm) -> Result<Self, JoseError> {
         let kid = hex(&random_bytes::<20>()?);
         let (private_key, jwk) = match algorithm {
@@ -46,8 +46,8 @@ impl KeyPair {
 }
 
 impl KeyPair {
-    /// A key pair that another program wrote as a private JWK (RFC 7517 section 9.3) with `kid` and `alg`. `Err`
-    /// never shows it.
+    /// A key pair from another program's private JWK (RFC 7517 section 9.3) with `kid` and `alg`. `Err` does not
+    /// contain the key.
     pub fn from_private_jwk(text: &Secret) -> Result<Self, JoseError> {
         let bad = |reason| JoseError::BadSigningKey { kid: String::new(), reason };
         let jwk = Jwk::from_bytes(text.expose()).map_err(|_| bad("is not a JWK"))?;
@@ -71,7 +71,7 @@ impl KeyPair {
         let pem = Zeroizing::new(pem);
         let pem = std::str::from_utf8(&pem).map_err(|_| bad("cannot be written as PEM"))?;
         let private_key = Secret::new(pem);
-        // Refused here rather than at the first signature: too short, another curve.
+        // Unusable keys (too short, another curve) are refused here instead of at the first signature.
         crate::Signer::new(kid, algorithm, &private_key)?;
         public.verifier()?;
         Ok(Self { kid: kid.to_owned(), algorithm, private_key, public_jwk: public.to_json()? })
@@ -90,7 +90,7 @@ fn rsa_key(kid: &str) -> Result<(Secret, PublicJwk), JoseError> {
 fn p256_key(kid: &str) -> Result<(Secret, PublicJwk), JoseError> {
     let broken = || JoseError::Library("generate a P-256 key");
     let key = EcKeyPair::generate(EcCurve::P256).map_err(|_| broken())?;
-    // The PEM is PKCS#8; the same library's DER would be SEC 1.
+    // The PEM is PKCS#8; the library's DER would be SEC 1.
     let pem = Zeroizing::new(key.to_pem_private_key());
     let pem = std::str::from_utf8(&pem).map_err(|_| broken())?;
     let public = key.to_jwk_public_key();
@@ -100,7 +100,7 @@ fn p256_key(kid: &str) -> Result<(Secret, PublicJwk), JoseError> {
     Ok((Secret::new(pem), PublicJwk::p256(kid, coordinate("x")?, coordinate("y")?)))
 }
 
-/// `countersign_core`'s randomness in the shape `rsa` requires.
+/// Adapts `countersign_core`'s randomness to the trait that `rsa` requires.
 struct SystemRandom;
 
 impl TryRng for SystemRandom {

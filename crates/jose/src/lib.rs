@@ -1,12 +1,12 @@
 //! Signing keys, JWTs, hashes and sealing. The only crate that uses josekit and rsa.
 //!
-//! No I/O, no clock, no async. Randomness comes from `countersign_core::ids`, except inside OpenSSL when it
-//! generates or uses an EC key. This crate verifies tokens; who may have one is decided in `issuer`.
+//! No I/O, no clock, no async. Randomness comes from `countersign_core::ids`, except inside OpenSSL when it generates
+//! or uses an EC key. This crate verifies tokens; who may receive one is decided in `issuer`.
 //!
-//! **Why OpenSSL signs and `rsa` only generates.** Every private-key operation runs in OpenSSL, through josekit:
-//! it is about ten times faster at RSA-2048, and the timing advisory RUSTSEC-2023-0071 against the `rsa` crate
-//! names no patched version. That crate is the faster *generator*, so it makes and encodes keys and is built
-//! without `pkcs1v15`. Nothing here decrypts RSA at all.
+//! **Why OpenSSL signs and `rsa` only generates.** All private-key operations run in OpenSSL, through josekit: it is
+//! about ten times faster at RSA-2048, and the timing advisory RUSTSEC-2023-0071 against the `rsa` crate names no
+//! patched version. That crate generates keys faster, so it generates and encodes them, and is built without
+//! `pkcs1v15`. RSA decryption is not used.
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -48,7 +48,7 @@ pub use signing::{Algorithm, Signer};
 pub use upstream::{UpstreamAlgorithm, UpstreamKeys};
 pub use verify::{Expected, MAX_TOKEN_BYTES, Refused, Typ, Verifiers};
 
-/// A key that cannot be used, or a library that failed. Never carries key material or a token.
+/// A key is unusable, or a library failed. Contains no key material and no token.
 #[derive(Debug, thiserror::Error)]
 pub enum JoseError {
     #[error(transparent)]

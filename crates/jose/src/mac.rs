@@ -1,4 +1,4 @@
-//! MAC keys. A refresh token is a statement authenticated with one, so the database holds no tokens.
+//! MAC keys. A refresh token is a value authenticated with one, so the database stores no tokens.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ use crate::JoseError;
 use crate::aead::framed;
 use crate::ring::{self, Ring};
 
-/// HMAC-SHA256 keys by number: the greatest signs, all verify. Shared in an `Arc`.
+/// HMAC-SHA256 keys by number: the key with the greatest number signs, all verify. Shared in an `Arc`.
 pub struct MacKeys(Ring<hmac::Key>);
 
 impl MacKeys {
-    /// Numbers (zero or more, each once) and texts of [`MacKeys::generate`].
+    /// Takes unique numbers (zero or greater) and the texts of [`MacKeys::generate`].
     pub fn new(keys: Vec<(i64, Secret)>) -> Result<Self, JoseError> {
         Ring::new(keys, |bytes| hmac::Key::new(hmac::HMAC_SHA256, bytes)).map(Self)
     }
@@ -36,7 +36,7 @@ impl MacKeys {
         (number, URL_SAFE_NO_PAD.encode(hmac::sign(key, &statement(purpose, message))))
     }
 
-    /// In time that does not depend on where the MACs differ. An unknown number is `false`.
+    /// Compares in constant time. False for an unknown number.
     pub fn verify(&self, number: i64, purpose: &str, message: &str, mac: &str) -> bool {
         let (Some(key), Ok(tag)) = (self.0.get(number), URL_SAFE_NO_PAD.decode(mac)) else {
             return false;

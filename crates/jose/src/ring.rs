@@ -1,4 +1,4 @@
-//! Numbered keys of one kind: the greatest number is used for new values, all of them verify or open.
+//! Numbered keys of one kind: the one with the greatest number is used for new values, all of them verify or open.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

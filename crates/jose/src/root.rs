@@ -1,4 +1,4 @@
-//! Root keys: seal secrets in the database, and are never stored there themselves.
+//! Root keys: they seal secrets in the database and are never stored there.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ const PLAIN: &str = "plain:";
 const SEALED: &str = "s1.";
 const MIN_CHARACTERS: usize = 32;
 
-/// The configured keys: the first seals, all open. Cheap to clone; `Debug` prints their number only.
+/// The configured keys: the first seals, all open. Clones share them; `Debug` prints only how many there are.
 #[derive(Clone)]
 pub struct RootKeys(Arc<[RootKey]>);
 
 struct RootKey {
-    /// 16 hex digits, stored with every sealed value: distinguishes a wrong key from a damaged value.
+    /// 16 hex digits, stored with every sealed value, to distinguish a wrong key from a damaged value.
     id: String,
     text: Secret,
 }
@@ -39,7 +39,7 @@ pub enum WeakRootKey {
 /// Why a sealed value cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotOpen {
-    /// Sealed under another root key, which can still open it. No new keys must be created.
+    /// Sealed under a root key that is not configured. No new keys must be created in its place.
     #[error("sealed under a root key that is not configured")]
     OtherRootKey,
     /// Altered, truncated, or sealed for another purpose.
@@ -48,14 +48,13 @@ pub enum CannotOpen {
 }
 
 impl RootKeys {
-    /// Does not seal: values are stored with the prefix `plain:`, as for a Dex configuration without a root
-    /// key.
+    /// No sealing: values are stored with the prefix `plain:`, as for a Dex configuration without a root key.
     pub fn none() -> Self {
         Self(Arc::new([]))
     }
 
-    /// At least one text, each of at least 32 characters after trimming (a file ends in a newline). Positions in
-    /// the error count from 1.
+    /// Takes at least one text, each with at least 32 characters after trimming (files end in a newline). Positions in
+    /// the error begin at 1.
     pub fn new(keys: &[Secret]) -> Result<Self, WeakRootKey> {
         let mut read = Vec::with_capacity(keys.len());
         for (index, key) in keys.iter().enumerate() {
@@ -83,7 +82,7 @@ impl RootKeys {
         self.0.is_empty()
     }
 
-    /// `s1.<key id>.<base64url>`, under a key derived for this value alone; with no root key `plain:<base64url>`.
+    /// `s1.<key id>.<base64url>`, under a key derived for this value; without a root key `plain:<base64url>`.
     pub fn seal(&self, purpose: &str, plain: &[u8]) -> Result<String, JoseError> {
         let Some(key) = self.0.first() else {
             return Ok(format!("{PLAIN}{}", URL_SAFE_NO_PAD.encode(plain)));
@@ -92,9 +91,8 @@ impl RootKeys {
         Ok(format!("{SEALED}{}.{}", key.id, URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// Opens values sealed by any of the keys for `purpose`, and `plain:` values, so that a root key can be
-    /// added to an existing database. A `plain:` value is not authenticated: reseal it
-    /// ([`RootKeys::is_current`]).
+    /// Opens values sealed by any of the keys for `purpose`, and `plain:` values, so that a root key can be added to an
+    /// existing database. A `plain:` value is not authenticated: it should be resealed ([`RootKeys::is_current`]).
     pub fn open(&self, purpose: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
         if let Some(body) = sealed.strip_prefix(PLAIN) {
             return decode(body).map(Zeroizing::new);
@@ -105,8 +103,8 @@ impl RootKeys {
             .ok_or(CannotOpen::Damaged)
     }
 
-    /// False if this value should be resealed: it is plain although there is a root key, or sealed under
-    /// another key than the first. Looks at the text only.
+    /// False if the value should be resealed: it is plain although there is a root key, or sealed under a key other
+    /// than the first. Decided by its prefix, without opening it.
     pub fn is_current(&self, sealed: &str) -> bool {
         match self.0.first() {
             None => sealed.starts_with(PLAIN),
@@ -115,7 +113,7 @@ impl RootKeys {
     }
 }
 
-/// The key id and the body of a sealed value; `None` when it does not have that form.
+/// The key id and the body of a sealed value; `None` if it does not have that format.
 fn parts(sealed: &str) -> Option<(&str, &str)> {
     let (id, body) = sealed.strip_prefix(SEALED)?.split_once('.')?;
     let is_id = id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -130,7 +128,7 @@ fn context(purpose: &str) -> Vec<u8> {
     framed(&[b"countersign root seal 1", purpose.as_bytes()])
 }
 
-/// A one-way key id: an HMAC keyed by the text, so it reveals nothing about derived keys.
+/// A one-way key id: an HMAC keyed by the text, which reveals nothing about derived keys.
 fn id_of(text: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes());
     let mut id = hex(hmac::sign(&key, b"countersign root key id").as_ref());

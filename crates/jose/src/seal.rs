@@ -1,4 +1,4 @@
-//! Sealing keys: seal values that are stored in the browser, bound to that browser.
+//! Sealing keys: they seal values that are stored in the browser, bound to that browser.
 
 use std::fmt;
 
@@ -14,11 +14,11 @@ use crate::{JoseError, aead};
 /// The longest text that [`SealingKeys::seal`] returns and [`SealingKeys::open`] accepts.
 pub const MAX_SEALED_BYTES: usize = 64 * 1024;
 
-/// Sealing keys by number: the greatest seals, all open. Shared in an `Arc`.
+/// Sealing keys by number: the key with the greatest number seals, all open. Shared in an `Arc`.
 pub struct SealingKeys(Ring<Zeroizing<Vec<u8>>>);
 
 impl SealingKeys {
-    /// Numbers (zero or more, each once) and texts of [`SealingKeys::generate`].
+    /// Takes unique numbers (zero or greater) and the texts of [`SealingKeys::generate`].
     pub fn new(keys: Vec<(i64, Secret)>) -> Result<Self, JoseError> {
         Ring::new(keys, |bytes| Zeroizing::new(bytes.to_vec())).map(Self)
     }
@@ -28,8 +28,8 @@ impl SealingKeys {
         ring::generate()
     }
 
-    /// URL-safe text, `<number>.<base64url>`, that only the same purpose and binding open: four thirds as long as
-    /// `plain`, and some 66 characters. Refuses what would be longer than [`MAX_SEALED_BYTES`].
+    /// URL-safe text, `<number>.<base64url>`, that opens only with the same purpose and binding: four thirds of the
+    /// length of `plain`, plus about 66 characters. Refuses a result longer than [`MAX_SEALED_BYTES`].
     pub fn seal(&self, purpose: &str, bound_to: &[u8], plain: &[u8]) -> Result<String, JoseError> {
         let (number, key) = self.0.newest();
         let most = MAX_SEALED_BYTES / 4 * 3 - aead::OVERHEAD_BYTES - LONGEST_NUMBER;
@@ -40,14 +40,14 @@ impl SealingKeys {
         Ok(format!("{number}.{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// `None` for anything that was not sealed here for this purpose and binding, without distinguishing the reasons.
+    /// `None` if the value was not sealed here for this purpose and binding; the reasons are not distinguished.
     pub fn open(&self, purpose: &str, bound_to: &[u8], sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
         if sealed.len() > MAX_SEALED_BYTES {
             return None;
         }
         let (number, body) = sealed.split_once('.')?;
         let known: i64 = number.parse().ok()?;
-        // One notation only: not "+1", not "01".
+        // Accepts only one notation of a number: neither "+1" nor "01".
         if known.to_string() != number {
             return None;
         }

@@ -10,9 +10,9 @@ use crate::JoseError;
 /// A JWS algorithm (RFC 7518 section 3.1). Both hash with SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5, 2048 bits here: what every relying party understands, the API server's flags included.
+    /// RSASSA-PKCS1-v1_5, here with 2048 bits: supported by every relying party, including the API server's flags.
     RS256,
-    /// ECDSA on P-256: ten times cheaper to sign.
+    /// ECDSA on P-256: signing costs a tenth of RSA.
     ES256,
 }
 
@@ -25,7 +25,7 @@ impl Algorithm {
         }
     }
 
-    /// `None` for anything but the exact names; `none` in every spelling included.
+    /// `None` for anything except the exact names, including every spelling of `none`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "RS256" => Some(Self::RS256),
@@ -41,7 +41,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A parsed signing key. Parsing costs up to a millisecond, so it is done once and shared in an `Arc`.
+/// A parsed signing key. Parsing takes up to a millisecond, so it is done once and shared in an `Arc`.
 pub struct Signer {
     kid: String,
     algorithm: Algorithm,
@@ -51,8 +51,8 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// `private_key` is PEM: PKCS#8, or the traditional form. RSA under 2048 bits and other curves than P-256 are
-    /// refused.
+    /// `private_key` is PEM: PKCS#8, or the traditional format. RSA keys below 2048 bits and curves other than P-256
+    /// are refused.
     pub fn new(kid: &str, algorithm: Algorithm, private_key: &Secret) -> Result<Self, JoseError> {
         let bad = |reason| JoseError::BadSigningKey { kid: kid.to_owned(), reason };
         if kid.is_empty() {
@@ -87,8 +87,8 @@ impl Signer {
         self.algorithm
     }
 
-    /// Signs the bytes as they are, so the order of claims is the caller's. `typ` is `None` for an ID token, whose
-    /// header then is Dex's: `alg` and `kid`. 0.3 ms of CPU with RSA: call it off the async threads.
+    /// Signs the bytes unchanged, so the caller decides the order of claims. `typ` is `None` for an ID token, whose
+    /// header is then as in Dex: `alg` and `kid`. Takes 0.3 ms of CPU with RSA: call it on a blocking thread.
     pub fn sign(&self, typ: Option<&str>, claims_json: &[u8]) -> Result<String, JoseError> {
         let mut header = self.header.clone();
         if let Some(typ) = typ {

@@ -1,13 +1,13 @@
-//! Strict JSON for untrusted input: no repeated member, no number out of range, limited depth.
+//! Strict JSON parsing for untrusted input: no repeated members, no numbers out of range, limited depth.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// An object with its order kept; `None` for anything else. A repeated name at any depth is refused: RFC 7515
-/// section 4 and RFC 7519 section 4 allow that, and parsers that pick different ones could be played off
-/// against each other. serde_json itself refuses 128 levels and overflowing numbers.
+/// An object with its order preserved; `None` for anything else. A repeated name at any depth is refused, as RFC 7515
+/// section 4 and RFC 7519 section 4 permit, because parsers that choose different ones could be exploited. serde_json
+/// refuses 128 levels and overflowing numbers.
 pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice::<Once>(bytes) {
         Ok(Once(Value::Object(map))) => Some(map),

@@ -1,5 +1,5 @@
-//! Attacks on tokens, by number of the threat catalogue. The attacker knows everything but the private keys,
-//! in some tests even these.
+//! Attacks on tokens, by number of the threat catalogue. The attacker knows everything except the private keys, in some
+//! tests even these.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn verifiers() -> Verifiers {
     Verifiers::new(&[RSA.public_jwk.clone(), EC.public_jwk.clone()]).unwrap()
 }
 
-/// An ID token, valid for ten minutes from now.
+/// The claims of an ID token that is valid for ten minutes from now.
 fn claims() -> Value {
     json!({ "iss": ISSUER, "sub": "CgNmb28SA2Jhcg", "aud": "kubernetes",
             "exp": NOW.secs() + 600, "iat": NOW.secs(), "nonce": "n" })
@@ -65,14 +65,14 @@ fn encoded(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A token of any header and payload, with the signature `sign` makes over the two.
+/// A token with any header and payload, signed by `sign`.
 fn token_of(header: &str, payload: &str, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let signed = format!("{}.{}", encoded(header), encoded(payload));
     let signature = encoded(sign(signed.as_bytes()));
     format!("{signed}.{signature}")
 }
 
-/// Genuine signatures for hostile headers.
+/// Valid signatures, for malicious headers.
 fn sign_as(pair: &KeyPair) -> impl Fn(&[u8]) -> Vec<u8> + use<> {
     let pem = pair.private_key.expose();
     let key: Box<dyn JwsSigner> = match pair.algorithm {

@@ -1,7 +1,7 @@
-//! Verifies ID tokens of upstream issuers: more algorithms than ours, and more header members.
+//! Verifies ID tokens of upstream issuers, with more algorithms and header members than for our own tokens.
 //!
-//! As in `verify`, the stored key decides which algorithms are possible, and the token only picks one of them
-//! (RFC 8725 section 3.1). Symmetric algorithms and `none` do not exist here.
+//! As in `verify`, the stored key determines the possible algorithms, and the token only selects one of them (RFC 8725
+//! section 3.1). Symmetric algorithms and `none` are not implemented.
 
 use std::fmt;
 
@@ -16,12 +16,12 @@ use crate::strict_json::object;
 use crate::verify::{Parts, decode, take_text};
 use crate::{Claims, Expected, Refused};
 
-/// Further keys of a set are ignored. The largest known providers publish a dozen.
+/// Further keys of a set are ignored. The largest known providers publish about a dozen.
 const MAX_KEYS: usize = 64;
 
-/// Members that would change the meaning of signature or payload (RFC 7515 section 4.1.11, RFC 7797, RFC
-/// 7516). Others are ignored as RFC 7515 section 4 requires, including `jwk`, `jku`, `x5c` and `x5u`: keys
-/// come from the configured key set only.
+/// Header members that would change the meaning of signature or payload (RFC 7515 section 4.1.11, RFC 7797, RFC 7516).
+/// Others are ignored as RFC 7515 section 4 requires, including `jwk`, `jku`, `x5c` and `x5u`: keys come only from the
+/// configured key set.
 const FORBIDDEN: [&str; 5] = ["crit", "b64", "zip", "enc", "epk"];
 
 /// The key set of an upstream. Shared in an `Arc`.
@@ -33,7 +33,7 @@ struct Key {
     verifier: Box<dyn JwsVerifier>,
 }
 
-/// What an upstream may sign ID tokens with (RFC 7518 section 3.1).
+/// Signature algorithms accepted from upstreams (RFC 7518 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamAlgorithm {
     RS256,
@@ -66,7 +66,7 @@ impl UpstreamAlgorithm {
         }
     }
 
-    /// `at_hash` or `c_hash` beside a token signed with this (OpenID Connect Core 1.0 section 3.1.3.6).
+    /// `at_hash` or `c_hash` for a token signed with this algorithm (OpenID Connect Core 1.0 section 3.1.3.6).
     pub fn half_hash(self, text: &str) -> String {
         let by = match self {
             Self::RS256 | Self::PS256 | Self::ES256 => &SHA256,
@@ -94,9 +94,9 @@ impl UpstreamAlgorithm {
 }
 
 impl UpstreamKeys {
-    /// Parses a key set (RFC 7517 section 5). Keys for encryption, of other types, and unusable ones (above
-    /// all RSA under 2048 bits) are ignored, as section 5 requires; of two with the same `kid` the first
-    /// counts. The result may be empty. `None` if the text is no key set.
+    /// Parses a key set (RFC 7517 section 5). Encryption keys, other key types and unusable keys (in particular RSA
+    /// below 2048 bits) are ignored, as section 5 requires; of two with the same `kid` the first is used. The result
+    /// may be empty. `None` if the text is not a key set.
     pub fn parse(key_set: &[u8]) -> Option<Self> {
         let mut keys: Vec<Key> = Vec::new();
         for jwk in object(key_set)?.get("keys")?.as_array()?.iter().take(MAX_KEYS) {
@@ -118,9 +118,9 @@ impl UpstreamKeys {
         self.0.is_empty()
     }
 
-    /// The claims and the algorithm, if `token` is a JWT in compact serialization, signed by a key of the set and
-    /// as expected. A token without `kid` is tried with the keys of its algorithm, as OpenID Connect Core 1.0
-    /// section 10.1 allows where there is one key; the set is bounded.
+    /// The claims and the algorithm, if `token` is a JWT in compact serialization, signed by a key of the set and as
+    /// expected. A token without `kid` is verified with each key of its algorithm, as OpenID Connect Core 1.0 section
+    /// 10.1 permits for a single key; the size of the set is bounded.
     pub fn verify(
         &self,
         token: &str,
@@ -153,7 +153,7 @@ impl UpstreamKeys {
     }
 }
 
-/// The algorithms of a key: the one it names, or all of its type if it names none.
+/// The algorithms of a key: the one in `alg`, or all of its key type if there is none.
 fn usable(jwk: &Value) -> Vec<(Alg, Box<dyn JwsVerifier>)> {
     let text = |name| jwk.get(name).and_then(Value::as_str);
     let for_signatures = jwk.get("use").is_none_or(|usage| usage == "sig");
@@ -168,8 +168,8 @@ fn usable(jwk: &Value) -> Vec<(Alg, Box<dyn JwsVerifier>)> {
             (&OF_RSA, json!({ "kty": "RSA", "n": jwk.get("n"), "e": jwk.get("e") }))
         }
         (Some("EC"), Some(crv)) => {
-            // The length of a coordinate in base64url (RFC 7518 section 6.2.1.2); the library concatenates
-            // the two unchecked.
+            // The length of a coordinate in base64url (RFC 7518 section 6.2.1.2); the library concatenates the two
+            // without checking.
             let (algorithm, length): (&[Alg], _) = match crv {
                 "P-256" => (&[Alg::ES256], 43),
                 "P-384" => (&[Alg::ES384], 64),

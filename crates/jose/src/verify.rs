@@ -1,8 +1,7 @@
-//! Verifies JWTs: signature, kind of token, times.
+//! Verifies JWTs: signature, type and times.
 //!
-//! The token never decides how it is verified: its `kid` selects one of our keys, and that key determines the
-//! algorithm (RFC 8725 sections 3.1 and 3.2). The audience, and whether the session lives, are checked by the
-//! caller.
+//! The token does not decide how it is verified: its `kid` selects one of our keys, and that key determines the
+//! algorithm (RFC 8725 sections 3.1 and 3.2). The caller checks the audience, and whether the session is live.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +17,7 @@ use crate::jwk::PublicJwk;
 use crate::strict_json::object;
 use crate::{Algorithm, Claims, JoseError};
 
-/// Longer tokens are refused. Enough for the groups of a person who is in a thousand.
+/// Longer tokens are refused. This suffices for a user with a thousand groups.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
 /// Public keys by `kid`, parsed once. Shared in an `Arc`.
@@ -29,14 +28,14 @@ struct Key {
     verifier: Box<dyn JwsVerifier>,
 }
 
-/// What the token must be.
+/// What the token must satisfy.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
     /// Equal to `iss`, byte for byte (OpenID Connect Core 1.0 section 3.1.3.7).
     pub issuer: &'a str,
     pub typ: Typ,
-    /// With a time, `exp` is required and must be in the future, and `nbf` must not. `None` checks neither:
-    /// an `id_token_hint` may have expired (OpenID Connect RP-Initiated Logout 1.0 section 2).
+    /// If set, `exp` is required and must be in the future, and `nbf` must not be. `None` checks neither: an
+    /// `id_token_hint` may have expired (OpenID Connect RP-Initiated Logout 1.0 section 2).
     pub now: Option<Timestamp>,
     /// The maximum clock difference between replicas, or to an upstream.
     pub leeway: Duration,
@@ -45,13 +44,13 @@ pub struct Expected<'a> {
 /// The `typ` of the header, which distinguishes kinds of tokens (RFC 8725 section 3.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typ {
-    /// An ID token: no `typ`, as in Dex and here, or `JWT` in any case, as many upstreams have.
+    /// An ID token: no `typ`, as in Dex and here, or `JWT` in any case, as with many upstreams.
     IdToken,
     /// Exactly this value: `at+jwt` (RFC 9068 section 2.1), `logout+jwt`.
     Exactly(&'static str),
 }
 
-/// Why a token is refused. Contains nothing of the token, so it may be logged.
+/// Why a token is refused. Contains nothing from the token, so it may be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("not a token of the only form that is accepted")]
@@ -71,8 +70,8 @@ pub enum Refused {
 }
 
 impl Verifiers {
-    /// Our own keys, as in [`crate::KeyPair::public_jwk`]. A key that cannot be used, has a private part or
-    /// repeats a `kid` is an error, so that the fault is noticed at start.
+    /// Our own keys, as in [`crate::KeyPair::public_jwk`]. An unusable key, a private part or a repeated `kid` is an
+    /// error, so that the defect is noticed at start-up.
     pub fn new(public_jwks: &[String]) -> Result<Self, JoseError> {
         let mut keys = HashMap::with_capacity(public_jwks.len());
         for text in public_jwks {
@@ -145,7 +144,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) header: &'a str,
     pub(crate) payload: &'a str,
     pub(crate) signature: &'a str,
-    /// Header and payload with the dot between: the signed bytes.
+    /// Header and payload with the dot between them: the signed bytes.
     pub(crate) signed: &'a str,
 }
 

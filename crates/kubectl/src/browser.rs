@@ -1,4 +1,4 @@
-//! Opening the login page in the engineer's browser.
+//! Opens the login page in the user's browser.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,8 +7,8 @@ use url::{Host, Url};
 
 use crate::error::Error;
 
-/// Only https, or http on loopback: a discovery document must not make this program start another one
-/// (`file:`, `calculator:`).
+/// Accepts only https, or http on loopback: a discovery document must not make this program start another one (`file:`,
+/// `calculator:`).
 pub fn check(url: &Url) -> Result<(), Error> {
     match is_web_address(url) {
         true => Ok(()),
@@ -16,8 +16,7 @@ pub fn check(url: &Url) -> Result<(), Error> {
     }
 }
 
-/// Opens a URL that [`check`] has accepted, with `program` or with the system's default browser. Never through a
-/// shell.
+/// Opens a URL that [`check`] has accepted, with `program` or the system's default browser, without a shell.
 pub fn open(url: &Url, program: Option<&Path>) -> Result<(), Error> {
     match program {
         Some(program) => Command::new(program)
@@ -33,7 +32,7 @@ pub fn open(url: &Url, program: Option<&Path>) -> Result<(), Error> {
     }
 }
 
-/// https anywhere, http on loopback only.
+/// Whether the URL is https, or http on loopback.
 pub fn is_web_address(url: &Url) -> bool {
     match url.scheme() {
         "https" => true,

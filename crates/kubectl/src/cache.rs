@@ -1,9 +1,8 @@
-//! The tokens between two calls: one record for each login, a file of mode 0600 in a directory of mode 0700,
-//! replaced atomically. A build with the feature `keyring` keeps the tokens of the record in the system's keyring
-//! and only the rest in the file.
+//! The token cache: one record per login, a file of mode 0600 in a directory of mode 0700, replaced atomically. A build
+//! with the feature `keyring` keeps the record's tokens in the system's keyring and only the rest in the file.
 //!
-//! A lock file beside the record is held while tokens are read, refreshed or obtained. The lock is the kernel's
-//! (`flock`), so it ends with its process, however that ends.
+//! A lock file beside the record is held while tokens are read, refreshed or obtained. It is locked by the kernel
+//! (`flock`), which releases it when the process ends for any reason.
 
 #[cfg(feature = "keyring")]
 mod keyring;
@@ -26,7 +25,7 @@ pub use record::{Failure, LoginRecord, Tokens};
 use crate::error::Error;
 use crate::profile::LoginProfile;
 
-/// A record with some thousand groups is some tens of kilobytes.
+/// A record with thousands of groups takes some tens of kilobytes.
 const MAX_RECORD_BYTES: u64 = 4 << 20;
 const RECORD: &str = "json";
 
@@ -47,7 +46,7 @@ pub struct Cache {
     storage: Option<TokenCacheStorage>,
 }
 
-/// The record of one login, locked against every other process until this value is dropped.
+/// The record of one login, locked against other processes until this value is dropped.
 pub struct LockedRecord {
     cache: Cache,
     file: PathBuf,
@@ -55,10 +54,10 @@ pub struct LockedRecord {
 }
 
 impl Cache {
-    /// Creates the directory if it is not there.
+    /// Creates the directory if it does not exist.
     ///
     /// # Errors
-    /// The directory belongs to another user, or is something else than a directory.
+    /// The directory belongs to another user, or is not a directory.
     pub fn open(
         directory: Option<&Path>,
         storage: Option<TokenCacheStorage>,
@@ -77,7 +76,7 @@ impl Cache {
         Ok(Self { directory, storage })
     }
 
-    /// Waits for the lock for at most `patience`: another process may be in the middle of a login.
+    /// Waits for the lock for at most `patience`: another process may be logging in.
     pub async fn lock(
         &self,
         profile: &LoginProfile,
@@ -89,12 +88,12 @@ impl Cache {
         Ok(LockedRecord { cache: self.clone(), file, _lock: lock })
     }
 
-    /// The lock held during an interactive login, whatever the login: one browser tab at a time.
+    /// The lock held during any interactive login, so that only one browser tab is opened at a time.
     pub async fn lock_for_login(&self, patience: Duration) -> Result<Lock, Error> {
         Lock::acquire(&self.directory.join("login.lock"), patience).await
     }
 
-    /// The logins that have a record, in a stable order. Files of others are left out.
+    /// The logins that have a record, in a stable order. Other files are ignored.
     pub fn profiles(&self) -> Result<Vec<LoginProfile>, Error> {
         let entries =
             fs::read_dir(&self.directory).map_err(|cause| local(&self.directory, &cause))?;
@@ -115,8 +114,8 @@ impl Cache {
 }
 
 impl LockedRecord {
-    /// An empty record where nothing is kept or it cannot be understood: both mean a new login. With the storage `none`
-    /// a record that another command wrote is not read either.
+    /// The record; an empty one, which requires a new login, if there is none or it cannot be parsed. With the storage
+    /// `none` existing records are not read either.
     pub fn read(&self) -> Result<LoginRecord, Error> {
         if self.cache.storage == Some(TokenCacheStorage::None) {
             return Ok(LoginRecord::default());
@@ -133,7 +132,7 @@ impl LockedRecord {
         Ok(record)
     }
 
-    /// Replaces the file as a whole: a reader sees the old one or the new one.
+    /// Replaces the file atomically, so that a reader sees the old or the new content.
     pub fn write(&self, record: &LoginRecord) -> Result<(), Error> {
         if self.cache.storage == Some(TokenCacheStorage::None) {
             return Ok(());
@@ -154,7 +153,7 @@ impl LockedRecord {
         }
     }
 
-    /// `false`: there is no keyring here, or it refused the tokens (some have a limit on their size).
+    /// `false`: there is no keyring, or it refused the tokens (some limit their size).
     #[cfg(feature = "keyring")]
     fn write_to_keyring(&self, tokens: &Tokens) -> bool {
         keyring::write(&self.name(), tokens)
@@ -172,12 +171,12 @@ impl LockedRecord {
     }
 }
 
-/// Writes a new file beside `file` and renames it over: a process that dies leaves the old one or the new one.
-/// The mode is that of `like`, else 0600.
+/// Writes a new file beside `file` and renames it, so that a process that dies leaves the old or the new file. The mode
+/// is that of `like`, otherwise 0600.
 pub fn replace(file: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> std::io::Result<()> {
     let mut temporary = file.as_os_str().to_owned();
     temporary.push(".new");
-    // Left by a process that was killed.
+    // Left behind by a process that was killed.
     match fs::remove_file(&temporary) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),
         _ => {}
@@ -192,7 +191,7 @@ pub fn replace(file: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> std::i
 }
 
 /// # Errors
-/// The file can be read by others, belongs to another user, or is no regular file (a symbolic link is none).
+/// Others can read the file, it belongs to another user, or it is not a regular file (for example a symbolic link).
 fn read_record(file: &Path) -> Result<LoginRecord, Error> {
     let metadata = match fs::symlink_metadata(file) {
         Ok(metadata) => metadata,
@@ -212,7 +211,7 @@ fn read_record(file: &Path) -> Result<LoginRecord, Error> {
     Ok(serde_json::from_slice(&bytes).unwrap_or_default())
 }
 
-/// The hash of everything that makes tokens different ones.
+/// A hash of everything that tokens depend on.
 fn file_name(profile: &LoginProfile) -> String {
     let mut parameters = profile.extra_parameters.clone();
     parameters.sort();
@@ -279,7 +278,7 @@ mod tests {
         assert_eq!(cache.profiles().unwrap(), [profile()]);
         let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&directory), mode(&locked.file)), (0o700, 0o600));
-        // A second process waits, and stops when its time limit ends.
+        // A second process waits, and fails after its time limit.
         assert!(cache.lock(&profile(), Duration::from_millis(60)).await.is_err());
         drop(locked);
         let locked = cache.lock(&profile(), Duration::ZERO).await.unwrap();

@@ -15,9 +15,9 @@ use crate::cache::TokenCacheStorage;
 use crate::profile::{DEFAULT_CLIENT_ID, LoginProfile, Transport};
 use crate::sign_in::{self, GrantType};
 
-/// What `login` requests beside `openid`: name and groups for the API server, and a refresh token.
+/// The scopes that `login` requests besides `openid`: name and groups for the API server, and a refresh token.
 const LOGIN_SCOPES: [&str; 4] = ["email", "profile", "groups", "offline_access"];
-/// How clap groups the flags of kubelogin that have no effect here.
+/// The help heading for kubelogin's flags without effect.
 const IGNORED: &str = "Flags of kubelogin without effect";
 
 /// Sign in to Kubernetes clusters with OpenID Connect
@@ -156,7 +156,7 @@ impl LoginArguments {
         }
     }
 
-    /// The login that `get-token` finds again with the flags that `login` writes into the kubeconfig.
+    /// The login profile, which `get-token` finds again by the flags that `login` writes into the kubeconfig.
     pub fn profile(&self) -> LoginProfile {
         let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
         let transport = Transport {
@@ -188,7 +188,7 @@ mod tests {
     use super::{Cli, Command};
     use crate::sign_in::GrantType;
 
-    /// An entry as kubelogin's documentation has it, with every kind of flag.
+    /// An entry as in kubelogin's documentation, with every kind of flag.
     #[test]
     fn the_flags_of_kubelogin_are_accepted() {
         let flags = "get-token --oidc-issuer-url=https://id.example --oidc-client-id=k \

@@ -1,4 +1,4 @@
-//! The clusters that the signed-in person's groups may see, as the issuer lists them at `/clusters`.
+//! The clusters that the user's groups allow them to see, as listed by the issuer at `/clusters`.
 
 use countersign_core::{Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::profile::LoginProfile;
 use crate::selection::Selection;
 use crate::terminal::{Style, print_line, printable};
 
-/// The scope by which Dex and Countersign issue a token for another client (`aud`).
+/// The scope prefix by which Dex and Countersign issue a token for another client (`aud`).
 pub const AUDIENCE_SCOPE: &str = "audience:server:client_id:";
 
 /// One element of the list; the members are those of the JSON.
@@ -36,19 +36,19 @@ struct ClusterList {
     clusters: Vec<Cluster>,
 }
 
-/// The list, by the person's access token. `None`: the issuer has no such list, as Dex has none.
+/// The list, requested with the user's access token. `None`: the issuer has no such list, as with Dex.
 pub async fn list(issuer: &Issuer, access_token: &Secret) -> Result<Option<Vec<Cluster>>, Error> {
     let url = format!("{}/clusters", issuer.metadata.issuer.trim_end_matches('/'));
     match issuer.get::<ClusterList>(&url, access_token).await {
         Ok(list) => Ok(Some(list.clusters)),
-        // A page or a 404 instead of JSON: another issuer, or one without the section `clusters`.
+        // A page or a 404 instead of JSON: another kind of issuer, or one without the section `clusters`.
         Err(Error::InvalidResponse { .. }) => Ok(None),
         Err(Error::Refused { code, .. }) if code == "not_found" => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Prints the list for every login that is selected.
+/// Prints the list for every selected login.
 pub async fn run(arguments: &SelectArguments, now: fn() -> Timestamp) -> Result<(), Error> {
     let selection = Selection::of(arguments)?;
     let mut all = Vec::new();
@@ -90,13 +90,13 @@ fn print_text(all: &[(&LoginProfile, Cluster)]) {
 }
 
 impl Cluster {
-    /// Whether the API server accepts only tokens for a client of its own.
+    /// The cluster's client, if the API server accepts only tokens for a client of its own.
     pub fn own_audience(&self, profile: &LoginProfile) -> Option<&str> {
         (self.client_id != profile.client_id).then_some(self.client_id.as_str())
     }
 }
 
-/// A token that this cluster's API server accepts, for a login that exists.
+/// A token that this cluster's API server accepts, for an existing login.
 pub async fn credential(
     selection: &Selection,
     profile: &LoginProfile,

@@ -1,26 +1,26 @@
-//! The errors that reach the terminal.
+//! The errors printed on the terminal.
 
 use countersign_core::Timestamp;
 
-/// Everything that can end a command. Never holds a token or a secret.
+/// Why a command failed. Contains no token and no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The issuer refused with an OAuth error (RFC 6749 sections 4.1.2.1 and 5.2).
     #[error("the issuer refused the request: {}", refusal(code, description.as_deref()))]
     Refused { code: String, description: Option<String> },
-    /// Nothing answered, or not in time, or with a status of 500 and above.
+    /// No response, no response in time, or a status of 500 or above.
     #[error("cannot reach {url}: {cause}{}", certificate_hint(cause))]
     Unreachable { url: String, cause: String },
-    /// A response that OpenID Connect or RFC 6749 does not allow.
+    /// A response that violates OpenID Connect or RFC 6749.
     #[error("invalid response from {url}: {cause}")]
     InvalidResponse { url: String, cause: String },
-    /// The login did not finish: timeout, browser closed.
+    /// The login was not completed: timeout, or the browser was closed.
     #[error("login failed: {0}")]
     LoginFailed(String),
-    /// Another process failed to sign in while this one waited for it.
+    /// Another process that this one waited for failed to log in.
     #[error("{reason} (another process tried to sign in at {at})")]
     FailedInAnotherProcess { at: Timestamp, reason: String },
-    /// An earlier login failed, and this process has no terminal on which a person could start another.
+    /// An earlier login failed, and this process has no terminal at which a user could start another.
     #[error(
         "the login at {at} failed ({reason}), and no browser is opened again without a person at a terminal.\n\
          Run:  {command}"
@@ -29,7 +29,7 @@ pub enum Error {
     /// There is no valid login, and this command does not start one.
     #[error("not signed in any more: {reason}.\nRun:  {command}")]
     SignedOut { reason: String, command: String },
-    /// Files, ports and arguments of this machine.
+    /// A problem with files, ports or arguments on this machine.
     #[error("{0}")]
     Local(String),
 }
@@ -40,14 +40,14 @@ impl Error {
         matches!(self, Self::Refused { code, .. } if code == "invalid_grant")
     }
 
-    /// True when the same request may succeed later without a change on this machine.
+    /// Whether the same request may succeed later without changes on this machine.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
             || matches!(self, Self::Refused { code, .. } if code == "temporarily_unavailable")
     }
 }
 
-/// The description is for people (RFC 6749 section 5.2) and comes first.
+/// Shows the description first, which is intended for users (RFC 6749 section 5.2).
 fn refusal(code: &str, description: Option<&str>) -> String {
     match description.map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => format!("{} ({code})", text.trim_end_matches('.')),
@@ -55,9 +55,9 @@ fn refusal(code: &str, description: Option<&str>) -> String {
     }
 }
 
-/// What to do about a certificate that is signed by an authority this machine does not know.
+/// Advice for a certificate signed by an unknown authority.
 fn certificate_hint(cause: &str) -> &'static str {
-    // A self-signed certificate cannot be distinguished from that of an authority.
+    // A self-signed certificate cannot be distinguished from an authority's.
     match ["UnknownIssuer", "CaUsedAsEndEntity"].iter().any(|kind| cause.contains(kind)) {
         true => {
             "\nThe server's certificate is signed by an authority that this machine does not trust. \

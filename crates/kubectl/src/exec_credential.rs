@@ -1,4 +1,5 @@
-//! The exec credential protocol (`client.authentication.k8s.io`): input in the environment, an `ExecCredential` as answer.
+//! The exec credential protocol (`client.authentication.k8s.io`): input from the environment, an `ExecCredential` as
+//! output.
 
 use countersign_core::{Secret, Timestamp};
 use serde::Deserialize;
@@ -8,15 +9,15 @@ use crate::error::Error;
 
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
-/// What kubectl passes to the plugin.
+/// The variable in which kubectl passes its input.
 const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 
 /// The input of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecInfo {
-    /// The version kubectl expects in the answer.
+    /// The version that kubectl expects in the output.
     pub api_version: &'static str,
-    /// Whether kubectl passes standard input on, so that a user can be prompted.
+    /// Whether kubectl passes standard input through, so that a user can be prompted.
     pub is_interactive: bool,
 }
 
@@ -35,7 +36,7 @@ struct Spec {
 }
 
 impl ExecInfo {
-    /// From the environment; without `KUBERNETES_EXEC_INFO` the caller is a person at a terminal.
+    /// Reads the environment; without `KUBERNETES_EXEC_INFO` a user runs the command at a terminal.
     pub fn from_environment(stdin_is_terminal: bool) -> Result<Self, Error> {
         match crate::environment::variable(EXEC_INFO).and_then(|text| text.into_string().ok()) {
             Some(text) => Self::parse(&text),
@@ -59,7 +60,7 @@ impl ExecInfo {
         Ok(Self { api_version, is_interactive: input.spec.interactive })
     }
 
-    /// The JSON for standard output. `expires_at`: from then on kubectl runs the plugin again.
+    /// The JSON for standard output. kubectl runs the plugin again after `expires_at`.
     pub fn to_json(&self, token: &Secret, expires_at: Timestamp) -> String {
         json!({
             "kind": "ExecCredential",

@@ -1,4 +1,4 @@
-//! `get-token`: the exec credential plugin. Nothing but the credential is written to standard output.
+//! `get-token`: the exec credential plugin. Only the credential is written to standard output.
 
 use std::io::{IsTerminal, Write};
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::exec_credential::ExecInfo;
 use crate::token_source::{EARLY, Renewal, TokenSource};
 
-/// Prints the credential, after a login if one is necessary.
+/// Prints the credential, after a login if necessary.
 pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Result<(), Error> {
     let info = ExecInfo::from_environment(std::io::stdin().is_terminal())?;
     let profile = arguments.profile();
@@ -27,7 +27,7 @@ pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Resul
         client_secret: secret.map(Secret::new),
         options: &options,
         may_sign_in: true,
-        // kubectl passes standard error on, whatever interactiveMode is.
+        // kubectl passes standard error through, whatever interactiveMode is.
         is_person_present: info.is_interactive || std::io::stderr().is_terminal(),
         renewal: if arguments.force_refresh { Renewal::Refresh } else { Renewal::Nothing },
         now,

@@ -1,7 +1,7 @@
-//! The claims of an ID token that came directly from the token endpoint.
+//! The claims of an ID token received directly from the token endpoint.
 //!
-//! OpenID Connect Core 3.1.3.7 (6) lets a client rely on TLS instead of the signature there; issuer, audience,
-//! expiry and nonce are checked all the same. The API server verifies the signature.
+//! OpenID Connect Core 3.1.3.7 (6) permits a client to rely on TLS instead of the signature in this case; issuer,
+//! audience, expiry and nonce are checked here. The API server verifies the signature.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,17 +17,17 @@ pub struct IdTokenClaims {
     pub all: Map<String, Value>,
 }
 
-/// What the claims must say.
+/// What the claims must match.
 pub struct Expected<'a> {
     pub issuer: &'a str,
     pub client_id: &'a str,
-    /// The `nonce` of the authorization request; `None` where there was none, as in a refresh.
+    /// The `nonce` of the authorization request; `None` without one, as at a refresh.
     pub nonce: Option<&'a str>,
     pub now: Timestamp,
 }
 
 impl IdTokenClaims {
-    /// Decodes without any check: for a token that was checked when it was cached, and for showing.
+    /// Decodes without validation: for a token validated when it was cached, and for display.
     pub fn decode(token: &Secret) -> Result<Self, Error> {
         let invalid = |cause: &str| Error::InvalidResponse {
             url: "the ID token".to_owned(),
@@ -53,7 +53,7 @@ impl IdTokenClaims {
         Ok(Self { expires_at, subject, all })
     }
 
-    /// Decodes and checks (Core 3.1.3.7 points 2, 3, 9 and 11).
+    /// Decodes and validates (Core 3.1.3.7 points 2, 3, 9 and 11).
     pub fn verify(token: &Secret, expected: &Expected<'_>) -> Result<Self, Error> {
         let claims = Self::decode(token)?;
         let invalid =
@@ -80,7 +80,7 @@ impl IdTokenClaims {
         self.all.get(claim).and_then(Value::as_str)
     }
 
-    /// The name to show: email, preferred_username, name or `sub`, the first that is there.
+    /// The display name: email, preferred_username, name or `sub`, the first that is present.
     pub fn display_name(&self) -> &str {
         ["email", "preferred_username", "name"]
             .iter()

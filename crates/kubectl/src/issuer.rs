@@ -1,5 +1,5 @@
-//! The issuer as a client sees it: discovery (OpenID Connect Discovery 1.0), the token endpoint and the endpoints
-//! that take its tokens.
+//! The client of an issuer: discovery (OpenID Connect Discovery 1.0), the token endpoint, and the endpoints that accept
+//! its tokens.
 
 mod transport;
 
@@ -42,7 +42,7 @@ pub struct TokenResponse {
     pub refresh_token: Option<Secret>,
 }
 
-/// One issuer, one client, one set of trusted certificates.
+/// An issuer, with one client and one set of trusted certificates.
 pub struct Issuer {
     pub metadata: Metadata,
     client: Client,
@@ -54,7 +54,7 @@ impl Issuer {
     /// Reads the discovery document.
     ///
     /// # Errors
-    /// It names another issuer (Discovery 4.3), or endpoints that are neither https nor on loopback.
+    /// The document names another issuer (Discovery 4.3), or endpoints that are neither https nor on loopback.
     pub async fn discover(
         profile: &LoginProfile,
         client_secret: Option<Secret>,
@@ -92,19 +92,19 @@ impl Issuer {
         self.client_secret.as_ref()
     }
 
-    /// A token request. OAuth errors come back as [`Error::Refused`].
+    /// Sends a token request. OAuth errors are returned as [`Error::Refused`].
     pub async fn token(&self, fields: &[(&str, &str)]) -> Result<TokenResponse, Error> {
         let url = self.metadata.token_endpoint.clone();
         self.post(&url, fields).await
     }
 
-    /// Whether tokens for another client's id can be had by [`Self::exchange`].
+    /// Whether [`Self::exchange`] can obtain tokens for another client.
     pub fn supports_token_exchange(&self) -> bool {
         self.metadata.grant_types_supported.iter().any(|grant_type| grant_type == TOKEN_EXCHANGE)
     }
 
-    /// An ID token for another client (RFC 8693). The response has it in the member `access_token`
-    /// (section 2.2.1), whatever its type.
+    /// Obtains an ID token for another client (RFC 8693). The response contains it in `access_token` (section 2.2.1),
+    /// whatever its type.
     pub async fn exchange(
         &self,
         access_token: &Secret,
@@ -126,7 +126,7 @@ impl Issuer {
         })
     }
 
-    /// A form for any endpoint that authenticates the client as the token endpoint does.
+    /// Posts a form to an endpoint with the client authentication of the token endpoint.
     pub async fn post<T: DeserializeOwned>(
         &self,
         url: &Url,
@@ -136,7 +136,7 @@ impl Issuer {
         json(response, url.as_str()).await
     }
 
-    /// A JSON resource of the issuer, with an access token (RFC 6750 section 2.1).
+    /// Requests a JSON resource with an access token (RFC 6750 section 2.1).
     pub async fn get<T: DeserializeOwned>(
         &self,
         url: &str,
@@ -161,12 +161,12 @@ impl Issuer {
         self.post_form(&url, &fields).await.map(|_| true)
     }
 
-    /// Whether the issuer still accepts this access token, checked at userinfo. `true` also where that cannot be
-    /// known: there is no userinfo endpoint, or it does not answer.
+    /// Whether the issuer still accepts this access token, checked at userinfo. `true` also if that cannot be
+    /// determined: there is no userinfo endpoint, or it does not respond.
     pub async fn accepts(&self, access_token: &Secret) -> bool {
         let Some(url) = self.metadata.userinfo_endpoint.clone() else { return true };
         let request = self.client.get(url.clone()).bearer_auth(access_token.expose());
-        // Countersign answers 401 (RFC 6750 section 3.1), Dex 403.
+        // Countersign returns 401 (RFC 6750 section 3.1), Dex 403.
         match send(request, url.as_str()).await {
             Ok(response) => {
                 !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
@@ -184,7 +184,7 @@ impl Issuer {
         let mut request = self.client.post(url.clone());
         match &self.client_secret {
             Some(secret) => {
-                // RFC 6749 section 2.3.1: both halves are form-encoded before Basic.
+                // RFC 6749 section 2.3.1: client id and secret are form-encoded before Basic.
                 let encode = |text: &str| {
                     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
                 };

@@ -1,4 +1,4 @@
-//! Adds clusters to a kubeconfig. Comments, order and all other entries stay as they are, byte for byte.
+//! Adds clusters to a kubeconfig. Comments, order and all other entries are preserved byte for byte.
 
 pub mod file;
 
@@ -9,32 +9,32 @@ use yaml_edit::{Document, Mapping, Sequence, YamlNode};
 
 use crate::error::Error;
 
-/// The program in the `exec` section of a user that this program has written.
+/// The `command` in the `exec` section of a user entry written by this program.
 const COMMAND: &str = "kubectl-countersign";
 const LISTS: [&str; 3] = ["clusters", "users", "contexts"];
 const EMPTY: &str = "apiVersion: v1\nkind: Config\nclusters:\nusers:\ncontexts:\n";
 
-/// One cluster with the user and the context that belong to it; all three get the cluster's name.
+/// A cluster with its user and context entries, which all have the cluster's name.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub name: String,
     /// Address of the API server.
     pub server: String,
-    /// PEM as base64; `None`: the system's authorities.
+    /// PEM in base64; `None`: the system's authorities.
     pub certificate_authority_data: Option<String>,
     pub namespace: Option<String>,
     /// The arguments of `kubectl-countersign get-token`.
     pub get_token_arguments: Vec<String>,
 }
 
-/// Returns `text` with the entries added. An entry that this program wrote before is replaced where it differs; a
-/// context of it keeps the namespace that a person has set.
+/// Returns `text` with the entries added. An entry that this program wrote before is replaced if it differs; its
+/// context keeps a namespace set by the user.
 ///
-/// `current_context`: what `kubectl` uses by default from now on; `None` leaves that alone.
+/// `current_context`: the new default context of `kubectl`; `None` leaves it unchanged.
 ///
 /// # Errors
-/// `text` is not YAML, a list of it (`clusters`, `users`, `contexts`) is something else than a list, or it has an
-/// entry of the same name that this program did not write.
+/// `text` is not YAML, one of its lists (`clusters`, `users`, `contexts`) is not a list, or it has an entry of the same
+/// name that this program did not write.
 pub fn merge(
     text: &str,
     entries: &[Entry],
@@ -74,7 +74,7 @@ pub fn merge(
     Ok(text)
 }
 
-/// Whether the user of this name runs this program.
+/// Whether the user entry of this name runs this program.
 fn is_own(document: &Document, name: &str) -> bool {
     let exec = existing(document, "users", name)
         .and_then(|user| user.get_mapping("user"))
@@ -132,7 +132,7 @@ fn user(entry: &Entry) -> Value {
     } } })
 }
 
-/// Replaces the element of the same name, or adds one at the end.
+/// Replaces the element of the same name, or appends a new one.
 fn put(document: &Document, list: &str, element: &Value) -> Result<(), Error> {
     let name = element["name"].as_str().unwrap_or_default();
     let node = parsed(&block(element, 0))?;
@@ -147,7 +147,7 @@ fn put(document: &Document, list: &str, element: &Value) -> Result<(), Error> {
         return Ok(());
     };
     match position(&sequence, name) {
-        // The same entry keeps its bytes, comments included.
+        // An equal entry keeps its bytes, including comments.
         Some(index) if sequence.get(index).is_some_and(|old| old.yaml_eq(&node)) => {}
         Some(index) => drop(sequence.set(index, node)),
         None => sequence.push(node),
@@ -178,7 +178,7 @@ fn parsed(text: &str) -> Result<YamlNode, Error> {
     })
 }
 
-/// JSON as block style YAML, `indent` spaces deep. Strings are quoted as in JSON, which YAML reads alike.
+/// JSON as block style YAML, indented by `indent` spaces. Strings are quoted as in JSON, which is valid YAML.
 fn block(value: &Value, indent: usize) -> String {
     let pad = " ".repeat(indent);
     match value {
@@ -198,7 +198,8 @@ fn block(value: &Value, indent: usize) -> String {
     }
 }
 
-/// What was written can be read again and has every entry: a kubeconfig is never replaced by a broken one.
+/// Verifies that the result can be parsed and contains every entry, so that a kubeconfig is never replaced by an
+/// invalid one.
 fn check(text: &str, entries: &[Entry]) -> Result<(), Error> {
     let broken = |what: &str| {
         Error::Local(format!("editing the kubeconfig failed ({what}); it was not changed"))

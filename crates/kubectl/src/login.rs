@@ -1,4 +1,4 @@
-//! `login`: sign in once, then write every cluster that one may use into the kubeconfig.
+//! `login`: signs in once, then writes all clusters that the user may use into the kubeconfig.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
         client_secret: None,
         options: &options,
         may_sign_in: true,
-        // Somebody typed the command.
+        // The command was run by a user.
         is_person_present: true,
         renewal: if arguments.force { Renewal::SignIn } else { Renewal::Nothing },
         now,
@@ -92,7 +92,7 @@ fn greet(claims: &IdTokenClaims, now: Timestamp) {
     eprintln!("  token   until {until}, then renewed automatically\n");
 }
 
-/// The issuer lists no clusters: the person is signed in, and has the flags for a kubeconfig of their own.
+/// The issuer lists no clusters: the user is signed in, and the flags for their own kubeconfig are printed.
 fn no_list(arguments: &LoginArguments, profile: &LoginProfile) -> Result<(), Error> {
     if let Some(name) = &arguments.cluster {
         return Err(Error::Local(format!(
@@ -133,7 +133,7 @@ fn chosen(clusters: Vec<Cluster>, name: Option<&str>) -> Result<Vec<Cluster>, Er
     }
 }
 
-/// The flags of `get-token` with which it finds this login again.
+/// The flags of `get-token` by which it finds this login.
 fn flags(arguments: &LoginArguments, profile: &LoginProfile) -> Vec<String> {
     let mut flags = vec![
         format!("--oidc-issuer-url={}", profile.issuer),
@@ -161,8 +161,8 @@ fn flags(arguments: &LoginArguments, profile: &LoginProfile) -> Vec<String> {
     flags
 }
 
-/// A cluster with a client of its own gets tokens for that client: exchanged for those of the login where the
-/// issuer can, else by a login that requests that audience.
+/// A cluster with its own client gets tokens for that client: exchanged for those of the login if the issuer supports
+/// it, otherwise by a login that requests that audience.
 fn entry(cluster: &Cluster, profile: &LoginProfile, flags: &[String], can_exchange: bool) -> Entry {
     let mut arguments = flags.to_vec();
     if let Some(audience) = cluster.own_audience(profile) {

@@ -1,4 +1,4 @@
-//! `logout`: the refresh token is revoked at the issuer first, then everything is deleted here.
+//! `logout`: revokes the refresh token at the issuer, then deletes all cached tokens.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::terminal::print_line;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Deletes the tokens also where the issuer cannot be reached, and then fails because they were not revoked.
+/// Deletes the tokens even if the issuer is unreachable, and then fails because they were not revoked.
 pub async fn run(arguments: &SelectArguments) -> Result<(), Error> {
     let selection = Selection::or_empty(arguments)?;
     let mut results = Vec::new();

@@ -1,12 +1,10 @@
-//! `kubectl-countersign`: signs an engineer in to Kubernetes clusters with OpenID Connect.
+//! `kubectl-countersign`: signs a user in to Kubernetes clusters with OpenID Connect.
 //!
-//! It signs in at an issuer, keeps the tokens, and answers `kubectl` as an exec credential plugin
-//! (`client.authentication.k8s.io/v1` and `v1beta1`). It knows the protocol, not the server, so it also works
-//! with Dex and other issuers. Installed as `kubectl-oidc_login` it takes the place of kubelogin: `get-token`
-//! accepts kubelogin's flags.
+//! It signs in at an issuer, caches the tokens, and serves `kubectl` as an exec credential plugin
+//! (`client.authentication.k8s.io/v1` and `v1beta1`). It uses only the protocol, so it also works with Dex and other
+//! issuers. Installed as `kubectl-oidc_login` it replaces kubelogin: `get-token` accepts kubelogin's flags.
 //!
-//! Start reading at [`token_source`]; [`cli`] has the flags, [`sign_in`] the ways to log in, [`cache`] what is
-//! kept on disk.
+//! Start reading at [`token_source`]; [`cli`] defines the flags, [`sign_in`] the login methods, [`cache`] the files.
 
 mod browser;
 mod cache;
@@ -42,7 +40,7 @@ use crate::terminal::Style;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    // A second provider in the process would make rustls refuse to choose one.
+    // If a second provider were linked, rustls could not choose a default.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -52,7 +50,7 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(run(&command));
-    // A prompt on standard input blocks a thread of the runtime; the process must end all the same.
+    // A prompt on standard input blocks a thread of the runtime, which must not delay the exit.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,7 +79,7 @@ async fn run(command: &Command) -> Result<(), Error> {
     }
 }
 
-/// The one place that reads the system's clock.
+/// The only function that reads the system's clock.
 #[expect(clippy::disallowed_methods, reason = "this function owns the system's clock")]
 fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One login: which issuer, as which client, with which scopes. The cached tokens are filed under it.
+//! The parameters of a login: issuer, client and scopes. Cached tokens are stored per profile.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use url::Url;
 use crate::browser::is_web_address;
 use crate::error::Error;
 
-/// The client id of this program at the issuer, unless another one is given.
+/// This program's client id at the issuer, unless configured otherwise.
 pub const DEFAULT_CLIENT_ID: &str = "kubectl";
 
-/// What a login is made with; written beside the tokens, so that `status` and `logout` need no flags.
+/// The parameters of a login; stored with the tokens, so that `status` and `logout` need no flags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginProfile {
-    /// As in the issuer's discovery document.
+    /// The issuer, as in its discovery document.
     pub issuer: String,
     pub client_id: String,
     /// `openid` first, then the others in the order given.
@@ -24,7 +24,7 @@ pub struct LoginProfile {
     pub transport: Transport,
 }
 
-/// How the issuer is reached.
+/// How requests are sent to the issuer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transport {
     pub certificate_authority: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub struct Transport {
     pub request_headers: Vec<(String, String)>,
 }
 
-/// A secret that is written to the cache, and nowhere else.
+/// A secret that is serialized only into the cache.
 #[derive(Clone, Debug)]
 pub struct StoredSecret(pub Secret);
 
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for StoredSecret {
 }
 
 impl LoginProfile {
-    /// A login that requests these scopes beside `openid`, each once.
+    /// A profile that requests these scopes besides `openid`, without duplicates.
     pub fn new(issuer: &Url, client_id: &str, scopes: &[String], transport: Transport) -> Self {
         let mut all = vec!["openid".to_owned()];
         for scope in scopes {
@@ -58,7 +58,7 @@ impl LoginProfile {
                 all.push(scope.clone());
             }
         }
-        // A bare host has no path in OpenID Connect, but `Url` shows one.
+        // An issuer that is a bare host has no path, but `Url` prints `/`.
         let text = issuer.as_str();
         let text = if issuer.path() == "/" { text.trim_end_matches('/') } else { text };
         Self {
@@ -84,7 +84,7 @@ impl LoginProfile {
         }
     }
 
-    /// The command by which a person signs in again.
+    /// The command with which the user signs in again.
     pub fn login_command(&self) -> String {
         let mut command = format!("kubectl countersign login {}", self.issuer);
         if self.client_id != DEFAULT_CLIENT_ID {

@@ -1,4 +1,4 @@
-//! The logins in the cache that a command is about. Nothing here starts a new login.
+//! The cached logins that a command applies to. A new login is never started here.
 
 use countersign_core::{Secret, Timestamp};
 
@@ -17,7 +17,7 @@ pub struct Selection {
 
 impl Selection {
     /// # Errors
-    /// Nobody is signed in, or not at the issuer that the arguments name.
+    /// There is no login, or none at the issuer of the arguments.
     pub fn of(arguments: &SelectArguments) -> Result<Self, Error> {
         let selection = Self::or_empty(arguments)?;
         match (selection.profiles.is_empty(), &arguments.issuer) {
@@ -31,7 +31,7 @@ impl Selection {
         }
     }
 
-    /// The same, with no login as a possible result.
+    /// As [`Self::of`], but an empty selection is not an error.
     pub fn or_empty(arguments: &SelectArguments) -> Result<Self, Error> {
         let directory = arguments.cache.token_cache_dir.as_deref();
         let cache = Cache::open(directory, arguments.cache.token_cache_storage)?;
@@ -47,7 +47,7 @@ impl Selection {
         &self.profiles
     }
 
-    /// Tokens of a login that exists: refreshed where that is due, never by a new login.
+    /// Tokens of an existing login: refreshed when due, never by a new login.
     pub fn source<'a>(
         &'a self,
         profile: &'a LoginProfile,

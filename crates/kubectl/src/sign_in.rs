@@ -1,4 +1,4 @@
-//! The ways to sign in, one for each grant type, and the choice among them.
+//! The login methods, one per grant type, and the choice among them.
 
 mod authorization_code;
 mod callback_page;
@@ -22,7 +22,7 @@ pub async fn sign_in(request: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     }
 }
 
-/// `auto`: a browser where one can open, else the device code if the issuer has it.
+/// `auto`: a browser if one can be opened, otherwise the device code if the issuer supports it.
 fn chosen(request: &LoginRequest<'_>) -> GrantType {
     let has_device_code = request.issuer.metadata.device_authorization_endpoint.is_some();
     match request.options.grant_type {

@@ -1,4 +1,4 @@
-//! `status`: who is signed in where, with which groups, until when, and what each cluster makes of it.
+//! `status`: the signed-in users with their groups, expiry, and the identity that each cluster assigns them.
 
 use countersign_core::Timestamp;
 use serde::Serialize;
@@ -21,7 +21,7 @@ struct LoginStatus {
     #[serde(rename = "clientID")]
     client_id: String,
     is_signed_in: bool,
-    /// Why no user is signed in, or why the issuer could not be reached.
+    /// Why the login is no longer valid, or why the issuer is unreachable.
     error: Option<String>,
     user: Option<String>,
     groups: Vec<String>,
@@ -40,7 +40,7 @@ struct ClusterStatus {
 }
 
 /// # Errors
-/// At one of the issuers nobody is signed in any more; the status is printed all the same.
+/// A login is no longer valid; the status is printed anyway.
 pub async fn run(arguments: &StatusArguments, now: fn() -> Timestamp) -> Result<(), Error> {
     let selection = Selection::of(&arguments.select)?;
     let mut all = Vec::new();
@@ -74,7 +74,7 @@ async fn status_of(
         return Err(Error::LoginFailed("no ID token is cached".to_owned()));
     };
     let claims = IdTokenClaims::decode(id_token)?;
-    // The lock of the record is needed again for the tokens of the clusters.
+    // The lock is needed again to obtain tokens for the clusters.
     drop(login);
     let mut status = LoginStatus {
         issuer: profile.issuer.clone(),
@@ -98,7 +98,7 @@ async fn status_of(
     Ok(status)
 }
 
-/// All clusters at the same time: one that does not answer delays the others by nothing.
+/// Queries all clusters concurrently, so that one that does not respond does not delay the others.
 async fn ask(
     selection: &Selection,
     profile: &LoginProfile,

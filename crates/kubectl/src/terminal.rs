@@ -1,5 +1,5 @@
-//! Output for people: colours where the output is a terminal, text of strangers made harmless, lines wrapped to
-//! the width, and a line that shows how long something has been waited for.
+//! Output for users: colours on a terminal, untrusted text made harmless, lines wrapped to the width, and a progress
+//! line that shows how long the program has been waiting.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use countersign_core::Timestamp;
 use countersign_core::text::is_deceptive;
 use tokio::task::JoinHandle;
 
-/// Where the width is unknown.
+/// If the width is unknown.
 const DEFAULT_WIDTH: usize = 80;
-/// Longer lines are hard to read.
+/// Maximum width, for readability.
 const MAX_WIDTH: usize = 120;
 const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
 
-/// Whether one of the output streams takes colours.
+/// Whether an output stream supports colours.
 #[derive(Clone, Copy)]
 pub struct Style {
     has_colours: bool,
@@ -53,13 +53,13 @@ impl Style {
     }
 }
 
-/// `NO_COLOR` (no-color.org) and terminals without any capability.
+/// False with `NO_COLOR` (no-color.org) or a terminal without capabilities.
 fn takes_colours() -> bool {
     crate::environment::variable("NO_COLOR").is_none_or(|value| value.is_empty())
         && crate::environment::variable("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// A line on standard output. A reader that has seen enough (`| head`) ends the program without an error.
+/// Writes a line to standard output. If the reader has closed the pipe (`| head`), exits without an error.
 pub fn print_line(line: &str) {
     let mut output = std::io::stdout().lock();
     if output.write_all(line.as_bytes()).and_then(|()| output.write_all(b"\n")).is_err() {
@@ -67,13 +67,13 @@ pub fn print_line(line: &str) {
     }
 }
 
-/// Text of an issuer or a person without control characters: an escape sequence would control the terminal.
-/// Line breaks stay.
+/// Untrusted text without control characters, since an escape sequence would control the terminal. Line breaks are
+/// kept.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_deceptive(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// The instant in words: `14:05:00 UTC` for one of today, else with its date.
+/// The instant for display: `14:05:00 UTC` if it is today, otherwise with its date.
 pub fn instant(at: Timestamp, now: Timestamp) -> String {
     let text = at.to_string();
     let (date, time) = text.trim_end_matches('Z').split_once('T').unwrap_or((&text, ""));
@@ -83,8 +83,8 @@ pub fn instant(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// `text` for standard error, behind `before`, which is written already: broken between words where it is a terminal,
-/// because a terminal breaks inside words. Lines of `text` stay lines; a long word, such as a URL, stays whole.
+/// Wraps `text` for standard error, which already contains `before`, between words if it is a terminal. Line breaks of
+/// `text` are kept; a long word, such as a URL, is not split.
 pub fn wrapped(before: &str, text: &str) -> String {
     match std::io::stderr().is_terminal() {
         true => wrapped_to(before, text, width()),
@@ -115,7 +115,7 @@ fn wrapped_to(before: &str, text: &str, width: usize) -> String {
     wrapped
 }
 
-/// `words` separated by commas, in lines that fit the terminal; the second and later ones are indented.
+/// `words` separated by commas, wrapped to the terminal; all lines except the first are indented.
 pub fn wrapped_list(first: &str, words: &[String], width: usize) -> String {
     let (mut text, mut line) = (String::new(), first.to_owned());
     let indent = " ".repeat(first.chars().count());
@@ -133,15 +133,15 @@ pub fn wrapped_list(first: &str, words: &[String], width: usize) -> String {
     text + line.trim_end()
 }
 
-/// Columns of the terminal that standard error or output is.
+/// The width of the terminal of standard error or standard output.
 pub fn width() -> usize {
     let size = terminal_size::terminal_size_of(std::io::stderr())
         .or_else(|| terminal_size::terminal_size_of(std::io::stdout()));
     size.map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0)).clamp(20, MAX_WIDTH)
 }
 
-/// One line with what is waited for and since when; it is erased when this value is dropped.
-/// Where standard error is no terminal, the line is written once.
+/// A line that shows what the program waits for and for how long; it is erased when this value is dropped. If standard
+/// error is not a terminal, the line is written once.
 pub struct Progress(Option<JoinHandle<()>>);
 
 impl Progress {

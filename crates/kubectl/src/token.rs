@@ -1,4 +1,4 @@
-//! `token`: the claims of the cached ID token, and what each means to an API server.
+//! `token`: the claims of the cached ID token, and how an API server interprets each.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::terminal::{self, Style, print_line, printable};
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Asks nobody: these are the tokens as they were kept last.
+/// Sends no request: prints the tokens as cached.
 pub async fn run(arguments: &TokenArguments, now: fn() -> Timestamp) -> Result<(), Error> {
     let selection = Selection::of(&arguments.select)?;
     let mut all = Vec::new();

@@ -1,6 +1,6 @@
-//! Valid tokens for one login: from the cache while the issuer still accepts them, else refreshed, else by a new
-//! login. All of it happens under the lock of the login's record, so that twenty `kubectl` at once cause one
-//! refresh or one login.
+//! Valid tokens for one login: cached while the issuer still accepts them, otherwise refreshed, otherwise by a new
+//! login. All of this happens under the lock of the login's record, so that twenty concurrent `kubectl` processes cause
+//! one refresh or one login.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::profile::{LoginProfile, StoredSecret};
 use crate::sign_in::{self, LoginRequest, Options};
 use crate::terminal;
 
-/// A token is replaced this long before it expires, and kubectl is given this earlier expiry.
+/// A token is replaced this long before it expires, and kubectl receives the earlier expiry.
 pub const EARLY: Duration = Duration::from_secs(30);
 /// How long cached tokens are used without checking that the issuer still accepts them.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// Beyond the login's own timeout, how long to wait for another process.
+/// How long to wait for another process beyond the login's own timeout.
 const LOCK_MARGIN: Duration = Duration::from_secs(30);
 
-/// Where tokens come from, and how the user signs in if necessary.
+/// How tokens are obtained, and how the user signs in if necessary.
 pub struct TokenSource<'a> {
     pub cache: &'a Cache,
     pub profile: &'a LoginProfile,
@@ -29,13 +29,13 @@ pub struct TokenSource<'a> {
     pub options: &'a Options,
     /// `false`: without a valid login the result is [`Error::SignedOut`].
     pub may_sign_in: bool,
-    /// A user sees standard error and can sign in; otherwise one failed login is the last.
+    /// A user reads standard error and can sign in. Otherwise no login is attempted after a failed one.
     pub is_person_present: bool,
     pub renewal: Renewal,
     pub now: fn() -> Timestamp,
 }
 
-/// What happens although the cached tokens are valid.
+/// Whether valid cached tokens are renewed anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
     Nothing,
@@ -49,7 +49,7 @@ pub struct Credential {
     pub expires_at: Timestamp,
 }
 
-/// The tokens of a login that was confirmed, and the lock under which they were.
+/// The tokens of a login confirmed by the issuer, and the lock of its record.
 pub struct ValidLogin {
     pub record: LoginRecord,
     locked: LockedRecord,
@@ -96,7 +96,7 @@ impl TokenSource<'_> {
         Ok(Credential { token, expires_at: claims.expires_at })
     }
 
-    /// The tokens of the login, which the issuer confirmed at most [`CHECK_INTERVAL`] ago.
+    /// The tokens of the login, confirmed by the issuer at most [`CHECK_INTERVAL`] ago.
     pub async fn valid_login(&self) -> Result<ValidLogin, Error> {
         let started_at = (self.now)();
         let patience = self.options.timeout + LOCK_MARGIN;
@@ -134,7 +134,7 @@ impl TokenSource<'_> {
         Ok(ValidLogin { record, locked })
     }
 
-    /// Tokens that have not expired are used while the issuer cannot be reached: the API server accepts them.
+    /// Uses unexpired tokens while the issuer is unreachable, because the API server still accepts them.
     fn unless_still_valid(
         &self,
         error: Error,
@@ -173,7 +173,7 @@ impl TokenSource<'_> {
     ) -> Result<LoginRecord, Error> {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
         let mut tokens = issuer.token(&fields).await?;
-        // RFC 6749 section 6: without a new refresh token the old one stays.
+        // RFC 6749 section 6: without a new refresh token the old one remains valid.
         tokens.refresh_token = tokens.refresh_token.or_else(|| Some(refresh_token.clone()));
         let (claims, refreshed) = self.checked(issuer, tokens, None)?;
         // OpenID Connect Core 12.2: sub MUST be the same.
@@ -194,7 +194,7 @@ impl TokenSource<'_> {
         }
     }
 
-    /// `end`: why the refresh token is of no use any more; printed before a new login.
+    /// Signs in. `end`: why the refresh token is invalid, printed before the login.
     async fn sign_in(
         &self,
         issuer: &Issuer,
@@ -249,7 +249,7 @@ impl TokenSource<'_> {
                     Some(end) => format!("{end}; then: {error}"),
                     None => error.to_string(),
                 };
-                // A person may ask for a new login while the old one is alive.
+                // The user may request a new login while the old one is valid.
                 let is_alive = self.renewal == Renewal::SignIn && !is_ended;
                 let tokens = if is_alive { record.tokens } else { Tokens::default() };
                 locked.write(&self.failed_login(tokens, reason))?;
@@ -261,7 +261,7 @@ impl TokenSource<'_> {
         }
     }
 
-    /// The record of a token response whose ID token is for this login.
+    /// The record for a token response, after validating that its ID token is for this login.
     fn checked(
         &self,
         issuer: &Issuer,
@@ -299,7 +299,7 @@ impl TokenSource<'_> {
     }
 }
 
-/// True also for an issuer that returned no access token: then there is none to check with.
+/// True also if the issuer returned no access token, so that nothing can be checked.
 async fn is_accepted(issuer: &Issuer, record: &LoginRecord) -> bool {
     match &record.tokens.access_token {
         Some(StoredSecret(access_token)) => issuer.accepts(access_token).await,

@@ -1,4 +1,4 @@
-//! Who an API server takes the bearer of a token for: SelfSubjectReview (`kubectl auth whoami`).
+//! The identity that an API server assigns to a token: SelfSubjectReview (`kubectl auth whoami`).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clusters::Cluster;
 
-/// An API server that does not answer holds `status` up no longer than this.
+/// Maximum delay of `status` by an API server that does not respond.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -33,7 +33,7 @@ struct Status {
     user_info: UserInfo,
 }
 
-/// The error is a sentence for the person.
+/// Requests a SelfSubjectReview. The error is a sentence for the user.
 pub async fn whoami(cluster: &Cluster, token: &Secret) -> Result<UserInfo, String> {
     let mut builder =
         Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());

@@ -1,5 +1,5 @@
-//! What all our own pages share: who is looking, how they sign in first, and the way from an act back to
-//! the page. Which page may do what is decided in the issuer; nothing here decides it.
+//! What all account and administration pages share: the session of the browser, the redirect to a login, and the CSRF
+//! check of their forms. Permissions are decided in `countersign_issuer`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -21,9 +21,9 @@ use crate::pages::{DisplayTime, PageErrorKind, SignedInUser};
 use crate::request_context::RequestContext;
 use crate::response::see_other;
 
-/// `GET /sign-in?to=/…`: a login of our own, by the same steps as any other, that ends at that page.
+/// `GET /sign-in?to=/…`: begins a login that ends with a redirect to the page `to`.
 ///
-/// With `fresh` a login is required also of a user who is signed in.
+/// With `fresh` a login is required even if the browser is signed in.
 pub async fn sign_in(
     State(app): State<App>,
     context: RequestContext,
@@ -43,8 +43,8 @@ async fn begin(
     Box::pin(first_step(app, context, request)).await
 }
 
-/// Whoever is signed in in this browser, with groups as fresh as any application would get them.
-/// `None`: [`sign_in_first`].
+/// The session of this browser, with groups as fresh as for any client. `None`: the caller redirects with
+/// [`sign_in_first`].
 pub async fn own_session(
     app: &App,
     context: &RequestContext,
@@ -52,17 +52,17 @@ pub async fn own_session(
     Ok(app.issuer.account_page_session(context.session.as_ref()).await?)
 }
 
-/// Whoever looks at a page that must not need an upstream to be up.
+/// The session for a page that must also work while the upstream is unavailable.
 pub struct AccountView {
     pub session: Session,
-    /// The upstream did not answer the request for them just now.
+    /// The upstream did not respond just now, so the identity is the stored one.
     pub stale: bool,
-    /// Their login did not ask for groups.
+    /// Their login did not request groups.
     pub groups_not_requested: bool,
 }
 
-/// Like [`own_session`], but goes by what was known before where an upstream is down, and knows also
-/// users who signed in without groups.
+/// Like [`own_session`], but falls back to the stored identity if the upstream is unavailable, and accepts sessions
+/// whose login did not request groups.
 pub async fn account_view(
     app: &App,
     context: &RequestContext,
@@ -96,8 +96,8 @@ pub async fn account_view(
     }))
 }
 
-/// The session of this browser, if it is valid in the database; the upstream is not requested.
-/// Enough to end what is one's own.
+/// The session of this browser if it is valid in the database. No request is sent to the upstream; this suffices for
+/// ending one's own sessions.
 pub async fn live_session(
     app: &App,
     context: &RequestContext,
@@ -108,12 +108,12 @@ pub async fn live_session(
     Ok(app.issuer.is_valid(None, &session).await?.then_some(session))
 }
 
-/// To the sign-in, and from there to `to`: a path of ours below the issuer's, with its query.
+/// Redirects to a login that ends at `to`, a path relative to the issuer with its query.
 pub fn sign_in_first(app: &App, to: &str, fresh: bool) -> Response {
     see_other(&sign_in_link(app, to, fresh))
 }
 
-/// The address [`sign_in_first`] redirects to, for a link.
+/// The URL that [`sign_in_first`] redirects to, for a link.
 pub fn sign_in_link(app: &App, to: &str, fresh: bool) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("to", to);
@@ -123,7 +123,8 @@ pub fn sign_in_link(app: &App, to: &str, fresh: bool) -> String {
     format!("{}?{}", app.path("/sign-in"), query.finish())
 }
 
-/// Every POST of our own pages begins here: the form was ours, and given to this very sign-in.
+/// Required before every POST of our own pages: checks that the form was sent from our origin and has the CSRF token of
+/// this session.
 pub fn check_form(
     app: &App,
     context: &RequestContext,

@@ -2,9 +2,9 @@
 //! and the view structs of its templates: [`sessions`], [`clients`], [`configuration`], [`connectors`], [`keys`], [`events`],
 //! [`memberships`], [`explain`], [`blocked_users`].
 //!
-//! Pages take [`authentication::AdminSession`]; a change is a POST with a CSRF token and a sign-in of the last minutes.
-//! The API takes [`authentication::AdminToken`]: cookies do not authenticate it, so no web site can act through
-//! somebody's browser. API errors are problem details (RFC 9457). What may be done is decided in `issuer::admin`.
+//! Pages take [`authentication::AdminSession`]; a change is a POST with a CSRF token and a recent sign-in. The API
+//! takes [`authentication::AdminToken`] and ignores cookies, so other web sites cannot use a browser's session for it
+//! (CSRF). API errors are problem details (RFC 9457). Permissions are decided in `issuer::admin`.
 
 mod authentication;
 pub mod blocked_users;

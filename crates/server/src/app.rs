@@ -1,16 +1,21 @@
-//! The state every handler is given.
+//! The state that all handlers share.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
 use countersign_issuer::Issuer;
+use tower::ServiceExt;
 
 use crate::cookies::CookieNames;
 use crate::metrics::Metrics;
 use crate::pages::{Layout, ThemeFiles};
 use crate::process_state::ProcessState;
 use crate::proxy_headers::ClientAddressRule;
+use crate::{routes, telemetry_routes};
 
 #[derive(Clone)]
 pub struct App(Arc<Shared>);
@@ -34,12 +39,12 @@ pub struct ServerSettings {
     /// `web.allowedOrigins`: origins whose scripts may read the protocol endpoints; `*` is any. Empty: none.
     pub allowed_origins: Vec<String>,
     pub allowed_headers: Vec<String>,
-    /// `web.headers`: set on every response, in place of our own of that name.
+    /// `web.headers`: set on every response, replacing our own headers of the same name.
     pub headers: Vec<(String, String)>,
     pub client_address: ClientAddressRule,
-    /// Pages may show logos that browsers fetch from other origins.
+    /// Pages may show logos that browsers load from other origins.
     pub allow_remote_logos: bool,
-    /// What clients can use at the same time.
+    /// Limits on the resources that clients can use concurrently.
     pub limits: countersign_core::Limits,
     /// `frontend.dir`.
     pub theme: ThemeFiles,
@@ -70,7 +75,7 @@ impl App {
         }))
     }
 
-    /// `path` below the issuer's own path, such as `/dex/auth`.
+    /// `path` prefixed with the issuer's path, such as `/dex/auth`.
     pub fn path(&self, path: &str) -> String {
         format!("{}{path}", self.issuer.settings.issuer.base_path())
     }
@@ -80,5 +85,67 @@ impl Deref for App {
     type Target = Shared;
     fn deref(&self) -> &Shared {
         &self.0
+    }
+}
+
+/// The configuration that serves requests now. Clones share it.
+#[derive(Clone)]
+pub struct CurrentApp(Arc<RwLock<Generation>>);
+
+#[derive(Clone)]
+struct Generation {
+    app: App,
+    web: Router,
+    telemetry: Router,
+}
+
+impl Generation {
+    fn new(app: App) -> Self {
+        Self { web: routes(app.clone()), telemetry: telemetry_routes(app.clone()), app }
+    }
+}
+
+impl CurrentApp {
+    pub fn new(app: App) -> Self {
+        Self(Arc::new(RwLock::new(Generation::new(app))))
+    }
+
+    pub fn app(&self) -> App {
+        self.read(|generation| generation.app.clone())
+    }
+
+    /// Replaces the configuration: requests that begin from now on use `app`. Its issuer URL must be the same.
+    pub fn replace(&self, app: App) {
+        app.metrics.set_issuer(Arc::clone(&app.issuer));
+        let generation = Generation::new(app);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = generation;
+    }
+
+    /// The router of the `web` listeners.
+    pub fn web(&self) -> Router {
+        self.forwarding(|generation| generation.web.clone())
+    }
+
+    /// The router of the `telemetry` listener.
+    pub fn telemetry(&self) -> Router {
+        self.forwarding(|generation| generation.telemetry.clone())
+    }
+
+    fn forwarding(&self, router: fn(&Generation) -> Router) -> Router {
+        let current = self.clone();
+        Router::new().fallback(move |request: Request| {
+            let router = current.read(router);
+            async move {
+                let response: Response = match router.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                response
+            }
+        })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Generation) -> T) -> T {
+        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

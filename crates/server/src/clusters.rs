@@ -1,5 +1,5 @@
-//! `/clusters`: the clusters that somebody's groups may see, as JSON for the bearer of an access token, and as a page
-//! with copy-paste commands and kubeconfigs for the signed-in user.
+//! `/clusters`: the clusters that a user's groups allow them to see, as JSON for an access token, and as a page with
+//! commands and kubeconfigs for the signed-in user.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -78,12 +78,12 @@ async fn list(app: &App, context: &RequestContext) -> Result<Response, PageError
     Ok(page(app, 200, PagePolicy::Standalone, view.render()))
 }
 
-/// A kubeconfig for all clusters of the list.
+/// Downloads a kubeconfig with all clusters of the list.
 pub async fn all_kubeconfigs(State(app): State<App>, context: RequestContext) -> Response {
     into_response(&app, &context, download(&app, &context, None).await)
 }
 
-/// A kubeconfig for one cluster.
+/// Downloads a kubeconfig with one cluster.
 pub async fn kubeconfig(
     State(app): State<App>,
     context: RequestContext,
@@ -109,7 +109,7 @@ async fn download(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/yaml"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // A configured name has only characters that need no quoting.
+    // A configured name contains only characters that need no quoting.
     let disposition = format!("attachment; filename=\"{file}.kubeconfig\"");
     if let Ok(value) = HeaderValue::try_from(disposition) {
         headers.insert(header::CONTENT_DISPOSITION, value);
@@ -117,7 +117,7 @@ async fn download(
     Ok(response)
 }
 
-/// A cluster that the person may not see does not exist.
+/// The requested clusters among those the user may see; empty for one they may not see.
 fn chosen<'a>(app: &'a App, session: &Session, name: Option<&str>) -> Vec<&'a KubernetesCluster> {
     let mut clusters = app.issuer.clusters_of(session);
     clusters.retain(|cluster| name.is_none_or(|name| cluster.name == name));

@@ -1,24 +1,24 @@
 //! Names, parsing and setting of cookies. All are `HttpOnly` and `SameSite=Lax`.
 //!
 //! - `binding`: the browser binding, which a pending login is sealed to;
-//! - `session`: the session token, of which the database has the hash;
-//! - `cb-STATE`: what of a login at an upstream is not in its `state`; sent to the callback path only;
-//! - `logins`: a list of those, because other paths do not see them;
-//! - `last`: the connector last used.
+//! - `session`: the session token, whose hash is in the database;
+//! - `cb-STATE`: the part of a login at an upstream that is not in its `state`; sent only to the callback path;
+//! - `logins`: a list of those cookies, which are not sent to other paths;
+//! - `last`: the connector used last.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use countersign_issuer::settings::IssuerUrl;
 
-/// All upstream-login cookies together, with their names; beyond it the oldest is dropped.
+/// Limit for all upstream-login cookies with their names; beyond it the oldest is dropped.
 const MAX_UPSTREAM_LOGIN_BYTES: usize = 6 * 1024;
-/// Logins at an upstream at the same time; the same holds for short ones.
+/// Maximum number of concurrent logins at upstreams in one browser.
 const MAX_UPSTREAM_LOGINS: usize = 48;
-/// The name of such a cookie, and its entry in the list of them.
+/// Bytes counted for the name of such a cookie and its entry in the list.
 const NAME_BYTES: usize = 64;
-/// Browsers keep cookies up to 4096 bytes, name and attributes included.
+/// Browsers accept cookies up to 4096 bytes, including name and attributes.
 const MAX_PIECE_BYTES: usize = 3_800;
 const MAX_PIECES: usize = 3;
-/// Lifetime of the browser binding: longer than any login, so that restored tabs keep working.
+/// Lifetime of the browser binding: longer than any login, so that restored tabs can continue.
 const BINDING_SECONDS: u64 = 30 * 24 * 60 * 60;
 const ONE_YEAR_SECONDS: u64 = 365 * 24 * 60 * 60;
 
@@ -31,7 +31,7 @@ pub struct CookieNames {
 }
 
 impl CookieNames {
-    /// Names hold a tag of the issuer, so that two issuers on one host do not share cookies.
+    /// Names contain a tag of the issuer, so that two issuers on one host do not share cookies.
     pub fn of(issuer: &IssuerUrl) -> Self {
         let (secure, tag) = (issuer.is_https(), issuer.tag());
         Self {
@@ -73,7 +73,7 @@ impl Cookies {
         self.get(&names.host_cookie("session")).filter(|value| !value.is_empty())
     }
 
-    /// Proof that this browser signed in with a password before; see `countersign_issuer::login`.
+    /// Proof that this browser has signed in with a password before; see `countersign_issuer::login`.
     pub fn device<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
         self.get(&names.host_cookie("device"))
     }
@@ -89,7 +89,7 @@ impl Cookies {
         (!pieces.is_empty()).then(|| pieces.concat())
     }
 
-    /// The states of all logins at an upstream, oldest first, with their sizes in bytes.
+    /// The states of all logins at upstreams, oldest first, with their sizes in bytes.
     fn upstream_logins(&self, names: &CookieNames) -> Vec<(String, usize)> {
         let list = self.get(&names.host_cookie("logins")).unwrap_or_default();
         let entry = |entry: &str| {
@@ -106,7 +106,8 @@ fn piece_names(names: &CookieNames, state: &str) -> impl Iterator<Item = String>
     (0..MAX_PIECES).map(move |n| if n == 0 { name.clone() } else { format!("{name}.{n}") })
 }
 
-/// Whether it identifies a login of ours: 16 characters of base64url. Nothing else becomes part of a cookie name.
+/// Whether the text has the format of our states: 16 characters of base64url. Only such a text becomes part of a cookie
+/// name.
 fn is_state(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
@@ -136,7 +137,7 @@ impl SetCookies {
         self.add(names, &names.host_cookie("last"), id, "/", Some(ONE_YEAR_SECONDS));
     }
 
-    /// Adds a login that goes to an upstream, and drops the oldest ones beyond the size limit.
+    /// Stores a login that is redirected to an upstream, and drops the oldest ones beyond the size limit.
     pub fn keep_upstream_login(
         &mut self,
         names: &CookieNames,
@@ -160,7 +161,7 @@ impl SetCookies {
         self.list_upstream_logins(names, &logins);
     }
 
-    /// Removes a login that came back, so that its callback cannot be repeated.
+    /// Removes a login whose callback was received, so that the callback cannot be repeated.
     pub fn remove_upstream_login(&mut self, names: &CookieNames, request: &Cookies, state: &str) {
         let mut logins = request.upstream_logins(names);
         logins.retain(|(other, _)| other != state);
@@ -181,7 +182,7 @@ impl SetCookies {
         self.add(names, &names.host_cookie("logins"), &list.join("."), "/", lifetime);
     }
 
-    /// Without `lifetime_secs` it is a session cookie.
+    /// Without `lifetime_secs` the browser drops the cookie when it closes.
     #[expect(clippy::too_many_arguments, reason = "five beside self")]
     fn add(
         &mut self,

@@ -1,21 +1,19 @@
-//! An example application: an OpenID Connect client for people who want to see what an application gets.
+//! An example application: an OpenID Connect client that shows what a client receives.
 //!
-//! It signs in at any issuer with the flow and scopes that are chosen, shows the tokens with each claim explained and
-//! what an API server would make of them, and calls userinfo, introspection, revocation, refresh, token exchange and
-//! logout. One page, no script. It is a program of its own (`countersign example-app`) or runs beside `serve`; it
-//! knows the issuer by its discovery document alone.
+//! It signs in at any issuer with the selected flow and scopes, shows the tokens with an explanation of each claim and
+//! the user an API server would derive from them, and calls userinfo, introspection, revocation, refresh, token
+//! exchange and logout. One page, no script. It is a separate program (`countersign example-app`) or runs beside
+//! `serve`; it knows the issuer only by its discovery document.
 //!
-//! It is in this crate because this crate owns axum and askama and has the layout and the stylesheet; it uses none
-//! of the handlers, and nothing of `countersign_issuer`. Start reading at [`routes`].
+//! It is in this crate because this crate owns axum and askama and has the layout and the stylesheet. It uses no
+//! handler of the server and nothing of `countersign_issuer`. Start reading at [`routes`].
 //!
-//! What a browser has obtained is kept in memory, for at most `MAX_BROWSERS` browsers.
+//! The tokens of each browser are kept in memory, for at most `MAX_BROWSERS` browsers.
 
 mod actions;
 mod browsers;
 mod callback;
 mod claims;
-mod cluster_view;
-mod flow;
 mod page;
 mod provider;
 mod settings;
@@ -27,7 +25,7 @@ use axum::routing::{get, post};
 pub use browsers::ExampleApp;
 pub use settings::{Settings, VerifyIdToken};
 
-/// The route table of the example application. The callback has the path of the redirect URI.
+/// The route table of the example application. The callback's path is that of the redirect URI.
 pub fn routes(app: ExampleApp) -> Router {
     let callback = app.settings.redirect_uri.path().to_owned();
     Router::new()

@@ -1,5 +1,5 @@
-//! Flash messages: the result that a page shows after a form was submitted. The redirect carries it, sealed to the browser, so
-//! that reloading the page repeats nothing and nobody can make a page say what did not happen.
+//! Flash messages: the result that a page shows after a form was submitted. The redirect carries the message sealed to
+//! the browser, so that reloading the page repeats nothing and no one else can create a message.
 
 use axum::response::Response;
 use serde::Serialize;
@@ -11,8 +11,8 @@ use crate::page_error::PageError;
 use crate::request_context::RequestContext;
 use crate::response::see_other;
 
-/// 303 to `page` (a path below the issuer's, with or without a query), which reads the message with [`flash`].
-/// `about` names the kind of message. Without a browser binding the message is left out.
+/// Redirects with 303 to `page` (a path relative to the issuer, with or without a query), which reads the message with
+/// [`flash`]. `about` names the kind of message. Without a browser binding the message is omitted.
 pub fn redirect_with_flash(
     app: &App,
     context: &RequestContext,
@@ -27,7 +27,8 @@ pub fn redirect_with_flash(
     Ok(see_other(&format!("{path}{joint}flash={sealed}")))
 }
 
-/// The message of [`redirect_with_flash`], if it was sealed for this browser, about this, within the last minutes.
+/// The message of [`redirect_with_flash`], if it was sealed to this browser, for the same `about`, within the last
+/// minutes.
 pub fn flash<T: DeserializeOwned>(
     app: &App,
     context: &RequestContext,

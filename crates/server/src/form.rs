@@ -1,4 +1,5 @@
-//! Parameters of queries and forms, as lists, because a repeated parameter must be noticed (RFC 6749 section 3.1).
+//! Parameters of queries and forms. They are lists, because a repeated parameter must be detected (RFC 6749 section
+//! 3.1).
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -11,15 +12,15 @@ use crate::page_error::PageError;
 use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 
-/// The longest token that we verify (64 KiB), as a form parameter among others.
+/// Limit of a form: the longest token that is verified (64 KiB) plus other parameters.
 const MAX_BODY_BYTES: usize = 96 * 1024;
-/// A SAML response of 256 kB as base64, percent-encoded.
+/// Limit of a form with a SAML response: 256 kB as base64, percent-encoded.
 const MAX_SAML_BODY_BYTES: usize = 512 * 1024;
 const MAX_PARAMETERS: usize = 100;
 
 pub type Pairs = Vec<(String, String)>;
 
-/// The query, decoded; absent is empty.
+/// Extractor: the decoded query; empty if there is none.
 pub struct Query(pub Pairs);
 
 impl FromRequestParts<App> for Query {
@@ -34,7 +35,7 @@ impl FromRequestParts<App> for Query {
     }
 }
 
-/// A body of type `application/x-www-form-urlencoded`, decoded.
+/// Extractor: a decoded body of type `application/x-www-form-urlencoded`.
 pub struct Form(pub Pairs);
 
 impl FromRequest<App> for Form {
@@ -49,7 +50,7 @@ impl FromRequest<App> for Form {
     }
 }
 
-/// A [`Form`] with a SAML response.
+/// Extractor: like [`Form`], with the larger limit for SAML responses.
 pub struct SamlForm(pub Pairs);
 
 impl FromRequest<App> for SamlForm {
@@ -64,7 +65,7 @@ impl FromRequest<App> for SamlForm {
     }
 }
 
-/// The page for a malformed request, with the exact status.
+/// The error page for a malformed request, with this status.
 async fn error_page(parts: &mut Parts, app: &App, status: StatusCode) -> Response {
     let Ok(context) = RequestContext::from_request_parts(parts, app).await;
     let mut response = PageError::from(PageErrorKind::BadRequest).show(app, &context);
@@ -115,7 +116,7 @@ pub fn decode(bytes: &[u8]) -> Result<Pairs, StatusCode> {
     pairs.filter(|pairs| pairs.len() <= MAX_PARAMETERS).ok_or(StatusCode::BAD_REQUEST)
 }
 
-/// Form-decoded text; `None` if it is not UTF-8, because then it cannot be echoed exactly.
+/// Decodes form-encoded text; `None` if it is not UTF-8, since it could not be returned unchanged.
 pub fn decoded(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced)
@@ -124,7 +125,7 @@ pub fn decoded(text: &str) -> Option<String> {
         .map(std::borrow::Cow::into_owned)
 }
 
-/// The value of a parameter that is there exactly once.
+/// The value of a parameter that occurs exactly once.
 pub fn once<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let mut found = pairs.iter().filter(|(key, _)| key == name);
     let (_, value) = found.next()?;

@@ -1,5 +1,5 @@
-//! What surrounds Dex's gRPC service, which is a router of its own on a listener of its own: the address of the caller,
-//! a time limit, and an answer also where a handler panics.
+//! The layers around Dex's gRPC service, a router of its own on its own listener: the caller's address, a time limit,
+//! and a response even if a handler panics.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::proxy_headers::peer_address;
 
-/// Of one call, its message included. A client sees `Unavailable`.
+/// Time limit of one call, including reading its message. The client receives `Unavailable`.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The last layer is the outermost.

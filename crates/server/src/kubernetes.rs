@@ -1,5 +1,5 @@
-//! Endpoints that Kubernetes API servers call: the token webhook (`authentication.k8s.io` TokenReview), and the
-//! groups of a user as distributed claims (OpenID Connect Core 5.6.2). Neither is open to browsers of other origins.
+//! Endpoints for Kubernetes API servers: the token webhook (`authentication.k8s.io` TokenReview), and the groups of a
+//! user as distributed claims (OpenID Connect Core 5.6.2). Neither allows cross-origin requests.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ use crate::app::App;
 use crate::response::json;
 use crate::userinfo::{bearer_error, bearer_token};
 
-/// Room for the longest token that we verify and the rest of the review.
+/// Allows the longest token that is verified plus the rest of the review.
 const MAX_BODY_BYTES: usize = 2 * 64 * 1024;
-/// Their fields are the same.
+/// Supported versions, whose fields are identical.
 const VERSIONS: [&str; 2] = ["authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"];
 const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 
@@ -31,8 +31,8 @@ struct TokenReviewRequest {
     spec: Spec,
 }
 
-/// `spec.audiences` is not read: it holds the API server's own identifiers, which are not client ids. A status
-/// without audiences means that the token is valid for the API server that sends the review.
+/// `spec.audiences` is ignored: it contains the API server's own identifiers, which are not client ids. A status
+/// without audiences means that the token is valid for the requesting API server.
 #[derive(Deserialize)]
 struct Spec {
     #[serde(default)]
@@ -52,7 +52,7 @@ struct Status {
     authenticated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserInfo>,
-    /// Set with every refusal: without it the API server would cache the refusal as long as a success.
+    /// Set with every refusal: without it the API server caches the refusal like a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -78,7 +78,7 @@ pub async fn review(
     let Some(body) = read_body(body).await else {
         return invalid_review(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
-    // The parser's message is dropped: it might quote a part of the token.
+    // The parser's message is discarded because it may quote part of the token.
     let Ok(TokenReviewRequest { api_version, kind, spec }) = serde_json::from_slice(&body) else {
         return invalid_review(StatusCode::BAD_REQUEST, "expected a TokenReview");
     };
@@ -91,14 +91,14 @@ pub async fn review(
             Status { authenticated: true, user: Some(user.into()), error: None }
         }
         Ok(Review::No(reason)) => Status { error: Some(reason), ..Status::default() },
-        // Without Retry-After: the API server would honour it while the user's request waits, for up to a minute.
-        // It does not cache failures.
+        // No Retry-After: the API server would obey it while the user's request waits, for up to a minute. It does not
+        // cache failures.
         Err(error) => return failed(&error),
     };
     json(StatusCode::OK, &TokenReviewResponse { api_version: &api_version, kind: &kind, status })
 }
 
-/// `None` if it is too large, which a Content-Length shows before anything is read.
+/// The body; `None` if it is too large. A Content-Length above the limit is refused before reading.
 async fn read_body(body: Body) -> Option<Bytes> {
     let fits = usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes <= MAX_BODY_BYTES);
     if !fits {

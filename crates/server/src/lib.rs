@@ -1,9 +1,9 @@
-//! The HTTP side: routes, pages, cookies, headers. The only crate that uses axum and askama.
+//! The HTTP server: routes, pages, cookies, headers. Only this crate uses axum and askama.
 //!
-//! A handler parses the request, calls `countersign_issuer` and builds the response. Decisions, storage and
-//! cryptography are not here. [`routes`] names the handler of every endpoint.
+//! A handler parses the request, calls `countersign_issuer` and builds the response. This crate contains no protocol
+//! decisions, storage or cryptography. [`routes`] lists the handler of every endpoint.
 //!
-//! HEAD is answered like GET without a body, except where GET has side effects: the steps of a login and `/logout`
+//! HEAD is handled like GET without a body, except where GET has side effects: the steps of a login and `/logout`
 //! refuse it with 405 (`middleware::reject_head`).
 
 mod account;
@@ -11,7 +11,6 @@ mod admin;
 mod app;
 mod clusters;
 mod cookies;
-mod current_app;
 mod discovery;
 pub mod example_app;
 mod flash;
@@ -34,26 +33,25 @@ mod request_limits;
 mod response;
 mod static_files;
 mod telemetry;
-mod theme;
 mod token;
 mod userinfo;
 
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
+pub use app::CurrentApp;
 pub use app::{App, ServerSettings};
-pub use current_app::CurrentApp;
 pub use metrics::Metrics;
 pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
 
-/// The route table of the issuer, below its path: endpoints of the protocol (open to other origins where configured),
-/// of Kubernetes API servers, of devices, of logins, of the user's own pages; then the two tables of the administrators.
+/// The route table of the issuer, below its path: protocol endpoints (with CORS where configured), endpoints for
+/// Kubernetes API servers and devices, logins, account pages, and the two tables for administrators.
 #[expect(clippy::too_many_lines, reason = "a table, one line for each route")]
 pub fn routes(app: App) -> Router {
     let base = app.issuer.settings.issuer.base_path().to_owned();
     let at = |path: &str| format!("{base}{path}");
-    // RFC 8414 section 3.1 puts the well-known part before the issuer's path.
+    // RFC 8414 section 3.1 inserts the well-known part before the issuer's path.
     let rfc_8414 = format!("/.well-known/oauth-authorization-server{base}");
     let mut protocol = Router::new()
         .route(&at("/.well-known/openid-configuration"), get(discovery::metadata))
@@ -67,7 +65,7 @@ pub fn routes(app: App) -> Router {
         .route(&at("/revoke"), post(token::revoke).fallback(token::method_not_allowed))
         .route(&at("/userinfo"), get(userinfo::get).post(userinfo::post));
     if !base.is_empty() {
-        // Some clients look here, and a proxy may forward only the issuer's path.
+        // Some clients request this path, and a proxy may forward only the issuer's path.
         let below = at("/.well-known/oauth-authorization-server");
         protocol = protocol.route(&below, get(discovery::metadata));
     }
@@ -82,7 +80,7 @@ pub fn routes(app: App) -> Router {
         .route(&at("/device/auth/verify_code"), post(login::device::post))
         .route(&at("/device/callback"), get(login::device::callback));
     if !base.is_empty() {
-        // Dex 2.45 has it outside the issuer's path.
+        // Dex 2.45 serves it outside the issuer's path.
         devices = devices.route("/device/callback", get(login::device::callback));
     }
     let logins = Router::new()
@@ -120,7 +118,7 @@ pub fn routes(app: App) -> Router {
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
         .route(&at("/clusters/{name}/kubeconfig"), get(clusters::kubeconfig))
         .route(&at("/static/{file}"), get(static_files::get))
-        .route(&at("/theme/{file}"), get(theme::get))
+        .route(&at("/theme/{file}"), get(static_files::theme_file))
         .route(&at("/robots.txt"), get(static_files::robots))
         .route(&at("/healthz"), get(telemetry::healthz));
     if !base.is_empty() {
@@ -137,7 +135,7 @@ pub fn routes(app: App) -> Router {
     middleware::layers(all, &app).with_state(app)
 }
 
-/// The API of administrators. It takes tokens, not cookies, and is not open to other origins.
+/// The administrator's API. It accepts access tokens, not cookies, and does not allow cross-origin requests.
 fn administration_api(base: &str) -> Router<App> {
     let at = |path: &str| format!("{base}{path}");
     let api_at = |path: &str| at(&format!("/api/v1{path}"));
@@ -175,7 +173,7 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))
 }
 
-/// The pages of administrators.
+/// The administration pages.
 fn administration_pages(base: &str) -> Router<App> {
     let at = |path: &str| format!("{base}{path}");
     Router::new()
@@ -211,7 +209,7 @@ fn administration_pages(base: &str) -> Router<App> {
         )
 }
 
-/// Health and metrics, for a listener of their own.
+/// Health and metrics, for a separate listener.
 pub fn telemetry_routes(app: App) -> Router {
     Router::new()
         .route("/healthz", get(telemetry::ready))

@@ -15,29 +15,29 @@ use countersign_core::Limits;
 use self::connection_limit::ConnectionLimit;
 use crate::process_state::ProcessState;
 
-/// From the connection to the end of the first request's headers.
+/// From accepting the connection to the end of the first request's headers.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// From a response to the end of the next request's headers. Longer than proxies keep idle connections (60 s), so that
-/// they close them and not we: a request sent meanwhile would be lost.
+/// the proxy closes them first: a request sent while we close would be lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the parsers may hold beyond `limits.headerBytes`, which is checked exactly once a request has been parsed.
+/// Bytes that the parsers may buffer beyond `limits.headerBytes`, which is enforced exactly once a request is parsed.
 const PARSER_SLACK_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 100;
-/// HTTP/2 flow control: bytes that a client may send before they are read, by stream and by connection.
+/// HTTP/2 flow control: bytes that a client may send before they are read, per stream and per connection.
 const STREAM_WINDOW_BYTES: u32 = 32 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
-/// Bytes of a response that wait for a client that does not read, by stream.
+/// Bytes of a response buffered for a client that does not read, per stream.
 const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A bound socket that does not serve yet.
+/// A bound socket that does not accept connections yet.
 pub struct Listener {
     socket: TcpListener,
     certificate: Option<Certificate>,
 }
 
-/// The certificate of a listener. It can be replaced while serving; new connections use the new one.
+/// The certificate of a listener. It can be replaced while serving; new connections use the new certificate.
 #[derive(Clone)]
 pub struct Certificate(RustlsConfig);
 
@@ -51,7 +51,7 @@ impl Certificate {
     }
 }
 
-/// Stops a listener: at once for new connections, after a grace period for open ones.
+/// Stops a listener: no new connections at once, open ones are closed after a grace period.
 #[derive(Clone, Default)]
 pub struct ShutdownHandle(Handle<SocketAddr>);
 
@@ -62,7 +62,7 @@ impl ShutdownHandle {
 }
 
 impl Listener {
-    /// Binds at once, so that an address in use is an error before anything is served.
+    /// Binds immediately, so that an address in use is reported before any listener serves.
     pub fn bind(address: &str, certificate: Option<Certificate>) -> io::Result<Self> {
         let socket = TcpListener::bind(address)?;
         Ok(Self { socket, certificate })

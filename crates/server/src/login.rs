@@ -1,5 +1,5 @@
-//! A login as HTTP. These handlers parse requests and draw pages; `countersign_issuer`'s login module decides which
-//! step is next; the steps are listed there.
+//! The login over HTTP. These handlers parse requests and render pages; the login module of `countersign_issuer`
+//! decides the next step and lists all steps.
 //!
 //! | URL | handler |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | `/device`, `/device/…` | [`device`]: the device authorization grant |
 //! | `GET /continue`, `GET`, `POST /approval` | [`next_step`]: the step the issuer names, as a page or a redirect |
 //!
-//! Between requests a pending login travels as `req`, sealed to the cookie that holds the [`BrowserBinding`].
+//! Between requests a pending login is passed as `req`, sealed to the cookie that contains the [`BrowserBinding`].
 
 pub mod authorization;
 pub mod callback;
@@ -32,7 +32,7 @@ use crate::request_context::RequestContext;
 use crate::response::{see_other, with_cookies};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The value of `req` in links and hidden fields.
+/// The value of `req` for links and hidden fields.
 fn seal_pending_login(
     app: &App,
     pending: &PendingLogin,
@@ -41,7 +41,7 @@ fn seal_pending_login(
     pending.seal(&app.issuer.keyring.keys().sealing_settled, binding)
 }
 
-/// The pending login of `req`, if this browser began it.
+/// Opens the pending login in `req`, if this browser began it.
 fn open_pending_login(
     app: &App,
     context: &RequestContext,
@@ -64,13 +64,12 @@ fn login_link(app: &App, path: &str, req: &str) -> String {
 /// The path of a connector; its id may contain spaces and colons.
 fn connector_path(connector: &ConnectorId) -> String {
     let id = utf8_percent_encode(connector.as_str(), NON_ALPHANUMERIC).to_string();
-    // Unreserved characters stay as they are (RFC 3986 section 2.3).
+    // Unreserved characters are not encoded (RFC 3986 section 2.3).
     let id = id.replace("%2D", "-").replace("%2E", ".").replace("%5F", "_").replace("%7E", "~");
     format!("/auth/{id}")
 }
 
-/// The fields of a form. Programs that post only the visible fields to the address of Dex's page send `req` in
-/// the query.
+/// The fields of a form. Clients that post only the visible fields to the URL of Dex's page send `req` in the query.
 fn with_req_of_query(mut pairs: Pairs, query: &Pairs) -> Pairs {
     if once(&pairs, "req").is_none()
         && let Some(req) = once(query, "req")
@@ -80,7 +79,7 @@ fn with_req_of_query(mut pairs: Pairs, query: &Pairs) -> Pairs {
     pairs
 }
 
-/// The link of an error page that continues the login: to the other connectors, or to the only one again.
+/// The link of an error page that continues the login: to the selection of connectors, or to the only connector again.
 fn retry_link(app: &App, pending: &PendingLogin, req: &str) -> PageLink {
     let to = login_link(app, "/continue", req);
     match has_other_connectors(app, pending) {
@@ -101,7 +100,7 @@ fn login_expired(app: &App) -> PageError {
     PageError::from(PageErrorKind::LoginExpired).link(PageLink::Home(app.path("/")))
 }
 
-/// The client that requested the login, for the head of a page.
+/// The client that requested the login, for the header of a page.
 fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
     if pending.request.account_page.is_some() {
         return ClientInfo { name: app.layout.issuer_name.clone(), host: None, logo: None };
@@ -117,11 +116,11 @@ fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
     }
 }
 
-/// After a successful login: sets the session cookie, renews the browser binding (against fixation) and continues
-/// with the next step.
+/// After a successful login: sets the session cookie, renews the browser binding (against session fixation) and
+/// continues with the next step.
 ///
-/// The explicit empty fragment replaces one that an upstream left in the address, which browsers would carry over
-/// every redirect to the client.
+/// The explicit empty fragment replaces a fragment from the upstream, which browsers would otherwise keep across
+/// redirects to the client.
 fn signed_in(
     app: &App,
     proven: SignedInBrowser,
@@ -140,7 +139,7 @@ fn signed_in(
     Ok(with_cookies(see_other(&location), cookies))
 }
 
-/// The person authenticated, but an administrator has blocked them: whom to ask, and until when it lasts.
+/// The error page for a user blocked by an administrator, with the configured contact and the end of the block.
 fn blocked_page(app: &App, until: Option<Timestamp>) -> PageError {
     let t = &app.layout.messages.problems;
     let until = until.map(|at| {
@@ -152,7 +151,7 @@ fn blocked_page(app: &App, until: Option<Timestamp>) -> PageError {
     PageError::from(PageErrorKind::Blocked).items(until.into_iter().chain(contact).collect())
 }
 
-/// A connector's refusal as an error page, where the password form cannot show it.
+/// A connector's refusal as an error page, for login methods without a form that could show it.
 fn refusal_page(refusal: Refusal) -> PageError {
     match refusal {
         Refusal::NotInRequiredGroup { required } => {

@@ -1,7 +1,8 @@
 //! `/logout`: confirmation, logout, and the page after it (OpenID Connect RP-Initiated Logout 1.0).
 //!
-//! A request ends a session without confirmation only if its `id_token_hint` is of that session. From a browser without
-//! a session, or from a client's back end, such a request ends the session of the hint. It is redirected only if a hint proves the client that registered the redirect URI.
+//! A request ends a session without confirmation only if its `id_token_hint` was issued for that session. If the
+//! browser has no session, or a client's back end sends the request, it ends the session of the hint. It redirects only
+//! if a hint verifies the client for which the redirect URI is registered.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -18,7 +19,7 @@ use crate::pages::{self, Name, OfflineGrants, Page, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page, see_other, with_cookies};
 
-/// The hidden field, and the parameter of our own redirect, that carries the sealed logout request.
+/// The hidden field, and the parameter of our own redirect, with the sealed logout request.
 const REQUEST: &str = "request";
 
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
@@ -41,7 +42,7 @@ pub async fn post(
     into_response(&app, &context, result)
 }
 
-/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none of them.
+/// Redirects with 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none.
 fn redirect_to_get(app: &App, params: &Params) -> Result<Response, PageError> {
     let request = parse(app, params)?;
     let sealed = app.issuer.seal_logout(&request)?;
@@ -118,7 +119,7 @@ struct LogoutResult {
     notified: Vec<ClientId>,
     /// The upstream's own logout page.
     upstream: Option<PageLink>,
-    /// Nothing was ended, because the hint was not a valid token.
+    /// The hint was not a valid token, so nothing was ended.
     hint_refused: bool,
 }
 
@@ -150,7 +151,7 @@ async fn sign_out(
     Ok(with_cookies(finish(app, request, result), cookies))
 }
 
-/// The redirect, if a hint proved the client; else a page, with a link to the client where it is registered.
+/// Redirects if a hint verified the client; otherwise a page, with a link to the client if its URI is registered.
 fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Response {
     if let Some(uri) = request.redirect() {
         return see_other(uri);

@@ -1,7 +1,7 @@
 //! Delivers queued back-channel logout tokens, for sessions ended by any replica, with bounded concurrency.
 //!
-//! Each client has its own limit, so a client that does not respond delays no other. The content of a logout token
-//! and the retries are the issuer's.
+//! Each client has its own limit, so that a client that does not respond delays no other. The logout token and the
+//! retries are defined in `countersign_issuer`.
 
 mod http;
 
@@ -15,14 +15,14 @@ use countersign_issuer::logout_notifications::LogoutDelivery;
 use tokio::task::JoinSet;
 
 use self::http::HttpNotifier;
-use crate::current_app::CurrentApp;
+use crate::app::CurrentApp;
 
-/// How often the database is read for notifications of other replicas and for due retries.
+/// How often the database is read for notifications queued by other replicas and for due retries.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_CONCURRENT_PER_CLIENT: usize = 4;
 const MAX_CONCURRENT: usize = 128;
 
-/// Delivers until it is dropped. Any replica retries what was in flight then.
+/// Delivers notifications until it is dropped. Deliveries interrupted then are retried by any replica.
 pub async fn run(current: CurrentApp) {
     let notifier = match HttpNotifier::new() {
         Ok(notifier) => notifier,
@@ -55,7 +55,7 @@ struct Dispatcher {
 #[derive(Default)]
 struct ClientState {
     in_flight: usize,
-    /// The last delivery failed: one at a time until one succeeds.
+    /// The last delivery failed: deliveries are sent one at a time until one succeeds.
     is_failing: bool,
 }
 
@@ -70,7 +70,7 @@ impl Dispatcher {
     /// Starts due deliveries, as far as the limits allow.
     async fn start_due_deliveries(&mut self) -> Result<(), IssuerError> {
         let app = self.current.app();
-        // A reload may add the first one.
+        // Checked every time, since a reload may add the first such client.
         if !app.issuer.has_backchannel_clients() {
             return Ok(());
         }
@@ -118,7 +118,7 @@ impl Dispatcher {
                 !matches!(delivery, Some(LogoutDelivery::Delivered | LogoutDelivery::Refused));
         }
         if let Some(delivery) = delivery {
-            // A client that is no longer configured gets no label of its own.
+            // A client that is no longer configured is counted without a label.
             let app = self.current.app();
             let known = app.issuer.clients.get(client);
             let label = known.as_ref().map_or("", |client| client.id.as_str());

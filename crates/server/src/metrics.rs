@@ -1,5 +1,5 @@
-//! Metrics in OpenMetrics text, under Dex's names where Dex has them. Label values are routes and configured ids,
-//! never what a request contains.
+//! Metrics in OpenMetrics text, with Dex's names where Dex has them. Label values are routes and configured ids, never
+//! values from a request.
 
 mod collectors;
 mod operating_system;
@@ -25,7 +25,7 @@ use self::collectors::{CurrentIssuer, Hashes, IssuerState, Process};
 use self::operating_system::OperatingSystem;
 use crate::process_state::ProcessState;
 
-/// Seconds. Dex's begin at 0.25 s; nearly every response here takes less.
+/// In seconds. Dex's buckets begin at 0.25 s; nearly all responses here are faster.
 const DURATION_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 #[derive(Clone)]
@@ -44,7 +44,7 @@ pub struct Metrics {
 struct RequestLabels {
     code: u16,
     method: &'static str,
-    /// The route, not the path.
+    /// The route pattern, not the path.
     handler: String,
 }
 
@@ -165,7 +165,7 @@ impl Metrics {
         }
     }
 
-    /// After a reload: the issuer whose state is shown.
+    /// Called after a reload with the issuer whose state is reported from then on.
     pub fn set_issuer(&self, issuer: Arc<Issuer>) {
         *self.issuer.write().unwrap_or_else(PoisonError::into_inner) = issuer;
     }
@@ -186,7 +186,7 @@ impl Metrics {
         self.logins.get_or_create(&labels).inc();
     }
 
-    /// `client` is a configured id, or empty.
+    /// `client` is a configured client id, or empty.
     pub fn logout_notification(&self, client: &str, delivery: LogoutDelivery) {
         let result = match delivery {
             LogoutDelivery::Delivered => "delivered",
@@ -203,7 +203,7 @@ impl Metrics {
         self.tokens.get_or_create(&TokenLabels { grant, client: client.to_owned() }).inc();
     }
 
-    /// In OpenMetrics text.
+    /// The metrics as OpenMetrics text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -211,11 +211,11 @@ impl Metrics {
     }
 }
 
-/// One request that was answered.
+/// The metrics of one completed request.
 pub struct RequestMetrics {
     pub code: u16,
     pub method: &'static str,
-    /// The route, not the path.
+    /// The route pattern, not the path.
     pub handler: String,
     pub size_bytes: Option<u64>,
     pub duration: Duration,

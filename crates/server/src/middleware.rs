@@ -1,5 +1,5 @@
-//! What happens around every request: request id and log line, limits, security headers, and error bodies for
-//! refusals that no handler worded.
+//! The processing around every handler: request id and log line, limits, security headers, and bodies for error
+//! responses without one.
 
 use std::time::{Duration, Instant};
 
@@ -22,11 +22,11 @@ use crate::request_limits;
 use crate::response::json;
 use countersign_core::connector::ProxyHeaders;
 
-/// From the end of the request to the response: a slow upstream or database.
+/// From the end of the request to the response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One layer for everything that happens around a handler. axum clones and boxes the whole stack of layers below each
-/// layer for each request, so that ten layers would cost fifty allocations.
+/// A single layer for all processing around a handler. axum clones and boxes the stack of layers below each layer for
+/// each request, so ten layers would cost fifty allocations.
 pub fn layers(router: Router<App>, app: &App) -> Router<App> {
     router.layer(middleware::from_fn_with_state(app.clone(), around_handler))
 }
@@ -38,7 +38,7 @@ async fn around_handler(State(app): State<App>, mut request: Request, next: Next
     }
 }
 
-/// The response with all its headers, whoever made it.
+/// The response with all headers, for handlers and for refusals before them.
 async fn respond(app: &App, request: Request, next: Next) -> Response {
     let version = request.version();
     let format = ErrorFormat::for_path(request.uri().path());
@@ -65,13 +65,13 @@ async fn checked(app: &App, request: Request, next: Next) -> Response {
         return StatusCode::BAD_REQUEST.into_response();
     }
     match request_limits::buffer_body(app, request).await {
-        // The memory of the body is reserved until the response: the handler holds it.
+        // The permit reserves the body's memory until the response, because the handler holds the body.
         Ok((request, _permit)) => run_to_completion(request, next).await,
         Err(refused) => refused,
     }
 }
 
-/// `web.allowedOrigins`. Without credentials: no endpoint that is open to other origins reads cookies.
+/// CORS according to `web.allowedOrigins`. Without credentials, because these endpoints do not read cookies.
 pub fn cors(app: &App) -> CorsLayer {
     let settings = &app.settings;
     let any = settings.allowed_origins.iter().any(|origin| origin == "*");
@@ -94,9 +94,9 @@ pub async fn reject_head(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Runs the handler in its own task, so that a client disconnect cannot cancel it: otherwise a rotated upstream
-/// refresh token could be lost between the upstream's response and our commit. 503 when it takes too long; 500 when it
-/// panics.
+/// Runs the handler in its own task, so that a client disconnect cannot cancel it: otherwise a rotated upstream refresh
+/// token could be lost between the upstream's response and our commit. Returns 503 after [`REQUEST_TIMEOUT`], and 500
+/// if the handler panics.
 async fn run_to_completion(request: Request, next: Next) -> Response {
     let handler = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request));
     match tokio::spawn(handler.in_current_span()).await {
@@ -128,11 +128,11 @@ fn is_bare_error(response: &Response) -> bool {
 struct BareError<'a> {
     format: ErrorFormat,
     path: &'a str,
-    /// Only where a page is shown.
+    /// Only for paths that return pages.
     context: Option<RequestContext>,
 }
 
-/// Gives an error response a body that its caller can read.
+/// Adds a body in the format of the path to an error response.
 fn render_bare_error(app: &App, bare: Response, error: &BareError<'_>) -> Response {
     let status = bare.status();
     let mut response = match (&error.format, &error.context) {
@@ -146,11 +146,11 @@ fn render_bare_error(app: &App, bare: Response, error: &BareError<'_>) -> Respon
         (ErrorFormat::Unchanged | ErrorFormat::Page, _) => return bare,
     };
     *response.status_mut() = status;
-    // An API server would wait and repeat the review, instead of sending it to another replica.
+    // On 503 with Retry-After an API server would wait and repeat the review instead of sending it to another replica.
     if status == StatusCode::SERVICE_UNAVAILABLE && !error.path.contains("/kubernetes/") {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
-    // Allow, Retry-After and the CORS headers still apply.
+    // Keeps the other headers, such as Allow, Retry-After and those of CORS.
     for (name, value) in bare.headers() {
         if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
             response.headers_mut().insert(name, value.clone());
@@ -159,14 +159,14 @@ fn render_bare_error(app: &App, bare: Response, error: &BareError<'_>) -> Respon
     response
 }
 
-/// What a caller of a path can read.
+/// The format of error responses for a path.
 enum ErrorFormat {
     Page,
     /// RFC 6749 section 5.2.
     OAuth,
     /// RFC 9457.
     ProblemDetails,
-    /// Health probes read the status alone.
+    /// Health probes read only the status.
     Unchanged,
 }
 
@@ -204,15 +204,15 @@ fn oauth_code(status: StatusCode) -> &'static str {
     }
 }
 
-/// The headers of every response, then the configured ones in place of ours. While this replica drains, HTTP/1.1
-/// connections end with their next response; HTTP/2 ones are sent GOAWAY by the listener.
+/// Sets the headers of every response, then the configured ones, which replace ours. While this replica drains,
+/// HTTP/1.1 connections are closed with their next response; HTTP/2 connections receive GOAWAY from the listener.
 fn set_headers(app: &App, version: Version, headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if app.process.is_draining() && version < Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    // What does not allow caching is not cached, by HTTP/1.0 caches either.
+    // Responses without Cache-Control are not cached, including by HTTP/1.0 caches.
     let cache_control = headers.entry(header::CACHE_CONTROL);
     if *cache_control.or_insert(HeaderValue::from_static("no-store")) == "no-store" {
         headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
@@ -226,11 +226,11 @@ fn set_headers(app: &App, version: Version, headers: &mut HeaderMap) {
     }
 }
 
-/// All headers of trusted-header connectors together.
+/// Limit for all headers of trusted-header connectors together.
 const MAX_TRUSTED_HEADER_BYTES: usize = 32 * 1024;
 
-/// Removes the headers of trusted-header connectors before any handler can read them, and passes them to the callback
-/// of those connectors as [`StrippedHeaders`].
+/// Removes the headers of trusted-header connectors before a handler can read them, and passes them to the callback of
+/// those connectors as [`StrippedHeaders`].
 fn strip_trusted_headers(app: &App, request: &mut Request) -> Result<(), StatusCode> {
     let connectors: Vec<_> = app.issuer.connectors.iter().collect();
     let names: Vec<&str> = trusted_header_names(connectors.iter()).collect();
@@ -247,9 +247,9 @@ fn strip_trusted_headers(app: &App, request: &mut Request) -> Result<(), StatusC
     Ok(())
 }
 
-/// One log line per request, with the path but never the query, which may hold a code.
+/// Logs one line per request, with the path but without the query, which may contain a code.
 ///
-/// The request id is always made here: a client cannot choose what the log is searched for.
+/// The request id is always generated here, so that a client cannot choose it.
 async fn log_request(app: &App, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = countersign_core::ids::random_id().unwrap_or_default();
@@ -281,7 +281,7 @@ async fn log_request(app: &App, mut request: Request, next: Next) -> Response {
 
 const UNKNOWN_ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
-/// The route below the issuer's path, as Dex labels it: `/token`.
+/// The route relative to the issuer's path, as Dex labels it: `/token`.
 fn route_label(route: Option<&str>, base: &str) -> String {
     let Some(route) = route else { return "unknown".to_owned() };
     match route.strip_prefix(base).unwrap_or(route) {
@@ -290,7 +290,7 @@ fn route_label(route: Option<&str>, base: &str) -> String {
     }
 }
 
-/// The method as a metric label; unknown methods share one, so that callers cannot add labels.
+/// The method as a metric label; unknown methods share one label, so that clients cannot create labels.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "get",

@@ -1,4 +1,4 @@
-//! An error that becomes a page: the person sees what to do and a reference id, the log has the cause.
+//! An error that is shown as a page: the user sees what to do and a reference id, the log contains the cause.
 
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -9,7 +9,7 @@ use crate::pages::{ErrorPage, Name, Page, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
-/// Seconds, with every 503 page.
+/// In seconds; sent with every 503 page.
 pub const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl PageError {
         self
     }
 
-    /// One more line of details.
+    /// Adds a line of details.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.0.details.push(detail.into());
         self
@@ -85,7 +85,7 @@ impl PageError {
     }
 
     /// Logs the error and renders its page. Most errors can occur during a client's login, so their pages keep
-    /// their opener.
+    /// `window.opener`.
     pub fn show(self, app: &App, context: &RequestContext) -> Response {
         let Details { kind, items, details, link, cause } = *self.0;
         let status = kind.status();
@@ -113,7 +113,7 @@ impl PageError {
     }
 }
 
-/// The policy of an error page. Errors that do not occur during a login are standalone.
+/// The header policy of an error page; errors outside a login are standalone.
 fn policy(kind: PageErrorKind) -> PagePolicy {
     match kind {
         PageErrorKind::NotFound
@@ -123,7 +123,7 @@ fn policy(kind: PageErrorKind) -> PagePolicy {
     }
 }
 
-/// The response, or the error as a page.
+/// The response, or the error rendered as a page.
 pub fn into_response(
     app: &App,
     context: &RequestContext,

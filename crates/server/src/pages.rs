@@ -1,24 +1,22 @@
-//! What people see: one view struct per page, rendered to HTML by askama, and the static files they need.
+//! HTML pages: one view struct per page, rendered by askama, and their static files.
 //!
-//! This module turns texts and names into markup and does nothing else. It never reads a request, a clock, a database
-//! or a configuration; it never sets a header, a cookie or a status; it never decides who may do what. Whatever it
-//! comes from outside it cleans ([`Name`]), escapes (askama) and keeps out of `href` unless it is a web address
-//! ([`href::web`]). No page holds an inline script, style or handler, so the strictest CSP fits them all.
+//! This module only renders texts and names. It reads no request, clock, database or configuration, sets no header,
+//! cookie or status, and makes no permission decisions. Text from outside is cleaned ([`Name`]), escaped (askama), and
+//! used as `href` only if it is a web URL ([`href::web`]). No page contains an inline script, style or event handler,
+//! as the CSP requires.
 //!
-//! Every sentence a person can read is in [`messages`].
+//! All texts of the pages are in [`messages`].
 
 mod approval;
 pub mod assets;
+mod authorization_response;
 mod brand;
 mod choose_connector;
 mod clusters;
-mod consents;
 mod device;
 mod device_flow;
 mod display_time;
 mod error;
-mod form_post;
-mod groups;
 mod home;
 pub mod href;
 mod icon;
@@ -26,43 +24,39 @@ mod layout;
 mod logout;
 pub mod messages;
 mod name;
-mod out_of_band;
 mod password;
-mod people;
-mod problem;
 mod sessions;
 #[cfg(test)]
 mod tests;
-mod theme_files;
 
 pub use approval::{Approval, Scope};
+pub use assets::ThemeFiles;
+pub use authorization_response::FormPost;
+pub use authorization_response::OutOfBand;
 pub use choose_connector::{ChooseConnector, ConnectorEntry, ConnectorKind};
 pub use clusters::{ClusterCard, Clusters};
-pub use consents::{ConsentLine, Consents};
 pub use device::Device;
 pub use device_flow::{DeviceConfirm, DeviceDone, DeviceForm, DeviceInfo, UserCodeError};
 pub use display_time::DisplayTime;
 pub use error::ErrorPage;
-pub use form_post::FormPost;
-pub use groups::Groups;
+pub use error::PageErrorKind;
+pub use home::Groups;
 pub use home::{HeldGroups, HomeSignedIn, HomeSignedOut};
 pub use href::PageLink;
 pub use layout::{Layout, Theme};
 pub use logout::{LogoutConfirm, OfflineGrants, SignedOut};
 pub use name::Name;
-pub use out_of_band::OutOfBand;
+pub use name::{ClientInfo, SignedInUser};
 pub use password::{LoginError, LoginKind, Password};
-pub use people::{ClientInfo, SignedInUser};
-pub use problem::PageErrorKind;
+pub use sessions::{ConsentLine, Consents};
 pub use sessions::{EndFlash, EndedItem, GrantLine, OneSession, Sessions, SignInCard};
-pub use theme_files::ThemeFiles;
 
 /// A whole HTML document, ready to be sent as `text/html; charset=utf-8`.
 pub trait Page {
     fn render(&self) -> String;
 }
 
-/// Askama can only fail where a `Display` of ours fails, and none does; should one ever, people see this.
+/// Shown if rendering fails, which askama does only if a `Display` implementation fails; ours do not.
 const BLANK: &str = "<!DOCTYPE html><html lang=\"en\"><title>Error</title><h1>This page could not be shown</h1></html>";
 
 impl<T: askama::Template> Page for T {

@@ -1,5 +1,5 @@
-//! What belongs to the process and outlives a reload of the configuration: readiness flags, what clients use of the
-//! configured limits, and the outcome of the last reload.
+//! State of the process that outlives a reload of the configuration: readiness, usage of the configured limits, and the
+//! outcome of the last reload.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,14 +9,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::reload::{ReloadAction, ReloadReport, ReloadRequest};
 
-/// The longest body of any endpoint: a SAML response of 256 KiB in base64, in a form. Most endpoints take less.
+/// Longest body of any endpoint: a SAML response of 256 KiB in base64, in a form. Most endpoints accept less.
 pub const MAX_BODY_BYTES: usize = 384 * 1024;
-/// What a request with a body costs besides the body and its headers: tasks, buffers of the connection.
+/// Memory of a request with a body in addition to the body and its headers: tasks, connection buffers.
 pub const REQUEST_OVERHEAD_BYTES: usize = 8 * 1024;
-/// Memory of one request body in `limits.requestBodies`.
+/// Memory counted for one request body of `limits.requestBodies`.
 const BYTES_PER_BODY: usize = 64 * 1024;
 
-/// Cheap to clone; all clones are one.
+/// Clones share the same state.
 #[derive(Clone, Debug)]
 pub struct ProcessState(Arc<Inner>);
 
@@ -24,7 +24,7 @@ pub struct ProcessState(Arc<Inner>);
 struct Inner {
     is_draining: AtomicBool,
     is_clock_off: AtomicBool,
-    /// One permit for each byte.
+    /// One permit per byte.
     body_bytes: Arc<Semaphore>,
     max_body_bytes: usize,
     refused_bodies: AtomicU64,
@@ -34,14 +34,14 @@ struct Inner {
     reloader: RwLock<Option<mpsc::Sender<ReloadRequest>>>,
 }
 
-/// The outcome of reading the configuration again.
+/// The outcome of the last reload of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct ReloadState {
-    /// When the configuration that is in use was read; `None` before the start has finished.
+    /// When the configuration in use was read; `None` until start-up has finished.
     pub loaded_at: Option<Timestamp>,
-    /// The last attempt, if it failed: when, and every problem as one line each. What was in use before stays in use.
+    /// The last attempt, if it failed: when, and one line per problem. The previous configuration remains in use.
     pub failure: Option<(Timestamp, String)>,
-    /// What differs in the file and takes effect after a restart only, one line each.
+    /// Changes in the file that take effect only after a restart, one line each.
     pub needs_restart: Vec<String>,
 }
 
@@ -69,12 +69,12 @@ impl ProcessState {
         }))
     }
 
-    /// From now on this replica is not ready, while requests under way finish.
+    /// Marks this replica as not ready; requests in progress finish.
     pub fn drain(&self) {
         self.0.is_draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the clock differs from the database's by more than is tolerated.
+    /// Sets whether the clock differs from the database's by more than is tolerated.
     pub fn set_clock_is_off(&self, off: bool) {
         self.0.is_clock_off.store(off, Ordering::SeqCst);
     }
@@ -87,7 +87,7 @@ impl ProcessState {
         self.0.is_clock_off.load(Ordering::SeqCst)
     }
 
-    /// Takes memory for request bodies; `None` when all of `limits.requestBodies` is in use.
+    /// Reserves memory for a request body; `None` when all of `limits.requestBodies` is in use.
     pub(crate) fn reserve_body_bytes(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let count = u32::try_from(bytes).ok()?;
         let permit = Arc::clone(&self.0.body_bytes).try_acquire_many_owned(count).ok();
@@ -97,12 +97,12 @@ impl ProcessState {
         permit
     }
 
-    /// Bytes of request bodies held now.
+    /// Bytes of request bodies in memory now.
     pub(crate) fn body_bytes_in_use(&self) -> usize {
         self.0.max_body_bytes.saturating_sub(self.0.body_bytes.available_permits())
     }
 
-    /// Requests refused because of `limits.requestBodies`.
+    /// Number of requests refused because of `limits.requestBodies`.
     pub(crate) fn refused_bodies(&self) -> u64 {
         self.0.refused_bodies.load(Ordering::Relaxed)
     }
@@ -123,17 +123,17 @@ impl ProcessState {
         self.0.open_connections.load(Ordering::Relaxed)
     }
 
-    /// Connections closed at once because of `limits.connections`.
+    /// Number of connections closed because of `limits.connections`.
     pub(crate) fn refused_connections(&self) -> u64 {
         self.0.refused_connections.load(Ordering::Relaxed)
     }
 
-    /// Receives the requests of [`ProcessState::request_reload`].
+    /// Sets the receiver of [`ProcessState::request_reload`].
     pub fn set_reloader(&self, reloader: mpsc::Sender<ReloadRequest>) {
         *self.0.reloader.write().unwrap_or_else(PoisonError::into_inner) = Some(reloader);
     }
 
-    /// `None` where nobody reads the configuration again.
+    /// Requests a reload and waits for its report; `None` if the process does not reload its configuration.
     pub(crate) async fn request_reload(&self, action: ReloadAction) -> Option<ReloadReport> {
         let reloader = self.0.reloader.read().unwrap_or_else(PoisonError::into_inner).clone()?;
         let (reply, report) = oneshot::channel();

@@ -1,5 +1,5 @@
-//! Request headers that a reverse proxy in front of this server writes: the client's address, and, for
-//! trusted-header connectors, who the user is. Browsers can send all of them too.
+//! Request headers set by a reverse proxy in front of this server: the client's address, and, for trusted-header
+//! connectors, the user. Browsers can send all of them as well.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use countersign_core::Connector;
 use countersign_core::connector::{LoginMethod, ProxyHeaders};
 use countersign_core::network::Network;
 
-/// `web.clientRemoteIP`: the header counts only where the connection comes from a trusted proxy.
+/// `web.clientRemoteIP`: the header is used only if the connection comes from a trusted proxy.
 #[derive(Clone, Debug, Default)]
 pub struct ClientAddressRule {
     /// Such as `X-Forwarded-For`; ignored without trusted proxies.
@@ -19,7 +19,8 @@ pub struct ClientAddressRule {
 }
 
 impl ClientAddressRule {
-    /// The rightmost address in the header that is not a trusted proxy's, if `peer` is one.
+    /// The client's address: if `peer` is a trusted proxy, the rightmost address in the header that is not one;
+    /// otherwise `peer`.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         let Some(header) = &self.header else { return peer };
@@ -44,25 +45,25 @@ impl ClientAddressRule {
     }
 }
 
-/// An address, perhaps with a port or in brackets.
+/// Parses an address, with or without port or brackets.
 fn parse_address(entry: &str) -> Option<IpAddr> {
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let plain = bare.parse().ok();
     plain.or_else(|| entry.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
 }
 
-/// The address of the connection itself.
+/// The address of the connection's other end.
 pub fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
 }
 
-/// Request extension: the headers of trusted-header connectors, which no longer are among the request's headers.
+/// Request extension: the headers of trusted-header connectors, which are removed from the request's headers.
 ///
-/// Nothing here decides whether to believe them: the connector checks the peer's address.
+/// They are not trusted here: the connector checks the peer's address.
 #[derive(Clone, Debug)]
 pub struct StrippedHeaders(pub ProxyHeaders);
 
-/// Header names that some connector reads the user from.
+/// The header names from which connectors read the user.
 pub fn trusted_header_names<'a>(
     connectors: impl Iterator<Item = &'a Arc<Connector>>,
 ) -> impl Iterator<Item = &'a str> {
@@ -74,8 +75,8 @@ pub fn trusted_header_names<'a>(
     })
 }
 
-/// Removes the headers of these names, also in spellings with `_` that CGI-like programs take for the same, and
-/// returns them together with a copy of `Connection`, in which a client can declare any of them hop-by-hop.
+/// Removes the headers of these names, including spellings with `_` that CGI programs treat as equal. Returns them with
+/// a copy of `Connection`, in which a client can declare any of them hop-by-hop.
 pub fn strip(headers: &mut HeaderMap, names: &[&str]) -> Vec<(String, Vec<u8>)> {
     let is_named = |name: &str| names.contains(&name.replace('_', "-").as_str());
     let found: Vec<_> = headers.keys().filter(|name| is_named(name.as_str())).cloned().collect();

@@ -1,10 +1,10 @@
-//! Reading the configuration again: the request of the API to the program, and its response. The program does it; here
-//! are the types of both.
+//! Reloading the configuration: the types of the API's request to the program, which performs the reload, and of its
+//! report.
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-/// Sent to the program by [`crate::ProcessState::request_reload`].
+/// A request to the program, sent by [`crate::ProcessState::request_reload`].
 #[derive(Debug)]
 pub struct ReloadRequest {
     pub action: ReloadAction,
@@ -13,31 +13,31 @@ pub struct ReloadRequest {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReloadAction {
-    /// Only say what would change.
+    /// Only report what would change.
     Plan,
-    /// `actor` is the administrator, as the audit log names them.
+    /// Reload. `actor` is the administrator, for the audit log.
     Apply { actor: String },
 }
 
-/// How the file differs from the configuration in use, or why it cannot be used.
+/// How the file differs from the configuration in use, or why the file cannot be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadReport {
-    /// The file is in use now, except for what needs a restart.
+    /// The file is now in use, except for what requires a restart.
     pub applied: bool,
-    /// Why nothing was or would be applied. Empty: the file can be used.
+    /// Why the file cannot be used; empty if it can.
     pub problems: Vec<String>,
     pub warnings: Vec<String>,
-    /// Keys whose values differ; of lists, the entries.
+    /// Keys whose values differ; for lists, the entries that differ.
     pub changes: Vec<Change>,
-    /// Those of `changes` that take effect after a restart only.
+    /// Those of `changes` that take effect only after a restart.
     pub needs_restart: Vec<String>,
-    /// Live sessions that are over with this configuration: refused at their next use.
+    /// Live sessions that this configuration invalidates: they are refused at their next use.
     pub ending: Vec<EndingSessions>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Such as `expiry.idTokens` or `staticClients[grafana]`.
+    /// A key, such as `expiry.idTokens` or `staticClients[grafana]`.
     pub key: String,
     pub kind: ChangeKind,
 }
@@ -52,7 +52,7 @@ pub enum ChangeKind {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndingSessions {
-    /// Such as `connector ldap`.
+    /// The reason's subject, such as `connector ldap`.
     pub what: String,
     pub reason: String,
     pub sessions: i64,

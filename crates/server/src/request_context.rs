@@ -1,4 +1,4 @@
-//! What the handlers of pages need to know of a request.
+//! What the handlers of pages need from a request.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,11 +12,11 @@ use countersign_issuer::login::{Browser, BrowserBinding};
 use crate::app::App;
 use crate::cookies::Cookies;
 
-/// Identifies a request in the log, in the header `X-Request-Id` and on error pages.
+/// Identifies a request in the log, in the header `X-Request-Id`, and on error pages.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
-/// The client's address by `web.clientRemoteIP`.
+/// The client's address, determined by `web.clientRemoteIP`.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
 
@@ -27,7 +27,7 @@ pub struct RequestContext {
     pub user_agent: String,
     pub binding: Option<BrowserBinding>,
     pub session: Option<Secret>,
-    /// Proof of an earlier success with a password, for the limits on attempts.
+    /// The device cookie, which selects the counter of password attempts.
     pub device_cookie: Option<String>,
     is_cross_site: bool,
 }
@@ -43,7 +43,7 @@ impl RequestContext {
     }
 
     /// Whether another origin posted this form (CSRF). Our cookies are `SameSite=Lax`, so such a POST carries none of
-    /// them; this check does not depend on that.
+    /// them; this check is independent of that.
     pub fn is_cross_site(&self) -> bool {
         self.is_cross_site
     }
@@ -78,8 +78,8 @@ impl RequestContext {
     }
 }
 
-/// By `Sec-Fetch-Site`; without it by `Origin`, where `null` decides nothing: browsers send it from our own pages,
-/// because of `Referrer-Policy: no-referrer`.
+/// Decides by `Sec-Fetch-Site`, or without it by `Origin`. An `Origin` of `null` is accepted: browsers send it from our
+/// own pages because of `Referrer-Policy: no-referrer`.
 fn is_cross_site(headers: &HeaderMap, own_origin: &str) -> bool {
     match headers.get("sec-fetch-site").and_then(|value| value.to_str().ok()) {
         Some(site) => !matches!(site, "same-origin" | "none"),

@@ -1,8 +1,7 @@
-//! Bounds on what a request makes this process hold: its headers, and its body until it has been read.
+//! Limits on the memory of a request: its headers, and its body until it is processed.
 //!
-//! A body is read here, whole and before its handler runs, so that its time, its size and the memory of all bodies
-//! together have one place that limits them: an HTTP/2 connection could otherwise keep a window of data for each of
-//! its streams.
+//! The body is read here completely before the handler runs, so that its time, its size and the memory of all bodies
+//! are limited in one place: otherwise an HTTP/2 connection could hold a window of data for each of its streams.
 
 use std::time::Duration;
 
@@ -17,14 +16,14 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::process_state::{MAX_BODY_BYTES, ProcessState, REQUEST_OVERHEAD_BYTES};
 
-/// A buffer for a body grows by at least this much.
+/// Minimum growth of a body's buffer.
 const STEP_BYTES: usize = 4 * 1024;
 /// From the end of the headers to the end of the body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 100;
 
-/// 431 when request line and headers have more bytes than `limits.headerBytes`, or more than 100 headers (RFC 6585
-/// section 5). Counted as HTTP/1.1 writes them, for HTTP/2 too.
+/// Refuses with 431 (RFC 6585 section 5) if request line and headers exceed `limits.headerBytes` or 100 headers. Sizes
+/// are counted in HTTP/1.1 notation, for HTTP/2 as well.
 pub fn refuse_headers(app: &App, request: &Request) -> Option<Response> {
     let is_too_long = header_bytes(request) > app.settings.limits.header_bytes;
     (is_too_long || request.headers().len() > MAX_HEADERS)
@@ -35,25 +34,27 @@ fn header_bytes(request: &Request) -> usize {
     let uri = request.uri();
     let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
-    // Two spaces, "HTTP/1.1", the line's end and the empty line.
+    // Two spaces, "HTTP/1.1", the line end and the empty line.
     let line = request.method().as_str().len() + target + authority + 14;
-    // Colon, space and the line's end.
+    // Colon, space and line end.
     let fields =
         request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     line + fields.sum::<usize>()
 }
 
-/// The memory of a body, while this is held.
+/// Reserves the memory of a body while it is held.
 pub type BodyPermit = Option<OwnedSemaphorePermit>;
 
-/// Reads the body before the handler runs. 413: longer than any endpoint takes; 408: not complete within ten seconds;
-/// 503: the memory for request bodies (`limits.requestBodies`) is in use.
+/// Reads the body before the handler runs. Refuses with 413 a body longer than any endpoint accepts, with 408 one that
+/// is incomplete after ten seconds, and with 503 when the memory for request bodies (`limits.requestBodies`) is
+/// exhausted.
 pub async fn buffer_body(app: &App, request: Request) -> Result<(Request, BodyPermit), Response> {
     if request.body().is_end_stream() {
         return Ok((request, None));
     }
     let version = request.version();
-    // Before any of it is read: a client that expects "100 Continue" gets the error at once (RFC 9110 section 10.1.1).
+    // Refused before reading, so that a client that expects "100 Continue" receives the error at once (RFC 9110 section
+    // 10.1.1).
     let announced = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
     if announced > MAX_BODY_BYTES {
         return Err(closing(StatusCode::PAYLOAD_TOO_LARGE, version));
@@ -80,11 +81,11 @@ pub async fn buffer_body(app: &App, request: Request) -> Result<(Request, BodyPe
 enum BodyError {
     TooLarge,
     NoMemory,
-    /// Wrong framing, or the client went away.
+    /// Invalid framing, or the client disconnected.
     Malformed,
 }
 
-/// A body as far as it has been received. Every byte of its buffer is reserved.
+/// The part of a body received so far. Every byte of its buffer is reserved.
 struct BodyBuffer<'a> {
     process: &'a ProcessState,
     permit: OwnedSemaphorePermit,
@@ -119,7 +120,7 @@ impl BodyBuffer<'_> {
     }
 }
 
-/// An answer to a request whose body is not read: an HTTP/1.1 connection cannot be used again after it.
+/// The response to a request whose body is not read; an HTTP/1.1 connection cannot be reused after it.
 fn closing(status: StatusCode, version: Version) -> Response {
     let mut response = status.into_response();
     if version < Version::HTTP_2 {

@@ -8,24 +8,24 @@ use serde::Serialize;
 use crate::app::App;
 use crate::cookies::SetCookies;
 
-/// Which security headers an HTML page needs, by its place in a login.
+/// The security headers that an HTML page needs, depending on its role in a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PagePolicy {
-    /// Not part of a client's login: forms stay on this origin and the page has no opener.
+    /// Not part of a client's login: forms are posted to this origin only, and the page has no opener.
     Standalone,
-    /// Between a client and its redirect URI, without a form that ends there. It keeps its opener: applications
-    /// that sign in in a popup read `window.opener` after the callback, and one page with
-    /// `Cross-Origin-Opener-Policy: same-origin` on the way breaks that link for good.
+    /// Between a client and its redirect URI, without a form that ends there. The page keeps its opener: clients that
+    /// log in in a popup read `window.opener` after the callback, and a single page with `Cross-Origin-Opener-Policy:
+    /// same-origin` in between would sever it permanently.
     LoginStep,
-    /// As [`PagePolicy::LoginStep`], and a form of the page may end at a client. Browsers apply `form-action` to
-    /// every redirect after a form, so it is left out.
+    /// As [`PagePolicy::LoginStep`], with a form whose redirects may end at a client. Browsers apply `form-action` to
+    /// every redirect after a form, so it is omitted.
     LoginForm,
-    /// As [`PagePolicy::LoginForm`], and runs a static script of ours: the password form, and the form of
-    /// `response_mode=form_post`. Both are complete without it.
+    /// As [`PagePolicy::LoginForm`], with a static script: the password form, and the form of
+    /// `response_mode=form_post`. Both work without it.
     ScriptedLoginForm,
 }
 
-/// An HTML page, never cached.
+/// An HTML page with the headers of its policy; never cached.
 pub fn page(app: &App, status: u16, policy: PagePolicy, html: String) -> Response {
     let mut response = Response::new(Body::from(html));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
@@ -37,7 +37,7 @@ pub fn page(app: &App, status: u16, policy: PagePolicy, html: String) -> Respons
     response
 }
 
-/// Framing is refused (RFC 9700 section 4.16) and inline scripts and styles do not run.
+/// Denies framing (RFC 9700 section 4.16), and inline scripts and styles.
 fn set_page_headers(headers: &mut HeaderMap, policy: PagePolicy, remote_images: bool) {
     let mut csp = String::from("default-src 'none'; style-src 'self'; base-uri 'none'; ");
     csp.push_str(if remote_images { "img-src 'self' https:; " } else { "img-src 'self'; " });
@@ -57,10 +57,10 @@ fn set_page_headers(headers: &mut HeaderMap, policy: PagePolicy, remote_images: 
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
 }
 
-/// 303, so that a browser never repeats a posted password (RFC 9700 section 4.12).
+/// Redirects with 303, so that a browser never posts a password again (RFC 9700 section 4.12).
 pub fn see_other(location: &str) -> Response {
     let Ok(value) = HeaderValue::try_from(location) else {
-        // Every part of a location is percent-encoded or configured, so this is a fault of ours.
+        // Every part of a location is percent-encoded or configured, so this is an internal error.
         tracing::error!("a redirect location is not a valid header value");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -76,7 +76,7 @@ pub fn with_cookies(mut response: Response, cookies: SetCookies) -> Response {
     response
 }
 
-/// JSON that is never cached (RFC 6749 section 5.1).
+/// A JSON response that is never cached (RFC 6749 section 5.1).
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => json_bytes(status, bytes),
@@ -84,7 +84,7 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-/// As [`json`], of text that is JSON already, or of nothing.
+/// Like [`json`], for a body that is already serialized, or empty.
 pub fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;

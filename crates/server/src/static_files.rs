@@ -1,4 +1,4 @@
-//! The static files of the pages, `robots.txt`, and the page for addresses that do not exist.
+//! Static files, the custom files of `frontend.dir`, `robots.txt`, and the page for unknown paths.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -10,7 +10,7 @@ use crate::page_error::PageError;
 use crate::pages::{PageErrorKind, assets};
 use crate::request_context::RequestContext;
 
-/// The name of a file changes with its content, so it may be kept for ever.
+/// File names change with the content, so the response may be cached for a year.
 pub async fn get(
     State(app): State<App>,
     context: RequestContext,
@@ -24,6 +24,25 @@ pub async fn get(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
     let ever = HeaderValue::from_static("public, max-age=31536000, immutable");
     headers.insert(header::CACHE_CONTROL, ever);
+    let policy = HeaderValue::from_static("default-src 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// `/theme/{file}`: the custom stylesheet, logo and favicon, at Dex's paths.
+pub async fn theme_file(
+    State(app): State<App>,
+    context: RequestContext,
+    Path(file): Path<String>,
+) -> Response {
+    let Some((bytes, content_type)) = app.settings.theme.find(&file) else {
+        return PageError::from(PageErrorKind::NotFound).show(&app, &context);
+    };
+    let mut response = Response::new(Body::from(bytes.to_vec()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // The name does not change with the content, so the response is cached briefly.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     let policy = HeaderValue::from_static("default-src 'none'");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response

@@ -1,5 +1,4 @@
-//! Liveness, readiness and metrics, for operators and their probes. An upstream that is down does not make a
-//! replica unready.
+//! Liveness, readiness and metrics. An unavailable upstream does not make a replica unready.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -48,7 +47,7 @@ pub async fn live() -> &'static str {
     "ok"
 }
 
-/// `/healthz` of the main listener, with Dex's texts.
+/// `/healthz` of the main listener, with Dex's response texts.
 pub async fn healthz(State(app): State<App>) -> Response {
     match readiness(&app).await.ready {
         true => "Health check passed".into_response(),
@@ -56,7 +55,7 @@ pub async fn healthz(State(app): State<App>) -> Response {
     }
 }
 
-/// OpenMetrics where `Accept` names it, as Prometheus 2.5 and later does, else the older text format.
+/// OpenMetrics if `Accept` contains it, as with Prometheus 2.5 and later; otherwise the older text format.
 pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     let Ok(text) = app.metrics.encode() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

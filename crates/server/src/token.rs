@@ -1,5 +1,5 @@
-//! `/token` (RFC 6749 section 3.2), `/token/introspect` (RFC 7662) and `/revoke` (RFC 7009): form in, JSON out, the
-//! client authenticated the same way at all three.
+//! `/token` (RFC 6749 section 3.2), `/token/introspect` (RFC 7662) and `/revoke` (RFC 7009): form requests and JSON
+//! responses; the client is authenticated in the same way at all three.
 
 mod client_authentication;
 mod grant_requests;
@@ -32,7 +32,7 @@ pub async fn post(State(app): State<App>, request: Request) -> Response {
     issue(&app, &parts, body).await.unwrap_or_else(|error| error_response(&app, &parts, error))
 }
 
-/// Dex's older endpoint for devices (`POST /device/token`): `/token` for the device grant alone.
+/// Dex's older endpoint for devices (`POST /device/token`): `/token` for the device code grant only.
 pub async fn post_device(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = async {
@@ -60,7 +60,7 @@ async fn issue_for(app: &App, parts: &Parts, pairs: &Pairs) -> Result<Response, 
     Ok(json(StatusCode::OK, &tokens))
 }
 
-/// 200 without a body, whether or not the token was one of ours (RFC 7009 section 2.2).
+/// 200 without a body, whether or not the token was issued here (RFC 7009 section 2.2).
 pub async fn revoke(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = async {
@@ -71,7 +71,7 @@ pub async fn revoke(State(app): State<App>, request: Request) -> Response {
     result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
 }
 
-/// Refuses public clients: a client id without a secret proves nothing (RFC 7662 section 2.1).
+/// Refuses public clients: a client id without a secret is not authentication (RFC 7662 section 2.1).
 pub async fn introspect(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = async {
@@ -84,7 +84,7 @@ pub async fn introspect(State(app): State<App>, request: Request) -> Response {
     result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
 }
 
-/// 405 with an OAuth error, for every method but POST.
+/// 405 with an OAuth error, for every method except POST.
 pub async fn method_not_allowed(State(app): State<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let error = TokenError::refused(TokenErrorCode::InvalidRequest, "method not allowed");
@@ -116,8 +116,8 @@ async fn client_and_token(
     }
 }
 
-/// The form, in which no known parameter is repeated (RFC 6749 section 3.2). Refuses parameters in the query, which
-/// ends in logs.
+/// The form parameters, none of the known ones repeated (RFC 6749 section 3.2). Parameters in the query are refused,
+/// because URLs are logged.
 pub(crate) async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs, TokenError> {
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return invalid_request("Parameters belong in the body");
@@ -138,7 +138,7 @@ pub(crate) async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs,
     }
 }
 
-/// The only place where a form becomes a [`TokenRequest`].
+/// Parses a form into a [`TokenRequest`].
 fn token_request(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, TokenError> {
     let secret = |name| parameter(pairs, name).map(Secret::new);
     let scope = parameter(pairs, "scope").map(Scopes::parse);
@@ -181,7 +181,7 @@ pub(crate) fn parameter<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
     once(pairs, name).filter(|value| !value.is_empty())
 }
 
-/// Unknown parameters are ignored (section 3.2), repeated or not.
+/// The first known parameter that is repeated; unknown ones are ignored (section 3.2).
 fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
     const KNOWN: [&str; 19] = [
         "grant_type",
@@ -211,7 +211,7 @@ fn invalid_request<T>(description: impl Into<String>) -> Result<T, TokenError> {
     Err(TokenError::refused(TokenErrorCode::InvalidRequest, description))
 }
 
-/// RFC 6749 section 5.2. What failed inside goes to the log, not to the client.
+/// The error response of RFC 6749 section 5.2. The cause of an internal error is logged and not sent to the client.
 pub(crate) fn error_response(app: &App, parts: &Parts, error: TokenError) -> Response {
     match error {
         TokenError::Refused(code, description) => {
@@ -252,7 +252,7 @@ pub(crate) fn error_response(app: &App, parts: &Parts, error: TokenError) -> Res
                 cause,
                 "a token request failed: misconfigured upstream"
             );
-            // Section 5.2 allows no quotation mark, no backslash and nothing but ASCII in a description.
+            // A description must be ASCII without quotation marks and backslashes (section 5.2).
             let printable = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
             let missing: String = missing.chars().filter(printable).collect();
             let description = format!("{missing} An administrator must act.");

@@ -1,5 +1,5 @@
-//! `/userinfo` (OpenID Connect Core 5.3): an access token in the header, or in the body of a POST
-//! (RFC 6750 section 2), never in the query.
+//! `/userinfo` (OpenID Connect Core 5.3): accepts an access token in the header, or in the body of a POST (RFC 6750
+//! section 2), but not in the query.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -54,7 +54,7 @@ pub fn bearer_token(headers: &HeaderMap) -> Option<Secret> {
     scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(token.trim()))
 }
 
-/// An error of a protected resource (RFC 6750 section 3.1). A request without a token gets a challenge without an
+/// The error of a protected resource (RFC 6750 section 3.1). A request without a token receives a challenge without an
 /// error code.
 pub fn bearer_error(status: StatusCode, error: Option<&'static str>) -> Response {
     let default_code = match status {

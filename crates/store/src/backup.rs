@@ -1,4 +1,4 @@
-//! A copy of a SQLite database that is consistent, taken while servers use it.
+//! Creates a consistent copy of a SQLite database while servers use it.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,8 +10,8 @@ use sqlx::{ConnectOptions, Connection};
 use crate::StoreError;
 use crate::error::{chain, corrupt};
 
-/// Copies the database `from` into the new file `to` (mode 0600), as it is at one moment. `from` is only read, and its
-/// schema is not changed. Returns the size of the copy in bytes. Errors: `to` exists, or cannot be written.
+/// Copies the database `from` into the new file `to` (mode 0600), in the state of one instant. `from` is only read, and
+/// its schema is not changed. Returns the size of the copy in bytes. Errors: `to` exists, or cannot be written.
 pub async fn backup_sqlite(from: &Path, to: &Path) -> Result<u64, StoreError> {
     let unusable = |file: &Path, reason: &dyn std::fmt::Display| {
         StoreError::Unavailable(format!("{}: {reason}", file.display()))
@@ -24,7 +24,7 @@ pub async fn backup_sqlite(from: &Path, to: &Path) -> Result<u64, StoreError> {
         .map_err(|e| unusable(to, &e))?;
     let copied = copy(from, to).await;
     if copied.is_err() {
-        // What is there is no backup. If it cannot be removed either, the error below is sufficient.
+        // The incomplete file is not a backup. If it cannot be removed either, the error below is sufficient.
         let _stays = fs::remove_file(to);
     }
     copied?;
@@ -46,7 +46,7 @@ async fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     check(to).await
 }
 
-/// A backup is only one if it can be read.
+/// Verifies that the copy can be read.
 async fn check(file: &Path) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(false);
     let mut copy: SqliteConnection =

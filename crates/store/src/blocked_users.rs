@@ -1,6 +1,5 @@
-//! Persons whom an administrator has blocked: no sign-in, no refresh, no access to clusters. Every session
-//! that is read carries the block of its person (`Session::blocked_until`), so that checking it needs no
-//! statement of its own.
+//! Users blocked by an administrator: sign-in, refresh and Kubernetes requests are refused. Every session that is read
+//! includes its user's block (`Session::blocked_until`), so that checking it needs no separate statement.
 
 use countersign_core::event::EventKind;
 use countersign_core::{ConnectorId, Event, Timestamp};
@@ -11,19 +10,19 @@ use crate::engine::conn::{Conn, Row};
 use crate::events::record;
 use crate::{Store, StoreError};
 
-/// Most rows of a page.
+/// Maximum number of rows of a page.
 const MAX_PAGE: i64 = 500;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedUser {
     pub connector: ConnectorId,
     pub user_id: String,
-    /// For the administrators' page and the log.
+    /// Shown to administrators and logged.
     pub reason: String,
     pub blocked_at: Timestamp,
     /// `user:…`, `client:…`.
     pub blocked_by: String,
-    /// `None`: until it is lifted.
+    /// `None`: the block lasts until it is lifted.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -44,17 +43,17 @@ pub struct BlockUser {
 #[derive(Clone, Debug, Default)]
 pub struct BlockedUserPage {
     pub users: Vec<BlockedUser>,
-    /// There are more; continue after the connector and user id of the last one.
+    /// Whether there are more; the next page begins after the connector and user id of the last row.
     pub more: bool,
 }
 
 impl Store {
-    /// With its event. Sessions of the person are refused from now on, but do not end.
+    /// Blocks a user and records the event. Sessions of the user are refused from now on, but do not end.
     pub async fn block_user(&self, block: BlockUser) -> Result<BlockedUser, StoreError> {
         self.write(block).await
     }
 
-    /// Lifts a block, with its event; false when the person is not blocked.
+    /// Lifts a block and records the event; false when the user is not blocked.
     pub async fn unblock_user(
         &self,
         connector: &ConnectorId,
@@ -66,7 +65,7 @@ impl Store {
         self.write(Unblock { connector, user_id, by, now }).await
     }
 
-    /// The block of a person, unless it has expired.
+    /// The block of a user, unless it has expired.
     pub async fn blocked_user(
         &self,
         connector: &ConnectorId,
@@ -77,8 +76,8 @@ impl Store {
         self.read(FindBlock { connector, user_id, now }).await
     }
 
-    /// Blocks that have not expired, in the order of connector and user id, 1 to 500 of them after the
-    /// connector and user id given.
+    /// Blocks that have not expired, ordered by connector and user id: 1 to 500 of them, after the given connector and
+    /// user id.
     pub async fn blocked_users(
         &self,
         after: Option<(ConnectorId, String)>,

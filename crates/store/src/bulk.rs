@@ -1,4 +1,4 @@
-//! Ending many sessions, or all grants of one session: in bounded batches, each session as in `ends`.
+//! Ends many sessions, or all grants of one session, in bounded batches; each session as in `ends`.
 
 use countersign_core::session::Ended;
 use countersign_core::{ClientId, GrantId, SessionFilter, SessionId, Timestamp};
@@ -10,7 +10,7 @@ use crate::matching::Matching;
 use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
 
-/// Most sessions of one transaction, for which other writes wait.
+/// Maximum number of sessions of one transaction, since other writes wait for it.
 const MAX_BATCH: i64 = 200;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,24 +18,23 @@ pub struct EndedBatch {
     pub sessions: i64,
     /// Live grants that ended with them.
     pub grants: i64,
-    /// The last token of these sessions expires then, which may be in the past; grants that had ended
-    /// before count too.
+    /// Expiry of the last token of these sessions, which may be in the past; includes grants that had already ended.
     pub tokens_until: Option<Timestamp>,
-    /// There may be more: call again.
+    /// Whether more sessions may match: call again.
     pub more: bool,
 }
 
-/// Grants that ended while their session stays live.
+/// Grants that were ended while their session remains live.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GrantsEnded {
     pub grants: i64,
-    /// The last token of those that ended now expires then.
+    /// Expiry of the last token of the grants that were ended.
     pub tokens_until: Option<Timestamp>,
 }
 
 impl Store {
-    /// Ends live sessions that match the filter, whatever state it names: 1 to 200 of them in one
-    /// transaction, each with its event. `ip` is the address of the request.
+    /// Ends live sessions that match the filter, whatever its `state`: 1 to 200 of them in one transaction, each with
+    /// its event. `ip` is the address of the request.
     ///
     /// A caller that repeats this while there are `more` must set `created_before`, or sessions that begin
     /// meanwhile end too.
@@ -86,10 +85,10 @@ impl Operation for EndSessions {
         };
         let ids = rows.iter().map(|row| row.text("id").map(SessionId::new));
         let mut ids = ids.collect::<Result<Vec<_>, _>>()?;
-        // In one order, so that two that end the same sessions do not deadlock.
+        // Sorted, so that two transactions that end the same sessions do not deadlock.
         ids.sort_unstable();
         for id in &ids {
-            // It may have ended since it was found.
+            // Another transaction may have ended it since it was found.
             let end = end_session(conn, id, &self.ended, self.ip.as_deref()).await?;
             let Some(end) = end else { continue };
             batch.sessions += 1;
@@ -109,7 +108,7 @@ struct EndGrants {
 impl Operation for EndGrants {
     type Output = Option<GrantsEnded>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<GrantsEnded>, StoreError> {
-        // So that grants that are being issued are found.
+        // Waits for grants that are being issued, so that they are found.
         if !lock_live_session(conn, &self.session, self.ended.at).await? {
             return Ok(None);
         }

@@ -1,14 +1,13 @@
-//! What replicas keep in memory, and how they notice that another one changed it: LISTEN and NOTIFY of PostgreSQL.
+//! Notifies replicas of changes to data they keep in memory: PostgreSQL's LISTEN and NOTIFY.
 //!
-//! A notification only makes a replica read again sooner. Whoever keeps something in memory also reads it again from
-//! time to time, because notifications are lost with their connection, and because not every engine that speaks
-//! PostgreSQL's protocol has them.
+//! A notification only makes a replica read again sooner. Data kept in memory is also read again periodically, because
+//! notifications are lost with their connection, and not every database that speaks PostgreSQL's protocol supports
+//! them.
 
 use crate::Store;
-use crate::change::Change;
 use crate::engine::Listener;
 
-/// The changes that any replica, also this one, announces from now on.
+/// The changes announced by all replicas, including this one, from now on.
 pub struct Changes(Option<Listener>);
 
 impl Store {
@@ -18,12 +17,40 @@ impl Store {
 }
 
 impl Changes {
-    /// Waits for the next change; for ever on SQLite, where there are no replicas. [`Change::Anything`] whenever it
+    /// Waits for the next change; forever on SQLite, which has no replicas. Returns [`Change::Anything`] whenever it
     /// begins to listen.
     pub async fn next(&mut self) -> Change {
         match &mut self.0 {
             Some(listener) => listener.next().await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Data that replicas keep in memory has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Signing, sealing and MAC keys.
+    Keys,
+    CircuitBreakers,
+    /// Clients, users and connectors of the database.
+    StoredObjects,
+    /// Possibly everything: notifications may have been lost, or are from another version of this program.
+    Anything,
+}
+
+impl Change {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::CircuitBreakers => "circuit_breakers",
+            Self::StoredObjects => "stored_objects",
+            Self::Anything => "anything",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Self {
+        let all = [Self::Keys, Self::CircuitBreakers, Self::StoredObjects];
+        all.into_iter().find(|change| change.as_str() == text).unwrap_or(Self::Anything)
     }
 }

@@ -6,7 +6,7 @@ use countersign_core::event::EventKind;
 use countersign_core::{ConnectorId, Event, Timestamp};
 use serde_json::json;
 
-use crate::change::Change;
+use crate::changes::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::events::record;
@@ -17,9 +17,9 @@ use crate::{Store, StoreError};
 pub struct CircuitBreaker {
     pub connector: ConnectorId,
     pub opened_at: Timestamp,
-    /// Persons refused within the minute before.
+    /// Users refused within the minute before it opened.
     pub refused: i64,
-    /// Persons revalidated within that minute, including those refused.
+    /// Users revalidated within that minute, including the refused ones.
     pub total: i64,
     /// `None`: it is open.
     pub closed: Option<CircuitClosed>,
@@ -38,13 +38,13 @@ impl CircuitBreaker {
     }
 }
 
-/// A connector refused too many persons within a minute.
+/// Opens the breaker of a connector that refused too many users within a minute.
 #[derive(Clone, Debug)]
 pub struct OpenCircuitBreaker {
     pub connector: ConnectorId,
     pub refused: i64,
     pub total: i64,
-    /// Sessions marked as missing since then are reset, as part of the same fault.
+    /// Sessions marked as missing since then are reset.
     pub missing_since: Timestamp,
     /// The breaker does not open within this time after an administrator closed it.
     pub grace_period: Duration,
@@ -55,7 +55,7 @@ pub struct OpenCircuitBreaker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CircuitBreakerState {
     Opened(CircuitBreaker),
-    /// Another replica was first, or an administrator has just closed it.
+    /// Another replica opened it first, or an administrator has just closed it.
     Unchanged(CircuitBreaker),
 }
 
@@ -67,13 +67,13 @@ impl Store {
         self.write(circuit_breaker).await
     }
 
-    /// All that ever opened, in the order of connector ids; closed ones too.
+    /// The breakers of all connectors that ever opened one, including closed ones, ordered by connector id.
     pub async fn circuit_breakers(&self) -> Result<Vec<CircuitBreaker>, StoreError> {
         self.read(All).await
     }
 
-    /// An administrator confirms the refusals. `None` when the breaker is not open. `by` is `user:…` or
-    /// `client:…`.
+    /// Closes a breaker after an administrator confirmed the refusals. `by` is `user:…` or `client:…`. `None`: the
+    /// breaker is not open.
     pub async fn close_circuit_breaker(
         &self,
         connector: &ConnectorId,

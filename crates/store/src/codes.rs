@@ -1,5 +1,5 @@
-//! Authorization codes: issued once for a request and redeemed once (RFC 6749 section 4.1.2); and requests
-//! that the person refused.
+//! Authorization codes: issued once per request and redeemed once (RFC 6749 section 4.1.2); and requests that the user
+//! denied.
 
 use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
 
@@ -21,7 +21,7 @@ pub enum IssueCodeOutcome {
     Issued,
     /// The session has ended, or its browser signed out.
     SessionEnded,
-    /// This authorization request was completed before, by a code or by a refusal.
+    /// This authorization request was already completed, by a code or by a denial.
     AlreadyFinished,
 }
 
@@ -35,14 +35,14 @@ pub struct StoredCode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedeemCodeOutcome {
     Granted {
-        /// Grants that ended because the session had too many for this client.
+        /// Grants that were ended because the session had too many for this client.
         dropped: Vec<GrantId>,
     },
-    /// Used before by the same client. The caller ends the grant (RFC 6749 section 4.1.2).
+    /// Already used by the same client. The caller ends the grant (RFC 6749 section 4.1.2).
     AlreadyUsed { grant: Option<GrantId> },
     /// Nothing was written; the code is still unused.
     SessionEnded,
-    /// Unknown, expired, or another client's.
+    /// Unknown, expired, or issued to another client.
     NotRedeemable,
 }
 
@@ -56,8 +56,8 @@ impl Store {
         self.write(IssueCode { code, now }).await
     }
 
-    /// The person refused: no code is issued for this request any more, and an unused one is revoked. Does
-    /// nothing when the session is not live, or when the request was completed or is another session's.
+    /// Records that the user denied the request: no code can be issued for it any more, and an unused one is revoked.
+    /// Does nothing if the session is not live, or if the request was completed or belongs to another session.
     pub async fn finish_refused(
         &self,
         request: &str,
@@ -75,8 +75,8 @@ impl Store {
         self.read(CodeByHash(hash.to_owned())).await
     }
 
-    /// Marks the code as used and inserts its grant, whose session and client must be those of the code. Of
-    /// more than `offline_limit` live refreshable grants of one session and client the longest idle end.
+    /// Marks the code as used and inserts its grant, whose session and client must be those of the code. If a session
+    /// has more than `offline_limit` live refreshable grants for the client, those unused longest are ended.
     #[expect(clippy::too_many_arguments, reason = "five beside self")]
     pub async fn redeem_code(
         &self,
@@ -98,7 +98,7 @@ struct IssueCode {
     now: Timestamp,
 }
 
-/// The condition on the session's row when a code is issued: as [`lock_live_session`], and the browser must not have
+/// The condition on the session's row when a code is issued: as in [`lock_live_session`], and the browser must not have
 /// signed out.
 macro_rules! touch_browser_session {
     ($id:literal, $now:literal) => {
@@ -133,7 +133,7 @@ impl Operation for IssueCode {
         Ok((written == 1).then_some(IssueCodeOutcome::Issued))
     }
 
-    /// The statement uses one instant for both rows.
+    /// The single statement uses one instant for both rows, so both must be equal.
     fn has_one_statement(&self) -> bool {
         self.code.created_at == self.now
     }
@@ -187,11 +187,11 @@ struct FinishRefused {
 impl Operation for FinishRefused {
     type Output = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
-        // So that a code issued at the same time is seen, and the collector does not delete the session.
+        // Waits for a code that is being issued, and prevents the collector from deleting the session.
         if !lock_live_session(conn, &self.session, self.now).await? {
             return Ok(());
         }
-        // No hash of a code has a colon, so this row can never be redeemed.
+        // Hashes of codes contain no colon, so this row can never be redeemed.
         let hash = format!("refused:{}", self.request);
         conn.execute(
             "INSERT INTO codes (hash, request_id, session_id, client_id, redirect_uri, scopes, \
@@ -244,7 +244,7 @@ impl Operation for RedeemCode {
         if self.grant.client != self.client {
             return Err(corrupt("a grant must have the client of its code"));
         }
-        // No stored text has a NUL, so that such a code is unknown.
+        // Stored texts contain no NUL, so such a code is unknown.
         if self.hash.contains('\0') || self.client.as_str().contains('\0') {
             return Ok(RedeemCodeOutcome::NotRedeemable);
         }
@@ -269,7 +269,7 @@ enum UseCodeOutcome {
     NotRedeemable,
 }
 
-/// The update of the code; `$5` is the live session.
+/// The update that uses the code; `$5` is the live session.
 macro_rules! use_code {
     () => {
         "UPDATE codes SET used_at = $3, grant_id = $4 WHERE hash = $1 AND client_id = $2 \
@@ -321,8 +321,8 @@ impl RedeemCode {
         })
     }
 
-    /// Why the code was not redeemed: used before by this client, else `otherwise`. Another client's attempt
-    /// changes nothing and learns nothing, whatever the state of the code.
+    /// Why the code was not redeemed: already used by this client, otherwise `otherwise`. An attempt by another client
+    /// has no effect and does not reveal the code's state.
     async fn refusal(
         &self,
         conn: &mut Conn<'_>,

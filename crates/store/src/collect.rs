@@ -1,9 +1,9 @@
-//! Deletes expired rows, in batches that each hold SQLite's writer for a few milliseconds. Ends nothing
-//! that is live: a grant past its limits has only expired tokens, a session without grants has no browser.
+//! Deletes expired rows in batches, each of which occupies SQLite's writer for a few milliseconds. Nothing live is
+//! deleted: a deleted grant has only expired tokens, a deleted session has neither grants nor a valid cookie.
 //!
-//! A grant or session is found by an index range over `expires_at`, the instant at which it is next to be
-//! examined. It is then deleted, or its `expires_at` is set to the earliest instant at which it may have
-//! expired. Neither a refresh nor a sign-in needs to change that column.
+//! A grant or session is found by an index range over `expires_at`, the instant at which it must be examined next. It
+//! is then deleted, or its `expires_at` is set to the earliest instant at which it may have expired. Neither a refresh
+//! nor a sign-in changes that column.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use crate::events::id_from;
 use crate::memberships::Holder;
 use crate::{Store, StoreError};
 
-/// Rows of one transaction. Deleting one takes SQLite well under 100 µs, all its indexes included.
+/// Rows per transaction. SQLite deletes a row with its index entries in well under 100 µs.
 const BATCH: i64 = 100;
 /// A session that issued something within this time is kept: PostgreSQL examines `last_seen` again before
 /// it deletes a row that it had to wait for.
 const ISSUE_MARGIN: Duration = Duration::from_mins(10);
-/// Notifications are given up long before, unless no replica was running.
+/// Notifications are abandoned much earlier, unless no replica was running.
 const NOTIFICATION_LIFETIME: Duration = Duration::from_hours(168);
 /// How long after its expiry a device request is kept, so that its client still receives `expired_token`.
 const EXPIRED_DEVICE_REQUESTS: Duration = Duration::from_mins(10);
-/// When a row is examined again whose expiry depends on something without a known end.
+/// When a row whose expiry depends on something unlimited is examined again.
 const EXAMINE_AGAIN: Duration = Duration::from_hours(24);
-/// The same for a session that has codes only.
+/// The same for a session that only has codes.
 const EXAMINE_CODES_AGAIN: Duration = Duration::from_hours(1);
 
 /// How long rows are kept.
@@ -36,10 +36,10 @@ pub struct Retention {
     pub now: Timestamp,
     /// Older events are deleted.
     pub events_before: Timestamp,
-    /// Memberships that were over before are deleted.
+    /// Memberships that ended before this instant are deleted.
     pub memberships_before: Timestamp,
-    /// Codes that expired before are deleted. Later ones are kept although expired, because their
-    /// authorization request may be presented again, and a request is completed once.
+    /// Codes that expired before this instant are deleted. Later ones are kept although expired, because their
+    /// authorization request may be submitted again, and a request is completed only once.
     pub requests_before: Timestamp,
     /// Grants with a refresh token unused for longer are deleted; `None` for no limit.
     pub max_idle: Option<Duration>,
@@ -64,7 +64,7 @@ pub struct Collected {
 }
 
 impl Store {
-    /// One batch per table, each in its own transaction. Any replica may call it at any time.
+    /// Deletes one batch per table, each in its own transaction. Any replica may call it at any time.
     pub async fn collect(&self, retention: Retention) -> Result<Collected, StoreError> {
         let now = retention.now;
         let grants = self.write(CollectGrants(retention.clone())).await?;
@@ -116,9 +116,9 @@ impl Operation for Delete {
     }
 }
 
-/// A used code distinguishes a second use from an unknown code, as long as its grant exists; when the grant
-/// is deleted, `grant_id` becomes null. The condition is repeated, because an unused code may be replaced
-/// while this waits for its row.
+/// A used code is kept as long as its grant exists, to distinguish a second use from an unknown code; when the grant is
+/// deleted, `grant_id` becomes null. The condition is repeated, because an unused code may be replaced while this
+/// statement waits for its row.
 pub(crate) const CODES: &str = "DELETE FROM codes WHERE hash IN (SELECT hash FROM codes \
     WHERE grant_id IS NULL AND expires_at < $1 ORDER BY expires_at LIMIT $2) \
     AND grant_id IS NULL AND expires_at < $1";
@@ -156,7 +156,7 @@ impl Examined {
 struct CollectGrants(Retention);
 
 impl CollectGrants {
-    /// When the grant may be deleted, as far as is known now; `None` without a limit.
+    /// When the grant may be deleted, as far as known; `None`: no limit.
     fn expiry(&self, row: &Row) -> Result<Option<Timestamp>, StoreError> {
         let tokens_until = row.time("tokens_until")?;
         if row.int("refreshable")? == 0 || row.maybe_time("ended_at")?.is_some() {
@@ -168,7 +168,7 @@ impl CollectGrants {
         Ok(end.map(|end| end.max(tokens_until)))
     }
 
-    /// Examines the limits again, because a rotation may have been faster.
+    /// Checks the limits again, because the grant may have been rotated meanwhile.
     async fn delete(&self, conn: &mut Conn<'_>, ids: &[String]) -> Result<u64, StoreError> {
         let now = self.0.now;
         let mut sql = Sql::default();
@@ -239,7 +239,7 @@ struct CollectSessions {
 }
 
 impl CollectSessions {
-    /// The next instant at which the session may have expired; `None` when it has.
+    /// The next instant at which the session may have expired; `None` if it has expired.
     fn next(&self, row: &Row) -> Result<Option<Timestamp>, StoreError> {
         if let Some(grants_until) = row.maybe_time("grants_until")? {
             return Ok(Some(grants_until.max(self.now)));
@@ -263,7 +263,7 @@ impl Operation for CollectSessions {
         for row in &rows {
             match self.next(row)? {
                 None => expired.push(row.text("id")?),
-                // At least a millisecond, so that the row leaves the range.
+                // At least a millisecond later, so that the row leaves the index range.
                 Some(at) => later.push((row.text("id")?, at + Duration::from_millis(1))),
             }
         }
@@ -271,7 +271,7 @@ impl Operation for CollectSessions {
         if expired.is_empty() {
             return Ok(Examined::new(&rows, 0));
         }
-        // Ended ones closed their memberships when they ended; for the others that is done now, when no
+        // The memberships of ended sessions were closed when they ended. For the others they are closed now, since no
         // token of theirs is valid any more.
         let live = self.live(conn, &expired).await?;
         let mut sql = Sql::default();

@@ -1,4 +1,4 @@
-//! What a person has allowed a client to receive, and its withdrawal.
+//! Consents: the scopes that a user has allowed a client, and their withdrawal.
 
 use countersign_core::event::EventKind;
 use countersign_core::session::EndReason;
@@ -11,36 +11,36 @@ use crate::engine::sql::Value;
 use crate::events::record;
 use crate::{Store, StoreError};
 
-/// One approval by one person.
+/// One approval by one user.
 #[derive(Clone, Debug)]
 pub struct Consent {
     pub user_id: String,
     pub connector: ConnectorId,
     pub client: ClientId,
     pub scopes: Scopes,
-    /// The session in which it was given.
+    /// The session in which the user approved.
     pub session: SessionId,
     pub now: Timestamp,
 }
 
-/// What a person has allowed one client, over all approvals.
+/// The scopes that a user has allowed one client, over all approvals.
 #[derive(Clone, Debug)]
 pub struct StoredConsent {
     pub client: ClientId,
     pub scopes: Scopes,
-    /// The last approval.
+    /// When the user last approved.
     pub granted_at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentWithdrawn {
     pub grants_ended: u64,
-    /// The last token that this client holds of the person expires then.
+    /// Expiry of the last token that the client holds for the user.
     pub tokens_until: Option<Timestamp>,
 }
 
 impl Store {
-    /// All scopes that this person has allowed this client.
+    /// All scopes that this user has allowed this client.
     pub async fn consent(
         &self,
         user_id: &str,
@@ -50,7 +50,7 @@ impl Store {
         self.read(FindConsent(Parties::new(user_id, connector, client))).await
     }
 
-    /// All consents of this person, in the order of client ids.
+    /// All consents of this user, ordered by client id.
     pub async fn consents_of(
         &self,
         user_id: &str,
@@ -60,13 +60,13 @@ impl Store {
         self.read(ConsentsOf { user_id, connector }).await
     }
 
-    /// Adds to the scopes allowed before.
+    /// Adds the scopes to those allowed before.
     pub async fn remember_consent(&self, consent: Consent) -> Result<(), StoreError> {
         self.write(consent).await
     }
 
-    /// Deletes the consent, ends the person's grants for the client in all sessions, and expires codes not
-    /// yet redeemed. `None` when there was neither consent nor grant.
+    /// Deletes the consent, ends the user's grants for the client in all sessions, and expires unused codes. `None`
+    /// when there was neither a consent nor a grant.
     #[expect(clippy::too_many_arguments, reason = "five beside self")]
     pub async fn withdraw_consent(
         &self,
@@ -81,7 +81,7 @@ impl Store {
     }
 }
 
-/// The person and the client of a consent.
+/// The user and the client of a consent.
 struct Parties {
     user_id: String,
     connector: ConnectorId,
@@ -144,7 +144,7 @@ impl Operation for FindConsent {
 impl Operation for Consent {
     type Output = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
-        // The row is inserted or locked first, so that two approvals at the same time add up.
+        // The row is inserted or locked first, so that concurrent approvals are combined.
         let rows = conn
             .returning(
                 "INSERT INTO consents (user_id, connector_id, client_id, scopes, session_id, \
@@ -192,7 +192,7 @@ struct Withdraw {
     now: Timestamp,
 }
 
-/// The sessions of `$1` at `$2`.
+/// The sessions of user `$1` at connector `$2`.
 macro_rules! their_sessions {
     () => {
         "session_id IN (SELECT id FROM sessions WHERE user_id = $1 AND connector_id = $2)"
@@ -203,7 +203,7 @@ impl Operation for Withdraw {
     type Output = Option<ConsentWithdrawn>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
         let Parties { user_id, connector, client } = &self.parties;
-        // Locks every live session of the person, so that grants that are being issued are found.
+        // Locks every live session of the user, so that grants being issued are found.
         conn.execute(
             "UPDATE sessions SET last_seen = last_seen \
              WHERE user_id = $1 AND connector_id = $2 AND ended_at IS NULL",

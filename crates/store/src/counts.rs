@@ -1,5 +1,5 @@
-//! Counts for the lists of clients and connectors, for one page of them in one statement. Counting stops at
-//! [`MAX_COUNT`], so that a client with a million grants costs no more than one with ten thousand.
+//! Counts for the lists of clients and connectors, for one page in one statement. Counting stops at [`MAX_COUNT`], so
+//! that a client with a million grants costs no more than one with ten thousand.
 
 use countersign_core::{ClientId, ConnectorId};
 
@@ -8,7 +8,7 @@ use crate::engine::conn::Conn;
 use crate::engine::sql::{Sql, Value};
 use crate::{Store, StoreError};
 
-/// Rows that are counted at most.
+/// Counting stops at this number of rows.
 pub(crate) const MAX_COUNT: i64 = 10_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct ClientCount {
     pub sessions: i64,
     /// Live grants.
     pub grants: i64,
-    /// There are more than were counted.
+    /// Whether there are more than were counted.
     pub is_capped: bool,
 }
 
@@ -27,12 +27,12 @@ pub struct ConnectorCount {
     pub connector: ConnectorId,
     /// Live sessions.
     pub sessions: i64,
-    /// There are more than were counted.
+    /// Whether there are more than were counted.
     pub is_capped: bool,
 }
 
 impl Store {
-    /// In the order given. Meant for one page of clients.
+    /// Counts in the order of `clients`. Intended for one page of clients.
     pub async fn count_clients(
         &self,
         clients: &[ClientId],
@@ -43,7 +43,7 @@ impl Store {
         }
     }
 
-    /// In the order given. Meant for one page of connectors.
+    /// Counts in the order of `connectors`. Intended for one page of connectors.
     pub async fn count_connectors(
         &self,
         connectors: &[ConnectorId],
@@ -74,9 +74,9 @@ impl CountClients {
     }
 }
 
-/// `column = value` as a range. With an equality PostgreSQL knows that the column does not change the order, and may
-/// walk another index that begins with the next column, discarding the rows of all other values until the LIMIT is
-/// reached. With a range only the index that begins with this column has the order that is asked for.
+/// `column = value` written as a range. With an equality PostgreSQL knows that the column does not affect the order,
+/// and may scan another index that begins with the next column, discarding the rows of all other values until LIMIT is
+/// reached. With a range only the index that begins with this column yields the requested order.
 fn push_range<'v, V: 'v>(sql: &mut Sql, column: &str, value: &'v V)
 where
     Value: From<&'v V>,

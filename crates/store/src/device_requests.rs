@@ -1,5 +1,5 @@
-//! Device authorization requests (RFC 8628): added without authentication within limits, decided once by a
-//! person, redeemed once by their client.
+//! Device authorization requests (RFC 8628): added without authentication within limits, decided once by a user,
+//! redeemed once by their client.
 
 use countersign_core::event::EventKind;
 use countersign_core::{
@@ -21,20 +21,20 @@ use crate::{Store, StoreError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddDeviceRequestOutcome {
     Added,
-    /// Another request has this user code: draw another one.
+    /// Another request has this user code: generate another one.
     UserCodeInUse,
     TooManyFromAddress,
     TooMany,
 }
 
-/// A person's decision. `Approved` needs a live session, in which it was made.
+/// A user's decision. Approving requires a live session.
 #[derive(Clone, Debug)]
 pub struct DecideDeviceRequest {
     pub user_code_hash: String,
     pub session: SessionId,
     pub user_id: String,
     pub connector: ConnectorId,
-    /// Address from which the person signed in.
+    /// Address of the user's browser.
     pub ip: String,
     pub auth_time: Timestamp,
     pub approve: bool,
@@ -43,20 +43,20 @@ pub struct DecideDeviceRequest {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecideDeviceRequestOutcome {
-    /// Also when the same session decided the same before.
+    /// Also if the same session made the same decision before.
     Decided,
     SessionEnded,
-    /// Unknown, expired, or decided otherwise or by somebody else.
+    /// Unknown, expired, or already decided differently or by another session.
     NotPending,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedeemDeviceCodeOutcome {
     Granted {
-        /// Grants that ended because the session had too many for this client.
+        /// Grants that were ended because the session had too many for this client.
         dropped: Vec<GrantId>,
     },
-    /// Redeemed before. The caller ends the grant.
+    /// Already redeemed. The caller ends the grant.
     AlreadyUsed {
         grant: Option<GrantId>,
     },
@@ -74,7 +74,7 @@ impl Store {
         self.write(Add { request, limits }).await
     }
 
-    /// Expired ones too.
+    /// The request with this user code, including an expired one.
     pub async fn device_request_by_user_code(
         &self,
         user_code_hash: &str,
@@ -82,7 +82,7 @@ impl Store {
         self.read(Find { sql: BY_USER_CODE, hash: user_code_hash.to_owned() }).await
     }
 
-    /// Expired ones too.
+    /// The request with this device code, including an expired one.
     pub async fn device_request_by_device_code(
         &self,
         device_code_hash: &str,
@@ -98,9 +98,9 @@ impl Store {
         self.write(decision).await
     }
 
-    /// Marks an approved request as used and inserts its grant, whose session and client must be those of
-    /// the request. Of more than `offline_limit` live refreshable grants of one session and client the
-    /// longest idle end.
+    /// Marks an approved request as used and inserts its grant, whose session and client must be those of the request.
+    /// If a session has more than `offline_limit` live refreshable grants for the client, those unused longest are
+    /// ended.
     pub async fn redeem_device_code(
         &self,
         device_code_hash: &str,
@@ -132,8 +132,8 @@ impl Operation for Add {
         let request = &self.request;
         let (total, per_address) =
             (i64::from(self.limits.total), i64::from(self.limits.per_address));
-        // Each count reads at most as many index entries as its limit allows rows. Requests that are
-        // added at the same time by other replicas are not seen: the limits may be exceeded by those.
+        // Each count reads at most as many index entries as its limit. Requests that other replicas add concurrently
+        // are not seen, so the limits may be exceeded by those.
         let now = request.created_at;
         let from_address = [(&request.counted_address).into(), now.into(), per_address.into()];
         if found(conn.select_one(COUNT_FROM_ADDRESS, &from_address).await?)? >= per_address {
@@ -268,7 +268,8 @@ impl Operation for DecideDeviceRequest {
 }
 
 impl DecideDeviceRequest {
-    /// Names the device, so that an administrator can find who approved a phished one.
+    /// The audit event, with the device's address and program, so that an administrator can find who approved a phished
+    /// device.
     fn event(&self, row: &Row) -> Result<Event, StoreError> {
         let kind = if self.approve { EventKind::DeviceApproved } else { EventKind::DeviceDenied };
         let mut event = Event::new(self.now, kind, format!("user:{}", self.user_id));
@@ -285,7 +286,7 @@ impl DecideDeviceRequest {
         Ok(event)
     }
 
-    /// Whether this session decided the same before; the device may have its tokens already.
+    /// Whether this session made the same decision before; the device may already have its tokens.
     async fn was_decided_so(
         &self,
         conn: &mut Conn<'_>,
@@ -344,7 +345,7 @@ impl Operation for Redeem {
 }
 
 impl Redeem {
-    /// Why nothing was redeemed: used before by this client, else `otherwise`.
+    /// Why nothing was redeemed: already used by this client, otherwise `otherwise`.
     async fn refusal(
         &self,
         conn: &mut Conn<'_>,

@@ -1,7 +1,7 @@
-//! Reads the tables of a Dex, and recognises a database that is Dex's.
+//! Reads Dex's tables, and recognizes a database of Dex.
 //!
-//! Everything is read as text in one read-only transaction: lists and objects are JSON text, times are as the
-//! engine writes them. What a row means is `countersign-import`'s. Nothing is ever written.
+//! All values are read as text in one read-only transaction: lists and objects are JSON text, times are in the engine's
+//! format. `countersign-import` interprets the rows. Nothing is written.
 
 mod read;
 
@@ -10,29 +10,29 @@ use std::collections::BTreeMap;
 pub(crate) use read::{is_unclaimed_postgres, is_unclaimed_sqlite};
 pub use read::{read, state};
 
-/// Column names with their texts.
+/// A row: column names and their values as text.
 pub type DexRow = BTreeMap<String, Option<String>>;
 
-/// What a database of Dex holds. Tables have the names of Dex's own layout, also where it is ent's.
+/// The content of a Dex database. Tables are named as in Dex's own layout, even if the database uses ent's.
 #[derive(Debug, Default)]
 pub struct DexDatabase {
     pub tables: BTreeMap<String, Vec<DexRow>>,
-    /// The number of its last migration; ent has none.
+    /// Number of the last migration; ent has none.
     pub migration: Option<i64>,
     /// `DEX_ENT_ENABLED=true`.
     pub is_ent: bool,
-    /// Rows that are not read: how many of which kind.
+    /// Rows that are not imported: their number by kind.
     pub left_behind: BTreeMap<String, usize>,
 }
 
-/// Whose a database is.
+/// Whose tables a database contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseState {
-    /// It has tables of this program, perhaps beside Dex's.
+    /// It has tables of this program, possibly beside Dex's.
     Ours,
     /// It has Dex's tables and none of ours.
     Dex,
-    /// Not there, empty, or somebody else's.
+    /// It does not exist, is empty, or belongs to another program.
     Other,
 }
 
@@ -52,7 +52,7 @@ const READ: [Table; 7] = [
     Table { name: "user_identity", ent: "user_identities" },
 ];
 
-/// Only counted: what is in them is over within minutes, or has no counterpart.
+/// Only counted: these rows expire within minutes, or have no counterpart here.
 const COUNTED: [(Table, &str); 4] = [
     (Table { name: "auth_request", ent: "auth_requests" }, "authorization requests"),
     (Table { name: "auth_code", ent: "auth_codes" }, "authorization codes"),
@@ -60,7 +60,7 @@ const COUNTED: [(Table, &str); 4] = [
     (Table { name: "auth_session", ent: "auth_sessions" }, "browser sessions"),
 ];
 
-/// Which of Dex's two layouts has these tables.
+/// Whether the tables are those of ent (`true`) or of Dex's own layout (`false`); `None`: neither.
 fn layout(names: &[String]) -> Option<bool> {
     let has = |name: &str| names.iter().any(|known| known == name);
     match (has("offline_session"), has("offline_sessions") && has("oauth2clients")) {
@@ -77,7 +77,7 @@ impl Table {
 }
 
 impl DexDatabase {
-    /// From the names of all tables and the rows of those that were read. `None` if they are not Dex's.
+    /// Assembles the tables that were read; `names` are all tables of the database. `None` if they are not Dex's.
     pub fn new(names: &[String], mut rows: BTreeMap<String, Vec<DexRow>>) -> Option<Self> {
         let is_ent = layout(names)?;
         let mut database = Self { is_ent, ..Self::default() };

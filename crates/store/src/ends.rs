@@ -1,7 +1,7 @@
-//! Ending sessions and grants. All other operations that end something call these functions.
+//! Ends sessions and grants. All operations that end something call these functions.
 //!
-//! An end first locks the row it ends, so that an operation that issues tokens at the same time waits and is
-//! then refused; the instant at which the last token expires is read after that, in the same transaction.
+//! The row to end is locked first, so that a concurrent operation that issues tokens waits and is then refused. The
+//! expiry of the last token is read after that, in the same transaction.
 
 use countersign_core::event::EventKind;
 use countersign_core::session::Ended;
@@ -21,22 +21,21 @@ use crate::{Store, StoreError};
 pub struct SessionEnd {
     /// Grants that were live until now.
     pub grants_ended: u64,
-    /// The last token of this session expires then, which may be in the past; `None` when no grant of it is
-    /// stored.
+    /// Expiry of the last token of this session, which may be in the past; `None` when it has no stored grant.
     pub tokens_until: Option<Timestamp>,
-    /// Clients that are sent a logout token.
+    /// Clients to which a logout token is sent.
     pub notified: Vec<ClientId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantEnd {
-    /// Its last token expires then, which may be in the past.
+    /// Expiry of its last token, which may be in the past.
     pub tokens_until: Timestamp,
 }
 
 impl Store {
-    /// Ends a session and all its grants; `None` when it is not live. `ip` is the address of the request that does
-    /// it, for the event.
+    /// Ends a session and all its grants; `None` when it is not live. `ip` is the address of the request, for the
+    /// event.
     pub async fn end_session(
         &self,
         session: &SessionId,
@@ -109,7 +108,7 @@ pub(crate) async fn end_session(
     Ok(Some(SessionEnd { grants_ended, tokens_until, notified }))
 }
 
-/// Ends the row of the session alone, without grants and event, and deletes its upstream data.
+/// Ends only the session's row, without grants and event, and deletes its upstream data.
 pub(crate) async fn close_session(
     conn: &mut Conn<'_>,
     id: &SessionId,
@@ -131,7 +130,7 @@ pub(crate) async fn close_session(
     Ok(Some(session))
 }
 
-/// When the last token of any ended grant of the session expires.
+/// Expiry of the last token of the session's ended grants.
 pub(crate) async fn ended_tokens_until(
     conn: &mut Conn<'_>,
     session: &SessionId,

@@ -1,5 +1,5 @@
-//! How an operation reaches its database: SQLite through one writer task, PostgreSQL through a pool.
-//! Connections, transactions and retries; nothing here knows a table.
+//! How an operation reaches its database: SQLite through one writer task, PostgreSQL through a pool. Connections,
+//! transactions and retries; no tables are known here.
 
 mod availability;
 mod commit;
@@ -25,7 +25,7 @@ use self::conn::Conn;
 pub(crate) use self::listener::Listener;
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
-use crate::change::Change;
+use crate::changes::Change;
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, dex};
 
@@ -34,12 +34,12 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The same for a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One atomic effect, as a value. `run` may be called again after a conflict or a failed COMMIT,
-/// always in a fresh transaction.
+/// One atomic effect, as a value. `run` may be called again after a conflict or a failed COMMIT, always in a new
+/// transaction.
 pub(crate) trait Operation: Send + Sync + 'static {
     type Output: Send + 'static;
 
-    /// What replicas keep in memory and this operation changes; they are notified after COMMIT.
+    /// What this operation changes of the data that replicas keep in memory; they are notified after COMMIT.
     const CHANGES: Option<Change> = None;
 
     fn run(
@@ -47,9 +47,14 @@ pub(crate) trait Operation: Send + Sync + 'static {
         conn: &mut Conn<'_>,
     ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
 
+<<<<<<< HEAD
     /// The whole effect in its usual case as one statement of PostgreSQL, which is atomic without BEGIN and COMMIT.
     /// `None`: it had no effect, and [`Operation::run`] decides. When its answer was lost it is sent again, with
     /// [`Conn::may_have_run`]: `run` must then recognise an effect that the first one had.
+=======
+    /// The operation's usual case as a single PostgreSQL statement, which is atomic without BEGIN and COMMIT. `None`:
+    /// the statement had no effect, and [`Operation::run`] decides.
+>>>>>>> trunk
     fn run_in_one_statement(
         &self,
         _conn: &mut Conn<'_>,
@@ -57,13 +62,13 @@ pub(crate) trait Operation: Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
-    /// Whether [`Operation::run_in_one_statement`] is worth sending.
+    /// Whether [`Operation::run_in_one_statement`] should be attempted.
     fn has_one_statement(&self) -> bool {
         false
     }
 }
 
-/// Whether a database that is Dex's alone may be opened.
+/// Whether a database that has only Dex's tables may be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DexTables {
     Refused,
@@ -83,7 +88,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         Ok(match location {
             Location::Sqlite { file } => {
-                // Before the writer opens it, which changes the journal mode of the file.
+                // Checked before the writer opens the file, which changes its journal mode.
                 if tables == DexTables::Refused && dex::is_unclaimed_sqlite(file).await {
                     return Err(OpenError::Dex { location: location.to_string() });
                 }
@@ -104,7 +109,7 @@ impl Engine {
         }
     }
 
-    /// Sees every write whose result was returned before.
+    /// Sees every write whose result was returned before the call.
     pub(crate) async fn read<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
         match self {
             Self::Sqlite(engine) => engine.read(&operation).await,
@@ -129,7 +134,7 @@ impl Engine {
         }
     }
 
-    /// `None` where there are no replicas.
+    /// `None` on SQLite, which has no replicas.
     pub(crate) fn listener(&self) -> Option<Listener> {
         match self {
             Self::Sqlite(_) => None,

@@ -1,4 +1,4 @@
-//! What can go wrong between an operation and its database, by what the caller may do about it.
+//! Errors of operations, by what the caller may do about them.
 //!
 //! Causes are text without values: a driver's `Debug` may print a row, its `Display` does not.
 
@@ -14,11 +14,10 @@ pub enum StoreError {
     /// HTTP 503, with no claim about what was consumed.
     #[error("the database did not confirm the change, which may have been made: {0}")]
     OutcomeUnknown(String),
-    /// The database returned what it must never return: a bug, or a damaged file.
+    /// The database returned invalid content: a bug, or a damaged file.
     #[error("unexpected database content or error: {0}")]
     Corrupt(String),
-    /// A text that no engine stores (a NUL character, or an id too long for an index), which came with the
-    /// request: HTTP 400.
+    /// The request contains a text that cannot be stored (a NUL character, or an id too long for an index): HTTP 400.
     #[error("this text cannot be stored: {0}")]
     Unstorable(String),
     /// The request's page cursor was not issued by this program: HTTP 400.
@@ -26,7 +25,7 @@ pub enum StoreError {
     InvalidCursor,
 }
 
-/// Why a store did not open. The text names the file or host and what to do.
+/// Why a store could not be opened. The text names the file or host and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot use the database {location}: {cause}")]
@@ -119,7 +118,7 @@ pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     )
 }
 
-/// A writing statement on a server that accepts none (`read_only_sql_transaction`).
+/// A writing statement on a read-only server (`read_only_sql_transaction`).
 pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
     matches!(
         error.as_database_error().map(code_of),
@@ -140,7 +139,7 @@ pub(crate) fn is_outcome_known(error: &sqlx::Error) -> bool {
 
 pub(crate) use countersign_core::text::error_chain as chain;
 
-/// Content that the schema or a caller should have made impossible.
+/// Content that the schema or the caller should have prevented.
 pub(crate) fn corrupt(what: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(what.to_string())
 }

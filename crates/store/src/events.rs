@@ -12,7 +12,7 @@ use crate::error::corrupt;
 use crate::names::{MAX_SEARCH_TEXT, contains};
 use crate::{Store, StoreError};
 
-/// Most rows of a page.
+/// Maximum number of rows of a page.
 const MAX_PAGE: i64 = 1000;
 /// Digits of an id: the instant, a counter, a random part.
 const TIME_DIGITS: usize = 15;
@@ -25,13 +25,13 @@ pub struct EventQuery {
     pub grant: Option<GrantId>,
     /// At any connector.
     pub user_id: Option<String>,
-    /// As in the event.
+    /// The actor as stored.
     pub actor: Option<String>,
     pub client: Option<ClientId>,
     pub connector: Option<ConnectorId>,
     pub ip: Option<String>,
-    /// Part of the actor, the user id or the details, in any case (of letters beyond ASCII: as written).
-    /// Not indexed: `since` bounds how much is read.
+    /// Part of the actor, the user id or the details, ignoring case for ASCII letters. Not indexed: `since` bounds the
+    /// rows read.
     pub text: Option<String>,
     pub kind: Option<EventKind>,
     /// Inclusive.
@@ -40,24 +40,24 @@ pub struct EventQuery {
     pub until: Option<Timestamp>,
     /// Clamped to 1 to 1000.
     pub limit: i64,
-    /// The id of the last event of the page before.
+    /// The id of the last event of the previous page.
     pub before_id: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
-    /// Newer events have greater ids; within a millisecond in the order in which one store wrote them.
+    /// Newer events have greater ids; events of one millisecond are in the order in which a store wrote them.
     pub id: String,
     pub event: Event,
 }
 
 impl Store {
-    /// For what happens outside any other operation.
+    /// Records an event that does not belong to another operation.
     pub async fn add_event(&self, event: Event) -> Result<(), StoreError> {
         self.write(AddEvent(event)).await
     }
 
-    /// Newest first. A `before_id` that no event can have is `InvalidCursor`.
+    /// Events, newest first. An invalid `before_id` is `InvalidCursor`.
     pub async fn events(&self, query: EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
         if query.before_id.as_deref().is_some_and(|id| !is_id(id)) {
             return Err(StoreError::InvalidCursor);
@@ -78,7 +78,7 @@ impl Operation for AddEvent {
     }
 }
 
-/// An event about a session, its person and its connector.
+/// An event about a session, its user and its connector.
 pub(crate) fn session_event(
     session: &Session,
     at: Timestamp,
@@ -99,7 +99,7 @@ pub(crate) async fn record(conn: &mut Conn<'_>, event: &Event) -> Result<(), Sto
     Ok(())
 }
 
-/// What [`record`] sends.
+/// The statement of [`record`].
 pub(crate) fn event_statement(conn: &Conn<'_>, event: &Event) -> Result<Statement, StoreError> {
     Ok(Statement::new(
         "INSERT INTO events (id, at, kind, actor, session_id, grant_id, client_id, \
@@ -122,7 +122,7 @@ pub(crate) fn event_statement(conn: &Conn<'_>, event: &Event) -> Result<Statemen
     ))
 }
 
-/// Instant, counter and random part in fixed width, of characters that every collation orders alike.
+/// An id from instant, counter and random part in fixed width, in characters that all collations sort alike.
 fn next_id(conn: &Conn<'_>, at: Timestamp) -> Result<String, StoreError> {
     let random = random_bytes::<8>().map_err(corrupt)?;
     Ok(format!(
@@ -133,7 +133,7 @@ fn next_id(conn: &Conn<'_>, at: Timestamp) -> Result<String, StoreError> {
     ))
 }
 
-/// In the form of [`next_id`].
+/// Whether a text has the format of [`next_id`].
 fn is_id(text: &str) -> bool {
     let digit =
         |(n, b): (usize, u8)| b.is_ascii_digit() || (n >= TIME_DIGITS && matches!(b, b'a'..=b'f'));
@@ -145,8 +145,8 @@ pub(crate) fn id_from(at: Timestamp) -> String {
     format!("{:015}", at.millis().max(0))
 }
 
-/// Kinds that are written often enough to be found by reading the log from its end. The others are in the
-/// partial index `events_rare_kind`, whose condition must be repeated literally.
+/// Kinds that are frequent enough to be found by reading the log from its end. The others are in the partial index
+/// `events_rare_kind`, whose condition must be repeated literally.
 const COMMON_KINDS: [EventKind; 6] = [
     EventKind::SignedIn,
     EventKind::Reauthenticated,
@@ -197,8 +197,8 @@ impl Operation for EventQuery {
     }
 }
 
-/// Searches the details, which are JSON and escape some characters, and the names; each as written and in
-/// lower case, because `lower` of the engines differs beyond ASCII.
+/// Searches the details, which are JSON with escapes, and the names; each as written and in lower case, because `lower`
+/// differs between the engines beyond ASCII.
 fn push_text(sql: &mut Sql, text: &str) -> Result<(), StoreError> {
     let json = serde_json::to_string(text).map_err(corrupt)?;
     let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();

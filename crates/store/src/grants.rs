@@ -1,7 +1,7 @@
 //! Grants and the rotation of their refresh tokens.
 //!
-//! A refresh token names its grant and a generation; the database has the current generation, never the
-//! token. One compare-and-set decides which request rotates.
+//! A refresh token contains its grant and a generation; the database stores the current generation, never the token. A
+//! compare-and-set decides which request rotates.
 
 use std::time::Duration;
 
@@ -22,25 +22,25 @@ use crate::snapshots::{Snapshot, apply};
 use crate::unconfirmed::Unconfirmed;
 use crate::{Store, StoreError};
 
-/// A refresh token with a valid MAC was presented, and the response would carry new tokens.
+/// A refresh token with a valid MAC was presented; describes the response's tokens.
 #[derive(Clone, Debug)]
 pub struct Rotate {
     pub grant: GrantId,
     /// The session of the grant.
     pub session: SessionId,
-    /// The generation in the token presented.
+    /// The generation of the presented token.
     pub generation: i64,
     /// False for clients whose refresh token is not rotated.
     pub rotate: bool,
     /// The MAC key of the next refresh token.
     pub mac_key: i64,
     pub now: Timestamp,
-    /// The last of the new tokens expires then.
+    /// Expiry of the last of the new tokens.
     pub tokens_until: Timestamp,
-    /// How long the previous generation is accepted again, for a lost response or parallel requests; zero
-    /// for never. RFC 9700 section 4.14.2 leaves this to the server.
+    /// For how long the previous generation is accepted again, for a lost response or concurrent requests; zero: never.
+    /// RFC 9700 section 4.14.2 leaves this to the server.
     pub reuse_interval: Duration,
-    /// The revalidation made for this refresh. Written whatever the outcome, as long as the session is live.
+    /// The identity refreshed for this request. Stored whatever the outcome, if the session is live.
     pub snapshot: Option<Snapshot>,
 }
 
@@ -48,18 +48,18 @@ pub struct Rotate {
 pub enum Rotation {
     /// The new refresh token has this generation.
     Rotated { generation: i64 },
-    /// A lost response or a parallel request: the refresh token again has this generation.
+    /// A lost response or a concurrent request: the refresh token has this generation again.
     Repeated { generation: i64 },
-    /// The token was newer than the database, which was restored from a backup; the generation is adopted.
+    /// The token is newer than the database, which was restored from a backup; its generation is adopted.
     DatabaseRestored { generation: i64 },
-    /// Theft, or a response lost long ago: the grant has ended, its last token expires then.
+    /// Theft, or a response lost long ago: the grant has ended; expiry of its last token.
     Reused { tokens_until: Timestamp },
     /// The grant or its session is not live. Nothing was issued.
     Ended,
 }
 
 impl Store {
-    /// A grant with its session, each live or ended.
+    /// A grant and its session, live or ended.
     pub async fn grant(&self, id: &GrantId) -> Result<Option<(Grant, Session)>, StoreError> {
         self.take_back_unconfirmed(id.as_str()).await?;
         self.read(ById(id.clone())).await
@@ -119,17 +119,17 @@ impl Operation for Rotate {
     }
 
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Rotation, StoreError> {
-        // PostgreSQL was sent the same statement before, if there is no snapshot.
+        // On PostgreSQL, without a snapshot, the same statement was already attempted.
         if self.snapshot.is_none() && !conn.is_postgres() && self.rotate_if_live(conn).await? {
             return Ok(Rotation::Rotated { generation: self.next() });
         }
-        // From here on no other rotation of this session runs.
+        // From here on no other rotation of this session runs concurrently.
         if !lock_live_session(conn, &self.session, self.now).await? {
             return Ok(Rotation::Ended);
         }
         let rotation = self.decide(conn).await?;
-        // Whatever the outcome, the upstream's new refresh token has replaced the old one there, and is
-        // stored; the lease is released with it.
+        // The upstream has already replaced its refresh token, so the new one is stored whatever the outcome, and the
+        // lease is released with it.
         if let Some(snapshot) = &self.snapshot
             && (snapshot.session != self.session || !apply(conn, snapshot).await?)
         {
@@ -144,13 +144,13 @@ impl Rotate {
         if self.rotate { self.generation.saturating_add(1) } else { self.generation }
     }
 
-    /// The usual case, in which the session is live and the token is the current one: [`lock_live_session`] and
+    /// The usual case: the session is live and the token is the current one. [`lock_live_session`] and
     /// [`Rotate::advance`] in one message. False: nothing was rotated.
     ///
-    /// Where PostgreSQL waits for the session's row it looks at the row again afterwards, and likewise at that of the
-    /// grant (EvalPlanQual), so that an end or another rotation that was first is seen.
+    /// If PostgreSQL has to wait for the session's row it evaluates the condition again afterwards, and likewise for
+    /// the grant's row (EvalPlanQual), so a concurrent end or rotation is seen.
     async fn rotate_if_live(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
-        // No stored text has a NUL.
+        // Stored texts contain no NUL.
         if self.grant.as_str().contains('\0') || self.session.as_str().contains('\0') {
             return Ok(false);
         }
@@ -214,7 +214,7 @@ impl Rotate {
         Ok(end.map_or(Rotation::Ended, |end| Rotation::Reused { tokens_until: end.tokens_until }))
     }
 
-    /// The compare-and-set; true when it hit.
+    /// The compare-and-set; true if it succeeded.
     async fn advance(&self, conn: &mut Conn<'_>, from: i64, to: i64) -> Result<bool, StoreError> {
         let hit = conn
             .execute(
@@ -250,7 +250,7 @@ impl Rotate {
             && self.now.since(grant.rotated_at) <= self.reuse_interval
     }
 
-    /// New tokens under the current generation.
+    /// New tokens of the current generation.
     async fn repeat(&self, conn: &mut Conn<'_>, grant: &Grant) -> Result<Rotation, StoreError> {
         let raised = conn
             .execute(

@@ -1,11 +1,10 @@
-//! What a takeover of Dex's data writes, in one transaction, and how what came from it is found again.
+//! Writes the data imported from Dex, in one transaction, and looks up imported data.
 //!
-//! Everything is inserted where it is missing, so an import can be repeated: what is there already, also in a
-//! newer state, stays as it is.
+//! Rows are inserted only if missing, so an import can be repeated: existing rows, even newer ones, remain unchanged.
 
 use countersign_core::{ConnectorId, Event, Grant, GrantId, Session, Timestamp};
 
-use crate::change::Change;
+use crate::changes::Change;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::engine::sql::Value;
@@ -16,11 +15,11 @@ use crate::rows::insert_grant;
 use crate::stored_objects::{insert_object, raise_version};
 use crate::{SigningKeyRow, Store, StoreError, StoredObject};
 
-/// All of one import.
+/// The data of one import.
 #[derive(Clone, Debug)]
 pub struct Import {
     pub objects: Vec<StoredObject>,
-    /// Dex's current key, which signs on until the next rotation. Its number is assigned here.
+    /// Dex's current key, which continues to sign until the next rotation. Its number is assigned here.
     pub signing_key: Option<SigningKeyRow>,
     pub keys: Vec<ImportedKey>,
     pub sessions: Vec<ImportedSession>,
@@ -28,7 +27,7 @@ pub struct Import {
     pub event: Event,
 }
 
-/// What verifies tokens that Dex signed.
+/// A key that verifies tokens signed by Dex.
 #[derive(Clone, Debug)]
 pub struct ImportedKey {
     pub kid: String,
@@ -37,7 +36,7 @@ pub struct ImportedKey {
     pub expires_at: Timestamp,
 }
 
-/// A person at a connector, with the refresh tokens of their clients.
+/// A user at a connector, with the refresh tokens of their clients.
 #[derive(Clone, Debug)]
 pub struct ImportedSession {
     pub session: Session,
@@ -49,7 +48,7 @@ pub struct ImportedGrant {
     pub grant: Grant,
     /// The id in Dex's refresh token.
     pub token_id: String,
-    /// SHA-256 of the other part, base64url.
+    /// SHA-256 of the token's secret part, base64url.
     pub token_hash: String,
 }
 
@@ -61,7 +60,7 @@ pub struct ImportedConsent {
     pub scopes: countersign_core::Scopes,
 }
 
-/// How many of each were new.
+/// Number of new rows by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportSummary {
     pub objects: u64,
@@ -72,7 +71,7 @@ pub struct ImportSummary {
     pub consents: u64,
 }
 
-/// A refresh token of Dex, by the id in it.
+/// A refresh token of Dex, looked up by its id.
 #[derive(Clone, Debug)]
 pub struct ImportedToken {
     pub token_hash: String,
@@ -88,7 +87,7 @@ impl Store {
         self.read(FindToken(id.to_owned())).await
     }
 
-    /// In the order of their key ids.
+    /// Imported keys, ordered by key id.
     pub async fn imported_keys(&self) -> Result<Vec<ImportedKey>, StoreError> {
         self.read(ReadKeys).await
     }
@@ -97,7 +96,7 @@ impl Store {
         self.write(DropKeys(before)).await
     }
 
-    /// Whether a session that came from Dex has ended for this person, or a grant of this client in it.
+    /// Whether an imported session of this user has ended, or this client's grant in it.
     pub async fn imported_session_ended(
         &self,
         user_id: &str,
@@ -108,8 +107,8 @@ impl Store {
         self.read(SessionEnded(user_id.to_owned(), connector.clone(), client)).await
     }
 
-    /// Grants that came from Dex and whose token was rotated since, by client: after a return to Dex these
-    /// clients hold a token that Dex does not know.
+    /// Imported grants whose token was rotated since, by client: after a return to Dex these clients hold a token
+    /// unknown to Dex.
     pub async fn rotated_imports(&self) -> Result<Vec<(String, i64)>, StoreError> {
         self.read(RotatedImports).await
     }
@@ -146,7 +145,7 @@ impl Operation for Import {
     }
 }
 
-/// With the greatest number, so that it signs now. Replicas that make a key at the same instant try again.
+/// Inserted with the greatest number, so that it signs now. Replicas that create a key at the same instant retry.
 async fn insert_signing_key(conn: &mut Conn<'_>, key: &SigningKeyRow) -> Result<bool, StoreError> {
     let written = conn
         .execute(
@@ -185,7 +184,7 @@ async fn insert_key(conn: &mut Conn<'_>, key: &ImportedKey) -> Result<bool, Stor
     Ok(written == 1)
 }
 
-/// How many grants were new. Without one the session is not written.
+/// Number of new grants. Without any the session is not written.
 async fn insert_session(
     conn: &mut Conn<'_>,
     import: &ImportedSession,

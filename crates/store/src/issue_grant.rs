@@ -1,4 +1,4 @@
-//! A grant is inserted, whatever it is issued for: a code, a device code, a password, a subject token.
+//! Inserts a grant, for a code, a device code, a password or a subject token.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Grant, GrantId, Timestamp};
@@ -12,8 +12,8 @@ use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
 
 impl Store {
-    /// Issues a grant without a code. `None`: its session is not live, and nothing was written.
-    /// Else the grants that ended because the session had too many for this client.
+    /// Issues a grant without a code. `None`: its session is not live, and nothing was written. Otherwise the grants
+    /// that were ended because the session had too many for this client.
     pub async fn issue_grant(
         &self,
         grant: Grant,
@@ -40,8 +40,8 @@ impl Operation for IssueGrant {
     }
 }
 
-/// The caller has locked the live session. Ends the longest unused offline grants of the session and client
-/// beyond the limit, and returns them.
+/// The caller has locked the live session. Ends the offline grants of session and client beyond the limit, those unused
+/// longest first, and returns them.
 pub(crate) async fn issue_grant(
     conn: &mut Conn<'_>,
     grant: &Grant,
@@ -52,7 +52,7 @@ pub(crate) async fn issue_grant(
     complete_grant(conn, grant, now, offline_limit).await
 }
 
-/// The rest of [`issue_grant`], after the row was inserted.
+/// The remainder of [`issue_grant`], after the row was inserted.
 pub(crate) async fn complete_grant(
     conn: &mut Conn<'_>,
     grant: &Grant,

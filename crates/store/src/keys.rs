@@ -1,4 +1,4 @@
-//! Signing keys, and the sealing and MAC keys. Private parts are stored as the caller sealed them.
+//! Signing keys, and keys for sealing and MACs. Private parts are stored as sealed by the caller.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use countersign_core::event::EventKind;
 use countersign_core::{Event, Secret, Timestamp};
 use serde_json::json;
 
-use crate::change::Change;
+use crate::changes::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::error::corrupt;
 use crate::events::record;
 use crate::{Store, StoreError};
 
-/// A key pair for signing, now, later or earlier.
+/// A signing key pair: future, current or retired.
 #[derive(Clone, Debug)]
 pub struct SigningKeyRow {
     /// Unique: of two replicas that create the next key at the same time, one succeeds.
@@ -21,13 +21,13 @@ pub struct SigningKeyRow {
     pub kid: String,
     pub algorithm: String,
     pub public_jwk: String,
-    /// Sealed under the root key where there is one.
+    /// Sealed under the root key, if there is one.
     pub private_key: Secret,
     pub created_at: Timestamp,
     pub signs_from: Timestamp,
     /// The longest token lifetime that was configured while the key existed.
     pub longest_lifetime: Duration,
-    /// It signs access tokens and nothing else, and has its own successors.
+    /// It signs only access tokens and has successors of its own.
     pub access_tokens_only: bool,
 }
 
@@ -36,16 +36,16 @@ pub struct SigningKeyRow {
 pub struct SecretRow {
     pub purpose: String,
     pub number: i64,
-    /// Sealed under the root key where there is one.
+    /// Sealed under the root key, if there is one.
     pub value: Secret,
     pub created_at: Timestamp,
 }
 
-/// A signing key has leaked and must verify no more.
+/// Deletes a compromised signing key, so that it verifies nothing any more.
 #[derive(Clone, Debug)]
 pub struct DropSigningKeyNow {
     pub kid: String,
-    /// Added if no other key could sign afterwards; its number is assigned here.
+    /// Added if no other key could sign; its number is assigned here.
     pub successor: SigningKeyRow,
     /// `user:…`, `client:…`.
     pub by: String,
@@ -57,12 +57,12 @@ pub struct DroppedSigningKey {
     pub number: i64,
     /// The key that signs from now on.
     pub signing_kid: String,
-    /// The successor was added, because no published key was waiting.
+    /// The successor was added, because no future key was published.
     pub successor_added: bool,
 }
 
 impl Store {
-    /// All of them, by number.
+    /// All signing keys, by number.
     pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
         self.read(SigningKeys).await
     }
@@ -77,7 +77,7 @@ impl Store {
         self.write(RaiseTokenLifetime(millis(longest))).await
     }
 
-    /// Replaces the sealed private part; false when it was not `old` any more.
+    /// Replaces the sealed private part; false if it is no longer `old`.
     pub async fn replace_signing_key_value(
         &self,
         number: i64,
@@ -93,9 +93,8 @@ impl Store {
         self.write(DropSigningKey(number)).await
     }
 
-    /// Deletes a signing key now, although tokens it signed may still be valid. In the same transaction a
-    /// signing key remains: the next published key signs from now on, or `successor` is added. `None` when
-    /// there is no such key.
+    /// Deletes a signing key now, although tokens signed with it may be valid. The same transaction ensures that a key
+    /// signs: the next published key begins to sign now, or `successor` is added. `None` when there is no such key.
     pub async fn drop_signing_key_now(
         &self,
         drop: DropSigningKeyNow,
@@ -103,7 +102,7 @@ impl Store {
         self.write(drop).await
     }
 
-    /// All of this purpose, by number.
+    /// All keys of this purpose, by number.
     pub async fn secrets(&self, purpose: &str) -> Result<Vec<SecretRow>, StoreError> {
         self.read(Secrets(purpose.to_owned())).await
     }
@@ -113,7 +112,7 @@ impl Store {
         self.write(AddSecret(row)).await
     }
 
-    /// Replaces the sealed value; false when it was not `old` any more.
+    /// Replaces the sealed value; false if it is no longer `old`.
     pub async fn replace_secret_value(
         &self,
         purpose: &str,
@@ -213,7 +212,7 @@ impl Operation for RaiseTokenLifetime {
     }
 }
 
-/// The same key, sealed under another root key; replaced only if nobody else has done so.
+/// The same key sealed under another root key; replaced only if no other process has done so.
 struct Resealed {
     old: Secret,
     new: Secret,
@@ -247,7 +246,7 @@ impl Operation for DropSigningKeyNow {
     type Output = Option<DroppedSigningKey>;
     const CHANGES: Option<Change> = Some(Change::Keys);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
-        // The lock on every key makes replicas that drop keys at the same time wait for each other.
+        // Locks every key, so that replicas that drop keys concurrently wait for each other.
         conn.execute("UPDATE signing_keys SET kid = kid", &[]).await?;
         let rows = SigningKeys.run(conn).await?;
         let Some(dropped) = rows.iter().find(|row| row.kid == self.kid) else { return Ok(None) };
@@ -257,7 +256,7 @@ impl Operation for DropSigningKeyNow {
         let signing = same_use().rfind(|row| row.signs_from <= self.now);
         let waiting = same_use().find(|row| row.signs_from > self.now && row.kid != self.kid);
         let (signing_kid, successor_added) = match (signing, waiting) {
-            // The dropped key was retired, or had yet to sign.
+            // The dropped key was retired, or did not sign yet.
             (Some(row), _) if row.kid != self.kid => (row.kid.clone(), false),
             (_, Some(next)) => {
                 conn.execute(
@@ -267,7 +266,7 @@ impl Operation for DropSigningKeyNow {
                 .await?;
                 (next.kid.clone(), false)
             }
-            // Without a key of their own access tokens are signed with the key of ID tokens.
+            // Without a key of their own, access tokens are signed with the key of ID tokens.
             (_, None) if for_access_tokens => {
                 let others = rows.iter().filter(|row| !row.access_tokens_only);
                 let instead = others.rev().find(|row| row.signs_from <= self.now);
@@ -286,7 +285,7 @@ impl Operation for DropSigningKeyNow {
 }
 
 impl DropSigningKeyNow {
-    /// The `kid` of the key that was added.
+    /// Adds the successor and returns its `kid`.
     async fn add_successor(&self, conn: &mut Conn<'_>, number: i64) -> Result<String, StoreError> {
         let successor = SigningKeyRow { number, signs_from: self.now, ..self.successor.clone() };
         match insert_signing_key(conn, &successor).await? {

@@ -1,8 +1,7 @@
 //! Persistence, as atomic operations. The only crate that uses sqlx.
 //!
-//! Each operation is one transaction together with its event; no caller ever holds one. Time is a
-//! parameter. Nothing here decides what a person or client may do, hashes or seals: values arrive hashed
-//! and sealed, and `issuer` decides whom to refuse.
+//! Each operation and its event are one transaction; callers never hold a transaction. Time is a parameter. This crate
+//! makes no permission decisions, and neither hashes nor seals: values arrive hashed and sealed.
 //!
 //! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `device_requests`, `grants`,
 //! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`,
@@ -13,7 +12,6 @@
 mod backup;
 mod blocked_users;
 mod bulk;
-mod change;
 mod changes;
 mod circuit_breakers;
 mod codes;
@@ -48,9 +46,12 @@ mod shared;
 mod sign_in;
 mod snapshots;
 mod stored_objects;
+<<<<<<< HEAD
 mod traces;
 mod unconfirmed;
 mod used_assertions;
+=======
+>>>>>>> trunk
 
 use std::sync::Arc;
 
@@ -59,7 +60,7 @@ use countersign_core::Timestamp;
 pub use backup::backup_sqlite;
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
-pub use change::Change;
+pub use changes::Change;
 pub use changes::Changes;
 pub use circuit_breakers::{
     CircuitBreaker, CircuitBreakerState, CircuitClosed, OpenCircuitBreaker,
@@ -88,16 +89,16 @@ pub use people::Person;
 pub use search::{FoundSession, SessionCount, SessionPage};
 pub use sessions::SignedOut;
 pub use shared::{LogoutRules, StatementCounts};
+pub use sign_in::UsedAssertion;
 pub use sign_in::{SignIn, SignInOutcome};
 pub use snapshots::{Missing, Snapshot};
 pub use stored_objects::{ObjectChange, ObjectKind, StoredObject};
-pub use used_assertions::UsedAssertion;
 
 use engine::{DexTables, Engine, Operation};
 use shared::Shared;
 use unconfirmed::UnconfirmedList;
 
-/// The database. Cheap to clone; all clones share one connection pool.
+/// The database. Clones share one connection pool.
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<Engine>,
@@ -108,12 +109,12 @@ pub struct Store {
 impl Store {
     /// Connects and migrates the schema. Needs a running tokio runtime, which must outlive the store.
     ///
-    /// A database with Dex's tables and without ours is refused.
+    /// A database that has Dex's tables and none of ours is refused.
     pub async fn open(location: &Location) -> Result<Self, OpenError> {
         Self::open_with(location, DexTables::Refused).await
     }
 
-    /// As [`Store::open`], also on a database of Dex, to which our tables are then added.
+    /// Like [`Store::open`], but also opens a database of Dex, to which our tables are added.
     pub async fn open_beside_dex(location: &Location) -> Result<Self, OpenError> {
         Self::open_with(location, DexTables::Accepted).await
     }
@@ -135,17 +136,17 @@ impl Store {
         self.engine.close().await;
     }
 
-    /// Whether the primary answers; fails after two seconds.
+    /// Whether the primary responds; fails after two seconds.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.engine.ping().await
     }
 
-    /// The database's own clock; `None` where it is this machine's (SQLite).
+    /// The database's clock; `None` for SQLite, whose clock is this machine's.
     pub async fn database_time(&self) -> Result<Option<Timestamp>, StoreError> {
         self.engine.time().await
     }
 
-    /// What was sent to the database since this store was opened.
+    /// Statements and commits sent to the database since this store was opened.
     pub fn statement_counts(&self) -> StatementCounts {
         self.shared.statement_counts()
     }
@@ -153,7 +154,7 @@ impl Store {
     async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
         let before = self.shared.notifications();
         let result = self.engine.write(operation).await;
-        // After COMMIT. A notification of another operation wakes the dispatcher once more, harmlessly.
+        // After COMMIT. A notification of a concurrent operation only wakes the dispatcher once more.
         if result.is_ok() && self.shared.notifications() != before {
             self.shared.wake_dispatcher();
         }

@@ -12,9 +12,9 @@ use crate::OpenError;
 
 #[derive(Clone, Debug)]
 pub enum Location {
-    /// A file of one process, in an existing directory. Created with mode 0600.
+    /// A file for one process, in an existing directory. Created with mode 0600.
     Sqlite { file: PathBuf },
-    /// A private temporary SQLite file, removed with the last [`crate::Store`] that uses it.
+    /// A private temporary SQLite file, deleted with the last [`crate::Store`] that uses it.
     Memory,
     /// A server, for several replicas.
     Postgres(PostgresOptions),
@@ -22,7 +22,7 @@ pub enum Location {
 
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// One server, or a primary with its standbys, in any order: the one that is writable is found.
+    /// One server, or a primary with its standbys, in any order: the writable one is determined at connection.
     pub hosts: Vec<PostgresHost>,
     pub user: String,
     pub password: Secret,
@@ -41,7 +41,7 @@ pub struct PostgresOptions {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresHost {
-    /// A name, an address, or, beginning with `/`, the directory of a unix socket.
+    /// A host name, an address, or, if it begins with `/`, the directory of a Unix socket.
     pub name: String,
     pub port: u16,
 }
@@ -61,7 +61,7 @@ impl fmt::Display for PostgresHost {
     }
 }
 
-/// As in libpq. `VerifyFull` is the default, because the connection carries a password.
+/// The modes of libpq. `VerifyFull` is the default, because the connection carries a password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SslMode {
     Disable,

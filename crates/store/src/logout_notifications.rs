@@ -1,5 +1,5 @@
-//! Queued logout tokens (OpenID Connect Back-Channel Logout 1.0), written in the transaction of the end
-//! that causes them, claimed with a lease and deleted when delivered or given up. Delivery is in `issuer`.
+//! Queued logout tokens (OpenID Connect Back-Channel Logout 1.0), written in the transaction that ends a session or
+//! grant, claimed with a lease, and deleted when delivered or abandoned. `issuer` delivers them.
 
 use countersign_core::ids::random_id;
 use countersign_core::session::{EndReason, Ended};
@@ -21,20 +21,20 @@ pub struct LogoutNotification {
     pub user_id: String,
     pub connector: ConnectorId,
     pub created_at: Timestamp,
-    /// Including this one. Identifies the claim, so that a worker whose lease expired cannot finish or
-    /// postpone a later claim.
+    /// Number of attempts, including this one. It identifies the claim, so that a worker whose lease has expired cannot
+    /// finish or postpone a later claim.
     pub attempts: i64,
 }
 
 impl Store {
-    /// Sets the rules that apply to all later ends.
+    /// Sets the rules for all sessions and grants ended from now on.
     pub fn with_logout_rules(self, rules: LogoutRules) -> Self {
         self.shared.set_rules(rules);
         self
     }
 
-    /// Returns when this store has queued a notification since the last call; those of other processes are
-    /// found by polling.
+    /// Waits until this store has queued a notification since the last call; notifications of other processes are found
+    /// by polling.
     pub async fn logout_notification_queued(&self) {
         self.shared.notification_queued().await;
     }
@@ -47,7 +47,7 @@ impl Store {
         self.read(DueClients(now)).await
     }
 
-    /// Leases up to `limit` due notifications of one client until `leased_until`, longest due first.
+    /// Leases up to `limit` due notifications of one client until `leased_until`, those due longest first.
     pub async fn claim_logout_notifications(
         &self,
         client: &ClientId,
@@ -58,7 +58,7 @@ impl Store {
         self.write(Claim { client: client.clone(), now, leased_until, limit }).await
     }
 
-    /// Deletes a delivered notification, or one given up with an event. False when the lease was lost.
+    /// Deletes a delivered notification, or an abandoned one with an event. False if the lease was lost.
     pub async fn finish_logout_notification(
         &self,
         notification: &LogoutNotification,
@@ -67,7 +67,7 @@ impl Store {
         self.write(Finish { notification: notification.clone(), event }).await
     }
 
-    /// Schedules the next attempt. Does nothing when the lease was lost.
+    /// Schedules the next attempt. Does nothing if the lease was lost.
     pub async fn postpone_logout_notification(
         &self,
         notification: &LogoutNotification,
@@ -160,7 +160,7 @@ impl Operation for Postpone {
     }
 }
 
-/// Records that this client received tokens of this session, if it wants logout tokens.
+/// Records that this client received tokens of this session, if it has a back-channel logout URI.
 pub(crate) async fn add_participant(
     conn: &mut Conn<'_>,
     session: &SessionId,
@@ -178,7 +178,7 @@ pub(crate) async fn add_participant(
     Ok(())
 }
 
-/// Clients to notify when this session ends or its browser signs out. Call it before the grants end.
+/// Clients to notify when this session ends or its browser signs out. Must be called before the grants end.
 pub(crate) async fn participants_of(
     conn: &mut Conn<'_>,
     session: &SessionId,
@@ -197,7 +197,7 @@ pub(crate) async fn participants_of(
     Ok(clients(&rows)?.into_iter().filter(|client| rules.notified.contains(client)).collect())
 }
 
-/// Queues a notification for each client, which then is no longer a participant.
+/// Queues a notification for each client and removes it from the session's participants.
 pub(crate) async fn queue_notifications(
     conn: &mut Conn<'_>,
     session: &Session,
@@ -228,8 +228,7 @@ pub(crate) async fn queue_notifications(
     Ok(())
 }
 
-/// After the end of one grant by a person or administrator: notifies the client if it was its last grant
-/// of the session.
+/// Called after a user or administrator ended one grant: notifies the client if that was its last grant of the session.
 pub(crate) async fn notify_if_last(
     conn: &mut Conn<'_>,
     session: &Session,

@@ -1,5 +1,5 @@
-//! A session filter as SQL: the same conditions for searching, counting and ending, and the choice of the
-//! index that finds the fewest sessions.
+//! A session filter as SQL, with the same conditions for searching, counting and ending, and the choice of the index
+//! that yields the fewest sessions.
 
 use countersign_core::{SessionFilter, SessionState};
 
@@ -10,14 +10,14 @@ use crate::names::{MAX_SEARCH_TEXT, exact, key, pattern};
 use crate::page_cursor::PageCursor;
 use crate::rows::session_columns;
 
-/// A client or group with fewer rows than this is looked up by its own index and sorted; one with more is
-/// found soon enough by reading sessions from the newest.
+/// A client or group with fewer rows than this is looked up by its own index and sorted; one with more is found quickly
+/// by reading sessions from the newest.
 const RARE: i64 = 1000;
-/// A page's total is counted up to this.
+/// The total of a list is counted up to this number.
 pub(crate) const MAX_TOTAL: i64 = 1000;
 
-/// The index by which a statement finds its sessions. Equality conditions on columns of other indexes are
-/// written so that no engine uses those.
+/// The index by which a statement finds its sessions. Equality conditions on columns of other indexes are written so
+/// that no engine uses those indexes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Index {
     /// By creation: `sessions_live` for live sessions, `sessions_newest` for all.
@@ -28,11 +28,11 @@ pub(crate) enum Index {
     User,
     Client,
     Group,
-    /// By id: some sessions were selected one by one.
+    /// By id, for sessions that were selected individually.
     Id,
 }
 
-/// A filter with its texts normalised as in the columns.
+/// A filter whose texts are normalized like the columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Matching {
     filter: SessionFilter,
@@ -41,7 +41,7 @@ pub(crate) struct Matching {
 }
 
 impl Matching {
-    /// `None` when no session can match.
+    /// `None` if no session can match.
     pub(crate) fn of(filter: &SessionFilter) -> Option<Self> {
         let texts = [&filter.text, &filter.user, &filter.group];
         if texts.into_iter().flatten().any(|text| text.len() > MAX_SEARCH_TEXT) {
@@ -104,12 +104,12 @@ impl Matching {
         sql
     }
 
-    /// How many there are, counted up to one more than [`MAX_TOTAL`].
+    /// The number of matching sessions, counted up to one more than [`MAX_TOTAL`].
     pub(crate) fn total(&self, index: Index) -> Sql {
         let mut sql = Sql::default();
         sql.push("SELECT COUNT(*) AS total FROM (SELECT s.id FROM sessions s WHERE ");
         self.push_conditions(&mut sql, index);
-        // Without it SQLite reads the table and not the index, of which live sessions are a part.
+        // Without ORDER BY SQLite reads the table instead of the partial index of live sessions.
         if index.is_in_order_of_creation() {
             sql.push(" ORDER BY s.created_at DESC, s.id DESC");
         }
@@ -117,7 +117,7 @@ impl Matching {
         sql
     }
 
-    /// The ids of live ones.
+    /// The ids of matching live sessions.
     pub(crate) fn live_ids(&self, index: Index, limit: i64) -> Sql {
         let mut sql = Sql::default();
         sql.push("SELECT s.id FROM sessions s WHERE ");
@@ -126,7 +126,7 @@ impl Matching {
         sql
     }
 
-    /// How many sessions and persons.
+    /// The numbers of sessions and of users.
     pub(crate) fn count(&self, index: Index) -> Sql {
         let mut sql = Sql::default();
         sql.push(
@@ -138,7 +138,7 @@ impl Matching {
         sql
     }
 
-    /// Per client: live grants, and when the last token of any grant expires.
+    /// Per client: live grants, and the expiry of the last token of any grant.
     pub(crate) fn grants(&self, index: Index) -> Sql {
         let mut sql = Sql::default();
         sql.push(
@@ -201,7 +201,7 @@ impl Matching {
         }
     }
 
-    /// The condition that the index answers.
+    /// The condition for which the index is used.
     fn push_index(&self, sql: &mut Sql, index: Index) {
         let filter = &self.filter;
         match (index, &self.user, filter) {
@@ -240,15 +240,14 @@ impl Matching {
 }
 
 impl Index {
-    /// Whether its rows come in the order of creation, so that no sorting is needed.
+    /// Whether the index yields rows in order of creation, so that no sorting is needed.
     const fn is_in_order_of_creation(self) -> bool {
         matches!(self, Self::Creation | Self::Connector | Self::Ip)
     }
 }
 
-/// The claim `groups` of the session's identity has this group, or had it when the session ended. The
-/// identity is JSON without spaces; the groups are its only array, so that a quoted text between `[` or `,`
-/// and `,` or `]` is one of them.
+/// The session's identity has this group in its claim `groups`, or had it when the session ended. The identity is JSON
+/// without spaces, and the groups are its only array, so a quoted text between `[` or `,` and `,` or `]` is a group.
 fn push_group(sql: &mut Sql, group: &str) {
     let quoted = serde_json::Value::from(group).to_string();
     for (n, (before, after)) in [('[', ']'), ('[', ','), (',', ','), (',', ']')].iter().enumerate()
@@ -260,7 +259,7 @@ fn push_group(sql: &mut Sql, group: &str) {
     sql.push(")");
 }
 
-// Ordered as their indexes are: with a LIMIT alone an engine may prefer to read the table from its beginning.
+// Ordered like their indexes: with only a LIMIT an engine may prefer to read the table from its beginning.
 const RARE_CLIENT: &str = "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM grants \
     WHERE client_id = $1 AND ended_at IS NULL ORDER BY session_id LIMIT $2) AS few";
 const RARE_GROUP: &str = "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM memberships \

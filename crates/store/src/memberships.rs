@@ -1,6 +1,5 @@
-//! Who had which group from when to when, by which connector: one interval per person and group, from the
-//! first session with it until no live session has it. Written in the transaction of the sign-in, the
-//! change or the end.
+//! Group memberships over time: one interval per connector, user and group, from the first session with the group until
+//! no live session has it. Written in the transaction of the sign-in, the change, or the end of the session.
 
 use std::collections::BTreeSet;
 
@@ -16,40 +15,40 @@ use crate::names::key;
 use crate::page_cursor::{PageCursor, page_size, truncate_page};
 use crate::{Store, StoreError};
 
-/// Groups of one statement.
+/// Number of groups per statement.
 const BATCH: usize = 100;
-/// Other live sessions of a person that are examined when one of them loses a group. With more than that
-/// the group counts as still held.
+/// Number of other live sessions of a user that are examined when one of them loses a group. If there are more, the
+/// group counts as still held.
 const MAX_OTHER_SESSIONS: i64 = 50;
 
-/// Who had a group between two instants.
+/// A query for the users who had a group between two instants.
 #[derive(Clone, Debug)]
 pub struct MembershipQuery {
-    /// Exactly, as in the claim `groups`.
+    /// Exact, as in the claim `groups`.
     pub group: String,
     pub connector: Option<ConnectorId>,
     /// Inclusive.
     pub since: Timestamp,
     /// Exclusive.
     pub until: Timestamp,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     pub after: Option<String>,
     /// Clamped to 1 to 500.
     pub limit: i64,
 }
 
-/// One interval in which a person had a group.
+/// One interval in which a user had a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     pub connector: ConnectorId,
     pub user_id: String,
-    /// Name and e-mail address or login, as of then.
+    /// Name, and e-mail address or login, at that time.
     pub person: String,
     pub since: Timestamp,
-    /// From then on no new token named the group: the upstream removed it, or the last session with it
-    /// ended. `None`: still held.
+    /// No new token contains the group from then on: the upstream removed it, or the last session with it ended.
+    /// `None`: still held.
     pub until: Option<Timestamp>,
-    /// Tokens that name the group expired by then; the group counts as held until then. `None`: still held.
+    /// Latest expiry of tokens that contain the group, which counts as held until then. `None`: still held.
     pub tokens_until: Option<Timestamp>,
 }
 
@@ -61,7 +60,7 @@ pub struct MembershipPage {
 }
 
 impl Store {
-    /// Latest `since` first. An `after` that was not issued is `InvalidCursor`.
+    /// Memberships, latest `since` first. An invalid `after` is `InvalidCursor`.
     pub async fn memberships(&self, query: MembershipQuery) -> Result<MembershipPage, StoreError> {
         let after = query.after.as_deref().map(PageCursor::parse).transpose()?;
         self.read(FindMemberships { query, after }).await
@@ -84,7 +83,7 @@ impl FindMemberships {
         );
         sql.bind(key(&self.query.group).as_str());
         sql.push(" AND (since, id) < (").bind(after.at).push(", ").bind(after.id.as_str());
-        // An interval that was closed at the instant it began, without a token, was never held.
+        // An interval closed at the instant it began, without a token, does not count.
         sql.push(") AND (tokens_until IS NULL OR (tokens_until > since AND tokens_until > ");
         sql.bind(self.query.since).push("))");
         sql.and("connector_id = ", self.query.connector.as_ref());
@@ -119,7 +118,7 @@ fn membership(row: &Row) -> Result<Membership, StoreError> {
     })
 }
 
-/// One session of a person, with the groups it has or had.
+/// A session of a user, with the groups it has or had.
 pub(crate) struct Holder<'a> {
     pub(crate) session: &'a SessionId,
     pub(crate) connector: &'a ConnectorId,
@@ -131,12 +130,12 @@ impl<'a> Holder<'a> {
         Self { session: &session.id, connector: &session.connector, identity: &session.identity }
     }
 
-    /// The session has all groups of the identity from now on.
+    /// The statements for a session that has all groups of its identity from now on.
     pub(crate) fn begin_statements(&self, now: Timestamp) -> Result<Vec<Statement>, StoreError> {
         self.gain(&group_keys(self.identity), now)
     }
 
-    /// As [`Holder::begin_statements`], sent at once.
+    /// Like [`Holder::begin_statements`], executed immediately.
     pub(crate) async fn begin(
         &self,
         conn: &mut Conn<'_>,
@@ -148,7 +147,7 @@ impl<'a> Holder<'a> {
         Ok(())
     }
 
-    /// The groups changed from those of `before` to those of the identity.
+    /// Records that the groups changed from those of `before` to those of the identity.
     pub(crate) async fn change(
         &self,
         conn: &mut Conn<'_>,
@@ -165,13 +164,13 @@ impl<'a> Holder<'a> {
         Ok(())
     }
 
-    /// The session has ended or was deleted. Call it while its grants are still there.
+    /// Records that the session has ended or was deleted. Must be called while its grants still exist.
     pub(crate) async fn end(&self, conn: &mut Conn<'_>, now: Timestamp) -> Result<(), StoreError> {
         self.lose(conn, group_keys(self.identity).into_iter().collect(), now).await
     }
 
-    /// Opens an interval for each group without one. PostgreSQL locks the interval that is there even
-    /// where nothing is updated, so that an end that runs at the same time sees this session.
+    /// Opens an interval for each group without an open one. PostgreSQL locks the existing interval even if nothing is
+    /// updated, so that a concurrent end sees this session.
     fn gain(
         &self,
         groups: &BTreeSet<String>,
@@ -202,7 +201,7 @@ impl<'a> Holder<'a> {
         Ok(statements)
     }
 
-    /// Closes the intervals of those groups that no other live session of the person has.
+    /// Closes the intervals of the groups that no other live session of the user has.
     async fn lose(
         &self,
         conn: &mut Conn<'_>,
@@ -224,8 +223,8 @@ impl<'a> Holder<'a> {
         Ok(())
     }
 
-    /// Locks the open intervals, so that of two sessions that end at the same time the second sees that
-    /// the first has ended.
+    /// Locks the open intervals, so that of two sessions that end concurrently the second sees that the first has
+    /// ended.
     async fn lock(&self, conn: &mut Conn<'_>, groups: &[String]) -> Result<(), StoreError> {
         let mut sql = Sql::default();
         sql.push("UPDATE memberships SET person = person");
@@ -242,7 +241,7 @@ impl<'a> Holder<'a> {
     ) -> Result<(), StoreError> {
         let mut sql = Sql::default();
         sql.push("UPDATE memberships SET until = ").bind(now);
-        // Ended grants count too, because their tokens are still valid.
+        // Includes ended grants, because their tokens are still valid.
         sql.push(
             ", tokens_until = (SELECT MAX(at) FROM (SELECT tokens_until AS at FROM grants \
              WHERE session_id IN (SELECT id FROM sessions WHERE connector_id = ",
@@ -261,7 +260,7 @@ impl<'a> Holder<'a> {
         sql.push(" AND tokens_until IS NULL AND group_name IN ").bind_list(groups.iter());
     }
 
-    /// `None` when the person has too many other live sessions to examine.
+    /// `None` if the user has too many other live sessions to examine.
     async fn groups_of_other_sessions(
         &self,
         conn: &mut Conn<'_>,
@@ -293,7 +292,7 @@ fn group_keys(identity: &Identity) -> BTreeSet<String> {
     identity.groups.iter().map(|group| key(group)).collect()
 }
 
-/// The person as shown to an administrator.
+/// The user's name as shown to an administrator.
 fn person(identity: &Identity) -> String {
     let Identity { username, preferred_username, email, .. } = identity;
     let known_as = if email.is_empty() { preferred_username } else { email };

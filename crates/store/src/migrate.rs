@@ -1,4 +1,4 @@
-//! Migrates the schema, once, however many processes start at the same time.
+//! Migrates the schema exactly once, even if several processes start concurrently.
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnection;
@@ -34,7 +34,7 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
 }
 
-/// sqlx has no lock for SQLite, so everything is one IMMEDIATE transaction.
+/// sqlx has no lock for SQLite, so all migrations run in one IMMEDIATE transaction.
 pub(crate) async fn sqlite(
     connection: &mut SqliteConnection,
     location: &str,
@@ -47,7 +47,7 @@ pub(crate) async fn sqlite(
     locked.await.map_err(|error| explained(error, location))
 }
 
-/// sqlx takes an advisory lock that belongs to the connection.
+/// sqlx uses an advisory lock held by the connection.
 pub(crate) async fn postgres(
     connection: &mut PgConnection,
     location: &str,
@@ -65,8 +65,8 @@ pub(crate) async fn postgres(
     }
 }
 
-/// Free space in each page, so that the update of a row fits into the page of its old version (heap-only
-/// tuples, which change no index).
+/// Reserves space in each page, so that an updated row fits into the page of its previous version (heap-only tuples,
+/// which change no index).
 async fn leave_room_for_updates(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     for table in ["sessions", "grants"] {
         let sql = "SELECT reloptions IS NULL FROM pg_class WHERE oid = CAST($1 AS regclass)";

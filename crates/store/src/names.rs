@@ -1,11 +1,11 @@
-//! Normalised text for searching: the values of the search columns of `sessions`, and the same
-//! normalisation for a text that is searched for.
+//! Normalized text for searching: the values of the search columns of `sessions`, and the same normalization for search
+//! texts.
 
 use countersign_core::Identity;
 
 /// Longest indexed text in bytes (PostgreSQL rejects an index row over 2704).
 const MAX_KEY: usize = 1000;
-/// Longest text that is searched for, in bytes; a longer one matches nothing.
+/// Longest search text in bytes; a longer one matches nothing.
 pub(crate) const MAX_SEARCH_TEXT: usize = 1000;
 
 /// The search columns of a session, in lower case.
@@ -36,12 +36,12 @@ impl SearchNames {
     }
 }
 
-/// As in the columns for a case-insensitive exact match.
+/// Normalized like the columns, for a case-insensitive exact match.
 pub(crate) fn exact(text: &str) -> String {
     key(&lower(text))
 }
 
-/// Shortened to what every engine can index: texts that differ only after [`MAX_KEY`] bytes are equal.
+/// Shortened to what every engine can index: texts that differ only beyond [`MAX_KEY`] bytes are equal.
 pub(crate) fn key(text: &str) -> String {
     let text = text.replace('\0', " ");
     let end = text.floor_char_boundary(MAX_KEY);

@@ -1,10 +1,10 @@
-//! Cursors of paged lists. A cursor comes back from outside, so it is parsed strictly.
+//! Cursors of paged lists. Cursors are untrusted input and parsed strictly.
 
 use countersign_core::Timestamp;
 
 use crate::StoreError;
 
-/// Most rows of a page.
+/// Maximum number of rows of a page.
 const MAX_PAGE: i64 = 500;
 /// Longest id in a cursor.
 const MAX_ID: usize = 64;
@@ -41,7 +41,7 @@ impl PageCursor {
         format!("{}.{}", self.at.millis(), self.id)
     }
 
-    /// Whichever comes later in the list.
+    /// The cursor that comes later in the list.
     pub(crate) fn later_of(self, other: Self) -> Self {
         if (self.at, &self.id) <= (other.at, &other.id) { self } else { other }
     }
@@ -52,7 +52,7 @@ pub(crate) fn page_size(requested: i64) -> i64 {
     requested.clamp(1, MAX_PAGE)
 }
 
-/// Removes the extra row that shows that there is a next page; true when there was one.
+/// Removes the extra row that indicates a next page; true if there was one.
 pub(crate) fn truncate_page<T>(rows: &mut Vec<T>, size: i64) -> bool {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let more = rows.len() > size;

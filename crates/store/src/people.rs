@@ -1,4 +1,4 @@
-//! Persons: found by a name, and their names by connector and user id.
+//! Users: searched by name, and their display names by connector and user id.
 
 use countersign_core::{ConnectorId, Identity, Timestamp};
 
@@ -10,7 +10,7 @@ use crate::page_cursor::page_size;
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError};
 
-/// A person with a stored session, with the latest identity.
+/// A user with a stored session, with the latest identity.
 #[derive(Clone, Debug)]
 pub struct Person {
     pub connector: ConnectorId,
@@ -22,8 +22,8 @@ pub struct Person {
 }
 
 impl Store {
-    /// Persons with a stored session whose user id, login or e-mail address is `text` in any case; if there
-    /// are none, those of whom it is part of one of these or of the name. Last seen first.
+    /// Users with a stored session whose user id, login or e-mail address equals `text`, ignoring case; if there are
+    /// none, those in which it is part of one of these or of the name. Most recently seen first.
     pub async fn find_people(&self, text: &str, limit: i64) -> Result<Vec<Person>, StoreError> {
         if text.len() > MAX_SEARCH_TEXT {
             return Ok(Vec::new());
@@ -31,8 +31,8 @@ impl Store {
         self.read(FindPeople { text: text.to_owned(), limit: page_size(limit) }).await
     }
 
-    /// The display name of each of these persons, as of their newest stored session; `None` for one without a
-    /// session. In the order given, in one statement; meant for one page of a list.
+    /// The display name of each user, from their newest stored session; `None` without one. In the order given, in one
+    /// statement; intended for one page of a list.
     pub async fn person_names(
         &self,
         persons: &[(ConnectorId, String)],
@@ -82,7 +82,7 @@ impl Operation for FindPeople {
     }
 }
 
-/// `None` when all their sessions were deleted meanwhile.
+/// `None` if all their sessions were deleted meanwhile.
 async fn person(conn: &mut Conn<'_>, row: &Row) -> Result<Option<Person>, StoreError> {
     let (connector, user_id) = (row.text("connector_id")?, row.text("user_id")?);
     let sql = concat!(

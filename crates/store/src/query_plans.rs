@@ -1,6 +1,6 @@
-//! No list and no page of the administration reads a whole table: the plans of the very statements that the
-//! operations send, with their values, on many rows of each table. PostgreSQL also reports how many rows it read, and
-//! has more of them, since it prefers to read a small table as a whole.
+//! Tests that no list and no administration page reads a whole table: the query plans of the statements that the
+//! operations send, with their values, on tables with many rows. PostgreSQL also reports the rows read, and has more
+//! rows, since it prefers to read small tables completely.
 
 use countersign_core::event::EventKind;
 use countersign_core::ids::random_id;
@@ -13,13 +13,13 @@ use crate::engine::sql::Sql;
 use crate::{EventQuery, Location, MembershipQuery, PostgresOptions, Store, StoreError};
 
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
-/// Of one page with its counts: far fewer than there are in any table. PostgreSQL's parallel workers read some beyond what a
-/// page needs.
+/// Maximum number of rows read for one page with its counts; far fewer than in any table. PostgreSQL's parallel workers
+/// read some more than needed.
 const MOST_ROWS: f64 = 8_000.0;
-/// A count of one client or connector stops here.
+/// A count of one client or connector stops at this number.
 const MOST_COUNTED: f64 = 10_100.0;
 
-/// One person for every four sessions, three connectors, one client that everybody uses and 97 that few do.
+/// One user per four sessions, three connectors, one client used by everyone, and 97 rarely used ones.
 const ROWS: [&str; 6] = [
     "INSERT INTO sessions (id, connector_id, user_id, identity, identity_at, fingerprint, login_scopes, \
      auth_time, created_at, last_seen, browser_seen, cookie_until, ip, user_agent, ended_at, \
@@ -47,7 +47,7 @@ const ROWS: [&str; 6] = [
     "ANALYZE",
 ];
 
-/// Part of the rows, in an operation of its own: one has 15 s.
+/// Inserts part of the rows; split because an operation is limited to 15 s.
 struct Fill(&'static str, u32);
 
 impl Operation for Fill {
@@ -60,7 +60,7 @@ impl Operation for Fill {
     }
 }
 
-/// The plans of all statements that an operation sends; none may read a whole table.
+/// Checks the plans of all statements that an operation sent: none may read a whole table.
 fn plans(store: &Store, name: &str, most: f64) {
     for plan in store.shared.take_plans() {
         let scans = ["s", "sessions", "g", "grants", "m", "memberships", "events", "consents"];
@@ -78,7 +78,7 @@ fn plans(store: &Store, name: &str, most: f64) {
     }
 }
 
-/// Of a line of PostgreSQL's EXPLAIN ANALYZE: rows that a scan returned or discarded. Zero on SQLite.
+/// Rows that a scan returned or discarded, from a line of PostgreSQL's EXPLAIN ANALYZE. Zero on SQLite.
 fn rows_read(line: &str) -> f64 {
     let number = |after: &str| -> Option<f64> {
         let rest = line.split(after).nth(1)?;
@@ -130,7 +130,7 @@ async fn every_list_uses_an_index(store: &Store, rows: u32) {
     let clients: Vec<ClientId> = few.chain([ClientId::new("everybody")]).collect();
     let counts = store.count_clients(&clients).await.unwrap();
     assert!(counts.last().is_some_and(|count| count.is_capped && count.grants == 10_000));
-    // Only the rows that are counted, and one more of each client, by which a capped count is known.
+    // Only the counted rows, and one more per client, which shows that a count is capped.
     let counted: u32 = counts.iter().map(|count| u32::try_from(count.grants).unwrap() + 1).sum();
     plans(store, "clients", f64::from(counted));
     let connectors = ["c0", "c1", "c2"].map(ConnectorId::new);

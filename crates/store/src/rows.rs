@@ -8,8 +8,8 @@ use crate::engine::conn::{Conn, Row};
 use crate::engine::sql::Value;
 use crate::error::corrupt;
 
-/// Columns of `sessions` and the end of the person's block, for a statement that is put together at compile
-/// time; with a name for the table and a prefix for the columns where it is joined.
+/// Columns of `sessions` and the end of the user's block, for statements assembled at compile time; with a table name
+/// and a column prefix for joins.
 macro_rules! session_columns {
     () => {
         session_columns!("sessions", "")
@@ -199,7 +199,7 @@ fn ended(row: &Row, prefix: &str) -> Result<Option<Ended>, StoreError> {
     }))
 }
 
-/// Of [`grant_values`], the last two of which are the same.
+/// Columns for [`grant_values`]; the last two have the same value.
 macro_rules! insert_grant_columns {
     () => {
         "(id, session_id, client_id, scopes, nonce, auth_time, refreshable, generation, mac_key, \
@@ -207,7 +207,7 @@ macro_rules! insert_grant_columns {
     };
 }
 
-/// Of [`code_values`].
+/// Columns for [`code_values`].
 macro_rules! insert_code_columns {
     () => {
         "(hash, request_id, session_id, client_id, redirect_uri, scopes, nonce, challenge, \
@@ -264,7 +264,7 @@ pub(crate) fn code_values(code: &Code) -> Result<Vec<Value>, StoreError> {
     ])
 }
 
-/// False when the authorization request was completed before.
+/// False if the authorization request was already completed.
 pub(crate) async fn insert_code(conn: &mut Conn<'_>, code: &Code) -> Result<bool, StoreError> {
     let sql = concat!(
         "INSERT INTO codes ",

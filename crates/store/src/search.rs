@@ -1,5 +1,4 @@
-//! Searching sessions. What an end would affect is counted with the same conditions with which
-//! it is ended.
+//! Searches sessions. A preview counts with the same conditions as the end uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +19,7 @@ pub struct FoundSession {
     pub live_grants: i64,
     /// Clients with a live grant, in the order of their ids.
     pub clients: Vec<ClientId>,
-    /// The last token of this session expires then, which may be in the past; `None` when no grant of it is
-    /// stored.
+    /// Expiry of the last token of this session, which may be in the past; `None` when it has no stored grant.
     pub tokens_until: Option<Timestamp>,
 }
 
@@ -30,26 +28,26 @@ pub struct SessionPage {
     pub sessions: Vec<FoundSession>,
     /// Cursor of the next page; `None` on the last one.
     pub next: Option<String>,
-    /// How many sessions match; `None` when there are more than a thousand, which are not counted.
+    /// Number of matching sessions; `None` above one thousand, where they are not counted.
     pub total: Option<i64>,
 }
 
-/// How many sessions there are, and what would end with them.
+/// The number of sessions, and what would end with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionCount {
     pub sessions: i64,
-    /// A person at two connectors counts twice.
+    /// A user at two connectors counts twice.
     pub people: i64,
     /// Live grants.
     pub grants: i64,
     /// Live grants of each client that has any, in the order of client ids.
     pub clients: Vec<(ClientId, i64)>,
-    /// The last token of these sessions expires then, which may be in the past.
+    /// Expiry of the last token of these sessions, which may be in the past.
     pub tokens_until: Option<Timestamp>,
 }
 
 impl Store {
-    /// Newest first, 1 to 500 of them. `after` is the `next` of the page before; one that was not issued is
+    /// Sessions, newest first, 1 to 500 of them. `after` is the `next` of the previous page; an invalid one is
     /// `InvalidCursor`.
     pub async fn find_sessions(
         &self,
@@ -62,13 +60,13 @@ impl Store {
         self.read(Find { matching, after, limit: page_size(limit) }).await
     }
 
-    /// What [`Store::end_sessions`] would end now, when the filter is for live ones.
+    /// What [`Store::end_sessions`] would end now, if the filter is for live sessions.
     pub async fn count_sessions(&self, filter: &SessionFilter) -> Result<SessionCount, StoreError> {
         let Some(matching) = Matching::of(filter) else { return Ok(SessionCount::default()) };
         self.read(Count(matching)).await
     }
 
-    /// All stored grants of a session, ended ones too, newest first.
+    /// All stored grants of a session, including ended ones, newest first.
     pub async fn grants_of(&self, session: &SessionId) -> Result<Vec<Grant>, StoreError> {
         self.read(GrantsOf(session.clone())).await
     }

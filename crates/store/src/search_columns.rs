@@ -1,5 +1,4 @@
-//! The search columns of `sessions`: written with the identity, and filled in at start for rows of a
-//! version that did not have them.
+//! The search columns of `sessions`: written with the identity, and filled at start-up in rows of an earlier version.
 
 use countersign_core::{Session, SessionId};
 
@@ -10,11 +9,11 @@ use crate::names::SearchNames;
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError};
 
-/// Rows of one transaction.
+/// Rows per transaction.
 const BATCH: i64 = 500;
 
 impl Store {
-    /// Fills in rows of an earlier version. Safe while other replicas run.
+    /// Fills rows of an earlier version. Safe while other replicas run.
     pub(crate) async fn fill_search_columns(&self) -> Result<(), StoreError> {
         while self.write(FillSearchColumns).await? {}
         Ok(())
@@ -24,7 +23,7 @@ impl Store {
 struct FillSearchColumns;
 
 impl Operation for FillSearchColumns {
-    /// True when there may be more.
+    /// True if there may be more.
     type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = concat!(
@@ -44,7 +43,7 @@ impl Operation for FillSearchColumns {
     }
 }
 
-/// For a session from before memberships were recorded: they count from its beginning.
+/// For a session from before memberships were recorded: its groups count from its beginning.
 async fn add_memberships(conn: &mut Conn<'_>, session: &Session) -> Result<(), StoreError> {
     let holder = Holder::of(session);
     holder.begin(conn, session.created_at).await?;
@@ -54,7 +53,7 @@ async fn add_memberships(conn: &mut Conn<'_>, session: &Session) -> Result<(), S
     }
 }
 
-/// False when the row is gone or, with `only_unfilled`, was filled in by another replica.
+/// False if the row no longer exists or, with `only_unfilled`, was filled by another replica.
 pub(crate) async fn set_search_columns(
     conn: &mut Conn<'_>,
     session: &SessionId,

@@ -1,4 +1,4 @@
-//! Reading sessions, and ending a browser's session (sign-out).
+//! Reads sessions, and signs browsers out.
 
 use countersign_core::event::EventKind;
 use countersign_core::session::{EndReason, Ended};
@@ -19,16 +19,16 @@ use crate::{Store, StoreError};
 pub struct SignedOut {
     pub session: SessionId,
     pub grants_ended: u64,
-    /// The last token of any ended grant of this session expires then.
+    /// Expiry of the last token of the session's ended grants.
     pub tokens_until: Option<Timestamp>,
-    /// No live grant was left, so the session ended as well.
+    /// No live grant remained, so the session ended as well.
     pub session_ended: bool,
-    /// Clients that are sent a logout token.
+    /// Clients to which a logout token is sent.
     pub notified: Vec<ClientId>,
 }
 
 impl Store {
-    /// The live session of a cookie, given as its hash. The caller checks `cookie_until`.
+    /// The live session of a cookie, by the cookie's hash. The caller checks `cookie_until`.
     pub async fn session_by_cookie(
         &self,
         cookie_hash: &str,
@@ -41,8 +41,8 @@ impl Store {
         self.read(ById(id.clone())).await
     }
 
-    /// Ends the cookie, codes not yet redeemed, and grants without a refresh token. When no live grant is
-    /// left, the session ends too. `None` when the cookie is not that of a live session.
+    /// Deletes the cookie, expires unused codes, and ends grants without a refresh token. If no live grant remains, the
+    /// session ends too. `None` when no live session has this cookie.
     pub async fn sign_out(
         &self,
         cookie_hash: &str,
@@ -54,7 +54,7 @@ impl Store {
         self.write(SignOut { which: SignedIn::Cookie(cookie_hash.to_owned()), ended }).await
     }
 
-    /// The same for the browser that has this session. `None`: no browser has it.
+    /// Like [`Store::sign_out`], by session id. `None`: the session is not live or its browser has signed out.
     pub async fn sign_out_session(
         &self,
         session: &SessionId,
@@ -121,7 +121,7 @@ struct SignOut {
     ended: Ended,
 }
 
-/// The browser that is signed out.
+/// The browser to sign out.
 enum SignedIn {
     /// By the hash of its cookie.
     Cookie(String),
@@ -200,7 +200,7 @@ pub(crate) async fn sign_out(
     Ok(SignedOut { session, grants_ended, tokens_until, session_ended, notified })
 }
 
-/// Ends grants with a refresh token of those clients that are configured to end with the browser session.
+/// Ends grants with a refresh token of clients that are configured to end with the browser session.
 async fn end_with_browser(
     conn: &mut Conn<'_>,
     session: &Session,
@@ -226,8 +226,8 @@ async fn end_with_browser(
     Ok(grants_ended)
 }
 
-/// Removes the cookie, and expires codes not yet redeemed: otherwise a person who has just signed out
-/// could still be signed in at a client.
+/// Deletes the cookie and expires unused codes: otherwise a user who has just signed out could still be signed in at a
+/// client.
 async fn clear_cookie(
     conn: &mut Conn<'_>,
     session: &Session,
@@ -249,9 +249,8 @@ async fn clear_cookie(
     Ok(())
 }
 
-/// Locks the row of a live session; false when it is not live. Every operation that issues something begins
-/// with it, so that an end that runs at the same time either waits and finds what was issued, or was first
-/// and nothing is issued.
+/// Locks the row of a live session; false if it is not live. Every operation that issues something begins with it, so
+/// that a concurrent end either waits and finds what was issued, or came first and nothing is issued.
 pub(crate) async fn lock_live_session(
     conn: &mut Conn<'_>,
     session: &SessionId,
@@ -263,7 +262,7 @@ pub(crate) async fn lock_live_session(
 const LOCK_LIVE_SESSION: &str =
     "UPDATE sessions SET last_seen = $2 WHERE id = $1 AND ended_at IS NULL";
 
-/// What [`lock_live_session`] sends, for an operation whose other statements have the same condition.
+/// The statement of [`lock_live_session`], for an operation whose other statements have the same condition.
 pub(crate) fn lock_statement(session: &SessionId, now: Timestamp) -> Statement {
     Statement::new(LOCK_LIVE_SESSION, vec![session.into(), now.into()])
 }

@@ -1,5 +1,5 @@
-//! State that all operations of one store share: the order of events, which clients receive logout
-//! tokens, the signal that one is queued, and counters of statements and commits. Accesses no database.
+//! State shared by all operations of one store: the order of events, the clients that receive logout tokens, the signal
+//! that one is queued, and counters of statements and commits. Does not access the database.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -37,16 +37,16 @@ impl LogoutRules {
 pub struct StatementCounts {
     /// SELECTs.
     pub reads: u64,
-    /// INSERT, UPDATE and DELETE statements, those that a rolled-back attempt sent included.
+    /// INSERT, UPDATE and DELETE statements, including those of attempts that were rolled back.
     pub writes: u64,
     /// Committed operations. SQLite may commit several of them in one transaction.
     pub commits: u64,
-    /// Messages of these statements to the database: to the thread of a SQLite connection, or to the server. BEGIN,
-    /// COMMIT and savepoints, which several operations may share on SQLite, are not among them.
+    /// Messages that carried these statements: to the thread of a SQLite connection, or to the server. BEGIN, COMMIT
+    /// and savepoints, which several operations may share on SQLite, are not counted.
     pub messages: u64,
 }
 
-/// Cheap to clone; all clones are one.
+/// Clones share the same state.
 #[derive(Clone, Default)]
 pub(crate) struct Shared(Arc<State>);
 
@@ -64,7 +64,7 @@ struct State {
     plans: std::sync::Mutex<Option<Vec<Plan>>>,
 }
 
-/// A SELECT that was sent, and the engine's plan for it.
+/// A SELECT that was sent, and its query plan.
 #[cfg(test)]
 pub(crate) struct Plan {
     pub(crate) sql: String,
@@ -73,7 +73,7 @@ pub(crate) struct Plan {
 
 #[cfg(test)]
 impl Shared {
-    /// From now on each SELECT is explained before it runs.
+    /// Makes each SELECT be explained before it runs.
     pub(crate) fn record_plans(&self) {
         *self.0.plans.lock().unwrap() = Some(Vec::new());
     }
@@ -110,7 +110,7 @@ impl Shared {
         self.0.notifications.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How many notifications operations have written, whether or not they were committed.
+    /// Number of notifications written by operations, whether or not they were committed.
     pub(crate) fn notifications(&self) -> u64 {
         self.0.notifications.load(Ordering::Acquire)
     }

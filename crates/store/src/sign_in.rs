@@ -1,4 +1,4 @@
-//! Writes the session of a completed login: the existing one for the same person in the same browser.
+//! Stores the session of a completed login, reusing the one of the same user in the same browser.
 
 use countersign_core::event::EventKind;
 use countersign_core::session::{EndReason, Ended};
@@ -14,15 +14,13 @@ use crate::engine::statements::{Statement, Statements};
 use crate::events::{event_statement, session_event};
 use crate::memberships::Holder;
 use crate::names::SearchNames;
-use crate::rows::{self, session_columns};
+use crate::rows::session_columns;
 use crate::search_columns::set_search_columns;
 use crate::sessions::sign_out;
 use crate::snapshots::record_changed_groups;
-use crate::traces::trace_statement;
-use crate::used_assertions::{UsedAssertion, use_once};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, rows};
 
-/// A person has authenticated at a connector, in one browser.
+/// A user authenticated at a connector, in one browser.
 #[derive(Clone, Debug)]
 pub struct SignIn {
     /// Hash of the session cookie in the request.
@@ -36,16 +34,16 @@ pub struct SignIn {
     pub identity: Identity,
     /// Fingerprint of the connector or password at this login.
     pub fingerprint: String,
-    /// What this login requested of the upstream. An existing session keeps the union of all its logins,
-    /// because grants of earlier ones still need it.
+    /// What this login requested from the upstream. An existing session keeps the union of all its logins, because
+    /// grants of earlier ones still need it.
     pub login_scopes: LoginScopes,
     /// Upstream data for revalidation, sealed. `None` keeps that of an existing session.
     pub upstream: Option<String>,
     pub ip: String,
     pub user_agent: String,
-    /// What the connector requested and received, for the administrator; replaces that of an earlier login.
+    /// Requests and responses of the connector, for administrators; replaces the trace of an earlier login.
     pub trace: Option<Trace>,
-    /// The SAML assertion that this login rests on; it completes no other one.
+    /// The SAML assertion that authenticated the user; it must not complete another login.
     pub assertion: Option<UsedAssertion>,
     pub now: Timestamp,
 }
@@ -54,19 +52,19 @@ pub struct SignIn {
 pub enum SignInOutcome {
     SignedIn {
         session: SessionId,
-        /// The session existed before, and keeps its grants.
+        /// The session existed before and keeps its grants.
         reauthenticated: bool,
     },
-    /// An administrator has blocked this person; nothing was written.
+    /// An administrator has blocked this user; nothing was written.
     Blocked(BlockedUser),
-    /// The assertion has completed a login before; nothing was written.
+    /// The assertion has already completed a login; nothing was written.
     AssertionReused,
 }
 
 impl Store {
-    /// The same person with the same fingerprint in the same browser keeps the session and renews its
-    /// cookie. With another fingerprint (a new password, another directory) the old session and its grants
-    /// end, so that nobody inherits it; another person's session is signed out.
+    /// If the browser's session is of the same user with the same fingerprint, it is kept and its cookie is renewed.
+    /// With another fingerprint (a new password, another directory) the old session and its grants end, so that no one
+    /// inherits them. If it is of another user, that user is signed out.
     pub async fn sign_in(&self, sign_in: SignIn) -> Result<SignInOutcome, StoreError> {
         self.write(sign_in).await
     }
@@ -105,7 +103,7 @@ impl Operation for SignIn {
 }
 
 impl SignIn {
-    /// Locks and returns the browser's live session, if there is one.
+    /// Locks and returns the browser's live session, if any.
     async fn previous(&self, conn: &mut Conn<'_>) -> Result<Option<Session>, StoreError> {
         let Some(cookie) = &self.previous_cookie else { return Ok(None) };
         let rows = conn
@@ -208,4 +206,55 @@ impl SignIn {
     fn ended(&self, reason: EndReason) -> Ended {
         Ended { at: self.now, by: self.actor(), reason }
     }
+}
+
+/// An assertion, as recorded when it completes a login.
+#[derive(Clone, Debug)]
+pub struct UsedAssertion {
+    /// Hash of the connector and the assertion's ID.
+    pub hash: String,
+    /// When the login of the assertion has expired, so that it cannot be presented again.
+    pub expires_at: Timestamp,
+}
+
+/// False if it was already used. Of two transactions with the same assertion the second waits for the first.
+pub(crate) async fn use_once(
+    conn: &mut Conn<'_>,
+    assertion: &UsedAssertion,
+) -> Result<bool, StoreError> {
+    let sql =
+        "INSERT INTO used_assertions (hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let values = [(&assertion.hash).into(), assertion.expires_at.into()];
+    Ok(conn.execute(sql, &values).await? == 1)
+}
+
+impl Store {
+    /// `None` if no trace was recorded, or the session does not exist.
+    pub async fn trace(&self, session: &SessionId) -> Result<Option<Trace>, StoreError> {
+        self.read(FindTrace(session.clone())).await
+    }
+}
+
+struct FindTrace(SessionId);
+
+impl Operation for FindTrace {
+    type Output = Option<Trace>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Trace>, StoreError> {
+        let sql = "SELECT trace FROM traces WHERE session_id = $1";
+        let row = conn.select_one(sql, &[(&self.0).into()]).await?;
+        row.map(|row| row.json("trace")).transpose()
+    }
+}
+
+/// Replaces the trace of the session's previous login.
+pub(crate) fn trace_statement(
+    session: &SessionId,
+    trace: &Trace,
+    now: Timestamp,
+) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "INSERT INTO traces (session_id, at, trace) VALUES ($1, $2, $3) \
+         ON CONFLICT (session_id) DO UPDATE SET at = excluded.at, trace = excluded.trace",
+        vec![session.into(), now.into(), Value::json(trace)?],
+    ))
 }

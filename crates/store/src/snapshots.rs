@@ -1,4 +1,5 @@
-//! Revalidation of a session with its upstream: the lease, the new identity, and persons it no longer has.
+//! Revalidation of a session at its upstream: the lease, the refreshed identity, and users whom the upstream no longer
+//! knows.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,19 +35,19 @@ pub struct Snapshot {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// Missing for the first time; the session stays live.
+    /// Reported missing for the first time; the session remains live.
     First,
-    /// Missing again, too soon after the first time; the session stays live.
+    /// Reported missing again, too soon after the first time; the session remains live.
     Pending,
     Ended(SessionEnd),
-    /// The connector's circuit breaker is open: nothing was recorded, the session stays live.
+    /// The connector's circuit breaker is open: nothing was recorded, the session remains live.
     CircuitOpen,
     /// The session was not live.
     NotLive,
 }
 
 impl Store {
-    /// Acquires the right to revalidate a live session until `until`; false when another request has it.
+    /// Acquires the lease on revalidating a live session until `until`; false if another request holds it.
     pub async fn lease_upstream(
         &self,
         session: &SessionId,
@@ -56,19 +57,19 @@ impl Store {
         self.write(Lease { session: session.clone(), now, until }).await
     }
 
-    /// Gives the lease back.
+    /// Releases the lease.
     pub async fn release_upstream(&self, session: &SessionId) -> Result<(), StoreError> {
         self.write(Release(session.clone())).await
     }
 
-    /// Replaces the identity and upstream data and releases the lease; false when the session is not live
-    /// or is another person's.
+    /// Replaces the identity and upstream data and releases the lease; false if the session is not live or belongs to
+    /// another user.
     pub async fn update_snapshot(&self, snapshot: Snapshot) -> Result<bool, StoreError> {
         self.write(snapshot).await
     }
 
-    /// The upstream no longer has the person. The session ends with reason `reason` when that is so a second
-    /// time at least `delay` after the first; with a `delay` of zero at once. Releases the lease.
+    /// Records that the upstream no longer knows the user. The session ends with `reason` at a second report at least
+    /// `delay` after the first, or immediately if `delay` is zero. Releases the lease.
     pub async fn mark_missing(
         &self,
         session: &SessionId,
@@ -124,7 +125,7 @@ impl Operation for Snapshot {
 
 pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bool, StoreError> {
     let Some(before) = lock_and_release(conn, &snapshot.session).await? else { return Ok(false) };
-    // `sub` is derived from the user id (OpenID Connect Core section 2) and never changes in a session.
+    // `sub` is derived from the user id (OpenID Connect Core section 2) and must not change within a session.
     if before.identity.user_id != snapshot.identity.user_id {
         return Ok(false);
     }
@@ -140,7 +141,7 @@ pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bo
         ],
     )
     .await?;
-    // Each is indexed, and most revalidations change none of them.
+    // Each is indexed, and most revalidations do not change them.
     let names = SearchNames::of(&snapshot.identity);
     if names != SearchNames::of(&before.identity) {
         set_search_columns(conn, &before.id, &names, false).await?;
@@ -167,7 +168,7 @@ async fn lock_and_release(
     rows.first().map(rows::session).transpose()
 }
 
-/// Records a change of groups: another set, not another order.
+/// Records changed groups; a different order is not a change.
 pub(crate) async fn record_changed_groups(
     conn: &mut Conn<'_>,
     before: &Session,
@@ -199,7 +200,7 @@ impl Operation for MarkMissing {
         let Some(session) = lock_and_release(conn, &self.session).await? else {
             return Ok(Missing::NotLive);
         };
-        // Read here and not only in memory, so that no replica ends a session after another opened the breaker.
+        // Read from the database, so that no replica ends a session after another opened the breaker.
         if is_circuit_open(conn, &session.connector).await? {
             return Ok(Missing::CircuitOpen);
         }

@@ -2,7 +2,7 @@
 
 use countersign_core::{Event, Secret, Timestamp};
 
-use crate::change::Change;
+use crate::changes::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::error::corrupt;
@@ -30,7 +30,7 @@ impl ObjectKind {
     }
 }
 
-/// One of them. The id is the client's, the connector's, or the user's address in lower case.
+/// A stored object. The id is the client's, the connector's, or the user's e-mail address in lower case.
 #[derive(Clone, Debug)]
 pub struct StoredObject {
     pub kind: ObjectKind,
@@ -47,7 +47,7 @@ pub struct ObjectChange {
 }
 
 impl Store {
-    /// Changes with every change of an object.
+    /// The version, which every change of an object increases.
     pub async fn stored_objects_version(&self) -> Result<i64, StoreError> {
         self.read(ReadVersion).await
     }
@@ -69,7 +69,7 @@ impl Store {
         self.write(Create(change)).await
     }
 
-    /// False if the document is no longer `previous`: somebody else changed or deleted the object meanwhile.
+    /// False if the document is no longer `previous`, because it was changed or deleted meanwhile.
     pub async fn replace_object(
         &self,
         change: ObjectChange,
@@ -78,8 +78,8 @@ impl Store {
         self.write(Replace { change, previous }).await
     }
 
-    /// Replaces the sealed form of an unchanged object, so no event is recorded and no replica reads it again. False
-    /// if the object has changed meanwhile.
+    /// Replaces the sealed form of an object whose content is unchanged, so no event is recorded and no replica reads
+    /// it again. False if the object was changed meanwhile.
     pub async fn reseal_object(
         &self,
         object: StoredObject,
@@ -88,7 +88,7 @@ impl Store {
         self.write(Reseal { object, previous }).await
     }
 
-    /// False if there is none.
+    /// False if there is no such object.
     pub async fn delete_object(&self, change: ObjectChange) -> Result<bool, StoreError> {
         self.write(Delete(change)).await
     }

@@ -1,5 +1,5 @@
-//! An administrator blocks a user: no sign-in, no refresh, no answer about them to clusters and applications, until the
-//! block ends or is lifted. By the API, the command line and the pages.
+//! An administrator blocks a user: until the block ends or is lifted, sign-in and refresh are refused, and so are the
+//! user's tokens at userinfo, introspection and the endpoints for clusters. By the API, the command line and the pages.
 
 use std::process::Output;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn blocked(reason: &str) -> Value {
     json!({ "connector": "local", "user_id": "id-of-bob", "reason": reason })
 }
 
-/// What Bob's application and his cluster hold.
+/// The tokens that Bob's client and his cluster have.
 struct Held {
     app: RelyingParty,
     access: String,
@@ -184,7 +184,7 @@ async fn what_blocks_nobody_is_an_error() {
     let odd = ops.calls_api("GET", "/blocked-users?page=zz", &token, Value::Null).await;
     assert_eq!(odd.status, 400);
 
-    // Who was typed instead of the user id is suggested.
+    // The user id that belongs to the login name is suggested.
     Held::of_bob(&server, "example-app").await;
     let typed = json!({ "connector": "local", "user_id": BOB });
     let preview = ops.calls_api("POST", "/blocked-users/preview", &token, typed).await.json;
@@ -278,7 +278,7 @@ async fn alice_blocks_bob_on_the_pages_and_lifts_it() {
     let form = page.form_with("user_id").filter(|form| form.is_post).unwrap();
     let page = alice.submits(form).await;
     assert!(page.text().contains("Nobody is blocked"), "{}", page.text());
-    // Her own account would lock her out.
+    // Blocking one's own account is refused.
     let own = "/admin/block?connector=local&user_id=id-of-alice";
     let page = alice.opens(server.url(own)).await;
     assert_eq!(page.status, 400);

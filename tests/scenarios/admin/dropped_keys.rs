@@ -1,4 +1,4 @@
-//! A signing key has leaked and is dropped now: its tokens are refused, another key signs, sessions go on.
+//! An administrator drops a leaked signing key: its tokens are refused, another key signs, sessions go on.
 
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ async fn a_dropped_key_verifies_nothing_and_a_new_one_signs_at_once() {
         401,
         "that token, too"
     );
-    // The session is not what leaked.
+    // Only the key has leaked, so the session stays live.
     let response = app.refreshes(&refresh).await;
     verified(response.id_token(), &app.gets("/keys").await.json);
     let token = ops.client_credentials_token().await;

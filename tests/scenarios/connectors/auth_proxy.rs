@@ -216,9 +216,8 @@ async fn check_describes_what_the_proxy_must_do() {
     assert!(text.contains("x-remote-user") && text.contains(&proxy.ip.to_string()), "{text}");
 }
 
-/// A real nginx requires a password, and replaces or removes headers of the same names from the browser; it
-/// drops underscores by itself.
-/// underscores it drops by itself.
+/// A real nginx requires a password, and replaces or removes headers of the same names from the browser; it drops
+/// headers with underscores by itself.
 #[tokio::test]
 async fn nginx_authenticates_and_its_headers_are_trusted() {
     if Need::Nginx.is_missing() {

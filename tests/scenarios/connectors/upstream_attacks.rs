@@ -205,7 +205,7 @@ async fn a_login_started_at_a_connector_that_was_removed_is_refused() {
     jane.auth_response();
 }
 
-/// H 98: repeated `code`, `state` or `iss` are assert_refused, without using the code.
+/// H 98: repeated `code`, `state` or `iss` are refused, without using the code.
 #[tokio::test]
 async fn repeated_parameters_of_an_upstream_response_are_refused() {
     let provider = Provider::start().await;

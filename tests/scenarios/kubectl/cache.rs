@@ -1,4 +1,5 @@
-//! The cache on disk: private, whole after a kill at any moment, refused where others could have written it.
+//! The cache on disk: readable by its owner only, complete after a kill at any instant, refused where other users could
+//! have written it.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ async fn files_are_private_and_a_link_is_refused() {
     assert!(printed.failure().contains("must be a regular file of your own"), "{}", printed.stderr);
 }
 
-/// A process is killed while it waits for a login, and while it refreshes: the next one goes on.
+/// A process is killed while it waits for a login, and while it refreshes: the next process succeeds.
 #[tokio::test]
 async fn a_kill_at_any_time_leaves_a_usable_cache() {
     if Need::Clock.is_missing() {
@@ -46,7 +47,7 @@ async fn a_kill_at_any_time_leaves_a_usable_cache() {
     for round in 0..12_u32 {
         server.advance(Duration::from_mins(15));
         let mut running = alice.starts(&alice.get_token());
-        // From before the start of its work until after its end.
+        // The kills happen at instants from before the refresh begins until after its end.
         let (begun, duration) = (Instant::now(), Duration::from_millis(u64::from(round) * 15));
         while running.is_running() && begun.elapsed() < duration {
             tokio::task::yield_now().await;
@@ -59,7 +60,7 @@ async fn a_kill_at_any_time_leaves_a_usable_cache() {
     assert_eq!(alice.opened().len(), 2, "no further login");
 }
 
-/// A file that was cut off or overwritten counts as none.
+/// A file that was truncated or overwritten is treated as absent.
 #[tokio::test]
 async fn a_broken_record_means_a_new_login() {
     let server = World::new().client(Client::public("kubectl")).start().await;

@@ -24,7 +24,7 @@ async fn server_and_cluster() -> (Server, Cluster) {
     (server, cluster)
 }
 
-/// A kubeconfig as people write it by hand, with this command as the exec plugin.
+/// A kubeconfig as written by hand, with this command as the exec plugin.
 fn writes_kubeconfig(alice: &Workstation, cluster: &Cluster, command: &str) {
     let arguments: String = alice
         .get_token()
@@ -65,12 +65,12 @@ async fn kubectl_signs_in_refreshes_and_notices_an_end() {
     assert!(runs_kubectl(&alice).is_success);
     assert_eq!(cluster.tokens().len(), 1, "the cached token");
 
-    // Its lifetime has passed: another token, without a tab.
+    // The token has expired: it is refreshed, and no browser tab is opened.
     server.advance(Duration::from_mins(15));
     assert!(runs_kubectl(&alice).is_success);
     assert_eq!((cluster.tokens().len(), alice.opened().len()), (2, 1));
 
-    // An administrator ends the session: within half a minute kubectl says so, and she signs in again.
+    // An administrator ends the session: at most 30 seconds later kubectl reports it, and Alice signs in again.
     let sid = claims(&cluster.tokens()[1])["sid"].as_str().unwrap().to_owned();
     let ended = server.runs_command(&["sessions", "end", &sid, "--config", "CONFIG"], &[]);
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
@@ -98,7 +98,7 @@ async fn kubectl_with_an_entry_of_kubelogin_and_whoami() {
     let printed = running.ends();
     let review: Value = serde_json::from_str(&printed.stdout).expect(&printed.stderr);
     assert_eq!(review["status"]["userInfo"]["username"], format!("oidc:{ALICE}"));
-    // Not even kubectl's own debug output has the token.
+    // Even kubectl's debug output does not contain the token.
     alice.keeps_cached_tokens_secret();
     server.assert_no_secret_in("kubectl -v=9", &printed.stderr);
 }

@@ -20,7 +20,7 @@ async fn a_machine_without_a_person_opens_no_second_tab_after_a_failed_login() {
     }
     assert_eq!(alice.opened().len(), 1, "one tab in all");
 
-    // A person asks.
+    // With `login` the person is present, so the browser is opened.
     let running = alice.starts(&alice.login());
     alice.signs_in(2, &mut server.browser()).await;
     let printed = running.ends();
@@ -65,7 +65,7 @@ async fn an_ended_session_is_noticed_within_half_a_minute_and_reported() {
     let text = printed.failure();
     assert!(text.contains("ended by an administrator at 20"), "{text}");
     assert_eq!(alice.opened().len(), 2, "one new login was offered");
-    // From now on it is told without a tab, by status too.
+    // From now on the end is reported without opening a tab, also by `status`.
     let text = alice.runs_command(&line).failure().to_owned();
     assert!(text.contains("by an administrator at 20"), "{text}");
     let status = alice.runs_command(&["status"]);

@@ -110,7 +110,7 @@ async fn a_code_typed_by_hand_needs_no_listener() {
     let alice = server.workstation();
     let mut line = alice.get_token();
     line.push("--grant-type=authcode-keyboard".to_owned());
-    // Without a terminal nobody can type it.
+    // Without a terminal the code cannot be typed.
     let refused = alice.runs_command(&line);
     assert!(refused.failure().contains("needs a terminal"), "{}", refused.stderr);
     let typed = alice.runs_on_terminal(80, &line, "\n");

@@ -62,7 +62,7 @@ async fn the_redirect_can_be_https() {
     browser.approves().await;
     let callback = browser.auth_response().url;
     assert!(callback.as_str().starts_with(redirect), "{callback}");
-    // Plain http gets nothing there.
+    // The listener does not respond to plain http.
     let plain = callback.as_str().replace("https://", "http://");
     assert!(crate::world::http::bare_client().get(plain).send().await.is_err());
     let mut client = reqwest::Client::builder().no_proxy().tls_certs_only([]);
@@ -109,7 +109,7 @@ async fn all_grant_types_of_kubelogin_pass() {
         "kubernetes",
         &[&secret, "--grant-type=client-credentials", "--token-cache-storage=none"],
     );
-    // A client has nothing to refresh: `invalid_scope`, as in Dex.
+    // The client credentials grant has no refresh token: `offline_access` gets `invalid_scope`, as in Dex.
     by_client.retain(|word| word != "--oidc-extra-scope=offline_access");
     let token = alice.runs_command(&by_client).token();
     assert_eq!(claims(&token)["sub"], "client:kubernetes");

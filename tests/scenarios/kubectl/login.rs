@@ -6,7 +6,7 @@ use crate::world::{ALICE, ApiServer, Client, Cluster, Need, Server, World, kubec
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
-/// What alice has written herself.
+/// The kubeconfig before the login.
 const HER_KUBECONFIG: &str = "# Written by hand: keep this comment.
 apiVersion: v1
 kind: Config
@@ -26,8 +26,8 @@ users:
     token: hers-alone
 ";
 
-/// A server that lists two clusters, one of them for groups that alice is not in; and the API server of the other, which
-/// accepts tokens for its own client only.
+/// A server that lists two clusters, one of them for groups that alice is not in, and the API server of the other,
+/// which accepts tokens for its own client only.
 async fn server_and_cluster() -> (Server, Cluster) {
     let world = World::https()
         .client(Client::public("kubectl"))
@@ -70,7 +70,7 @@ async fn kubectl_works_on_a_listed_cluster_after_one_login() {
     }
     let written = std::fs::read_to_string(&kubeconfig).unwrap();
     assert!(written.contains("name: \"production\"") && !written.contains("payroll"), "{written}");
-    // Every line of hers is there, in her order; only the current context has changed.
+    // Every line that she wrote is unchanged and in the same order, except for the current context.
     let mut lines = written.lines();
     for hers in HER_KUBECONFIG.lines().filter(|line| !line.starts_with("current-context")) {
         assert!(lines.any(|line| line == hers), "{hers:?} is missing or moved:\n{written}");
@@ -84,7 +84,7 @@ async fn kubectl_works_on_a_listed_cluster_after_one_login() {
     alice.keeps_cached_tokens_secret();
     server.assert_no_secret_in("the kubeconfig", &written);
 
-    // Once more changes nothing.
+    // A second login changes nothing.
     let again = alice.runs_command(&alice.login());
     assert!(again.is_success, "{}", again.stderr);
     assert_eq!(std::fs::read_to_string(&kubeconfig).unwrap(), written);

@@ -26,7 +26,7 @@ async fn forged_callbacks_are_ignored_and_the_login_goes_on() {
     let page = alice.signs_in(1, &mut browser).await;
     assert_eq!(page.all("h1"), ["You are signed in"]);
     running.ends().token();
-    // Nobody listens any more.
+    // The listener has been closed.
     let address = redirect.trim_start_matches("http://").to_owned();
     assert!(std::net::TcpStream::connect(address).is_err());
 }

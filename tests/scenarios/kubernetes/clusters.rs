@@ -1,4 +1,4 @@
-//! The list of clusters: what people and their tools find at `/clusters`, and how an API server is set up for one.
+//! The list of clusters at `/clusters`, and how an API server is configured for one of them.
 
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ async fn a_tool_lists_the_clusters_of_a_persons_groups() {
              "clientID": "staging"},
         ]})
     );
-    // Bob is in no group; a token without the scope tells of none.
+    // Bob is in no group; a token without the scope `groups` contains none.
     let bobs = access_token(&server, "openid groups", (BOB, BOB_PASSWORD)).await;
     assert_eq!(names(&app.gets_as(&bobs, "/clusters").await.json), ["staging"]);
     let without = access_token(&server, "openid", (ALICE, ALICE_PASSWORD)).await;
@@ -152,7 +152,7 @@ async fn kubernetes_accepts_the_printed_configuration() {
             reason.contains("audience"),
             "a token for one cluster is useless at another: {reason}"
         );
-        // And the program itself finds nothing wrong with it.
+        // `--lint` reports no problem with it.
         let file = server.file(&format!("{version}.yaml"));
         std::fs::write(&file, &yaml).unwrap();
         let message = printed(&server, &["--lint", file.to_str().unwrap()]);

@@ -74,7 +74,7 @@ async fn kubernetes_accepts_tokens_throughout_a_rotation_with_cached_keys() {
     let seen = hasty.authenticates(&first_of_the_new);
     assert_eq!((&seen["ok"], &seen["refused"]), (&false.into(), &true.into()), "{seen}");
 
-    // The last token of the old key lives until 6:09. A second before, a newly started API server accepts it.
+    // The last token of the old key is valid until 6:09. A second before, a newly started API server accepts it.
     server.advance(7 * MINUTE);
     server.restart().await;
     let mut started_late = ApiServer::trusting(&server, "kubernetes");

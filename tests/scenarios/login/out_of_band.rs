@@ -48,7 +48,7 @@ async fn alice_copies_the_code_from_a_page() {
     assert_eq!(status_for(&server, &request, &code, OUT_OF_BAND).await, 400);
 }
 
-/// The code lives longer than usual, since a person copies it.
+/// The code is valid for longer than usual, because a person copies it.
 #[tokio::test]
 async fn an_out_of_band_code_lives_ten_minutes() {
     if Need::Clock.is_missing() {

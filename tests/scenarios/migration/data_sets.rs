@@ -1,4 +1,4 @@
-//! The data that real Dex servers wrote (tests/data/dex), as a world whose configuration is Dex's own.
+//! Data that real Dex servers wrote (tests/data/dex), as a world with Dex's own configuration file.
 
 use std::path::{Path, PathBuf};
 
@@ -25,8 +25,8 @@ impl DataSet {
         self.folder.join(name)
     }
 
-    /// Dex's configuration file, but for what a test has of its own: storage, ports, logging. Second factors are
-    /// not supported, so those sections and keys are left out.
+    /// Dex's configuration file, except for the storage, ports and logging, which each test has of its own. Second
+    /// factors are not supported, so those sections and keys are left out.
     pub fn world(&self, mut world: World) -> World {
         let yaml = std::fs::read_to_string(self.file("config.yaml")).unwrap();
         let own = ["storage", "web", "grpc", "logger", "issuer", "sessions", "mfa"];

@@ -1,4 +1,4 @@
-//! Dex's gRPC API, driven by Dex's published Go client: every call, and what users notice of it.
+//! Dex's gRPC API, called by Dex's published Go client: every call, and its effect on users.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -101,7 +101,7 @@ async fn grpc_the_server_chooses_the_id_and_secret_of_a_client() {
     let request = app.auth_request("openid");
     let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
     assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
-    // A public client has none.
+    // A public client has no secret.
     let public = json!({"client": {"id": "cli", "name": "CLI", "public": true}});
     assert_eq!(dex.calls("CreateClient", public)["client"]["secret"], "");
 }
@@ -288,7 +288,7 @@ async fn grpc_connectors_are_managed_where_the_environment_allows_it() {
     mock_user.signs_in("kilgore", "an-upstream-secret").await;
     mock_user.auth_response();
 
-    // It is not of the file, so that a reload ends nobody's session.
+    // The connector is not in the configuration file, so a reload ends no session of it.
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
     let plan = ops.calls_api("GET", "/configuration/plan", &token, Value::Null).await;

@@ -1,5 +1,5 @@
-//! `countersign import dex`: nobody is logged out. Each data set was written by a real Dex; tokens.json has what its
-//! clients held at that moment.
+//! `countersign import dex`: no user is logged out. Each data set was written by a real Dex; tokens.json has the tokens
+//! that its clients had at that time.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::data_sets::{DataSet, imported, list, text};
 use crate::world::{Need, Server, World, claims, new_database, verified};
 
-/// What clients notice after a takeover: nothing.
+/// All tokens that clients have are accepted after the import.
 async fn clients_see_no_difference(server: &Server, data: &DataSet) {
     let keys = server.relying_party("web-one").gets("/keys").await.json;
     let kids: Vec<&str> = list(&keys["keys"]).map(|key| text(&key["kid"])).collect();
@@ -35,7 +35,7 @@ async fn clients_see_no_difference(server: &Server, data: &DataSet) {
     }
 }
 
-/// Old tokens of a grant come first in the data, so this also shows that they do no harm.
+/// The data lists older refresh tokens of a grant first, so this also shows that a refused one does not end the grant.
 async fn refresh(server: &Server, grant: &Value, token: &Value) {
     let name = text(&grant["name"]);
     let app = server.relying_party(text(&grant["client_id"]));
@@ -45,7 +45,7 @@ async fn refresh(server: &Server, grant: &Value, token: &Value) {
         assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "{name} {token}");
         return;
     }
-    // A client that found it elsewhere gets nothing, and does the owner no harm.
+    // Another client that presents the token is refused, and the grant stays live.
     let other = if app.id == "web-two" { "web-one" } else { "web-two" };
     let stolen = server.relying_party(other).refreshes(held).await;
     assert_eq!((stolen.status, stolen.error()), (400, "invalid_grant"), "{name}");
@@ -61,7 +61,7 @@ async fn refresh(server: &Server, grant: &Value, token: &Value) {
     assert_eq!(app.refreshes(next).await.status, 200, "{name}: the next refresh");
 }
 
-/// People sign in with the passwords and at the connectors that were in Dex's storage alone.
+/// Users sign in with the passwords and connectors that were only in Dex's storage.
 async fn people_sign_in(server: &Server, data: &DataSet) {
     let app = server.relying_party("dyn-app");
     let dave = list(&data.tokens["users"]).find(|user| user["key"] == "dave").unwrap();
@@ -180,7 +180,7 @@ async fn a_preview_names_what_would_be_done_and_writes_nothing() {
         assert!(printed.contains(line), "{line} is not in\n{printed}");
     }
     assert!(!world.dir().join("countersign.db").exists(), "no database was made");
-    // Without a terminal nobody could agree.
+    // Without a terminal there can be no confirmation.
     let refused = world.runs_before_start(&["import", "dex", "--from", from, "--config", "CONFIG"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("add --yes"));
     assert!(!world.dir().join("countersign.db").exists(), "no database was made");
@@ -240,7 +240,7 @@ async fn a_rotated_token_of_dex_that_comes_back_late_ends_its_grant() {
     server.advance(Duration::from_mins(1));
     assert_eq!(app.refreshes(held).await.error(), "invalid_grant");
     assert_eq!(app.refreshes(next.refresh_token()).await.error(), "invalid_grant");
-    // Somebody else's is untouched.
+    // Another user's grant stays live.
     assert_eq!(app.refreshes(data.current_token("alice-web-one")).await.status, 200);
 }
 
@@ -259,7 +259,7 @@ async fn an_administrator_ends_what_came_from_dex() {
     assert_eq!(app.refreshes(data.current_token("bob-web-one")).await.error(), "invalid_grant");
 }
 
-/// Dex's usual lifetimes: ID tokens live for a day, and so do the keys that signed them.
+/// Dex's default lifetimes: ID tokens are valid for a day, and the keys that signed them are published as long.
 #[tokio::test]
 async fn dexs_keys_are_published_until_its_tokens_have_expired() {
     if Need::Clock.is_missing() {

@@ -1,4 +1,4 @@
-//! Starting on what is Dex's is never silent.
+//! A start on a database of Dex is refused, and the error says what to do.
 
 use super::data_sets::DataSet;
 use crate::world::World;

@@ -135,9 +135,8 @@ async fn try_exchange(
     Some(json["access_token"].as_str().unwrap().to_owned())
 }
 
-/// M 139: killed during code exchanges. A code with a response is used and its tokens are valid; one without
-/// is used at most once.
-/// there; one that was not is used or not, but never twice.
+/// M 139: killed during code exchanges. A code whose exchange got a response is used, and its tokens are valid; one
+/// without a response is used at most once.
 #[tokio::test]
 async fn a_crash_during_code_exchanges_lets_no_code_be_used_twice() {
     let mut server = World::new().with(SKIP).with(FORGIVING).start().await;

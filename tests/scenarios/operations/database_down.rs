@@ -1,5 +1,5 @@
-//! The database is unavailable for a while (threat M 140): nothing that may have ended is answered from
-//! memory, what needs no database works, and the server recovers by itself.
+//! The database is unavailable for a while (threat M 140): no response is given from memory about what may have ended,
+//! requests that need no database succeed, and the server recovers by itself.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -7,13 +7,13 @@ use crate::scenarios::login::passwords::verifications;
 use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, World};
 
-/// The contents of all files that SQLite has database_files.
+/// The contents of all files of SQLite.
 fn database_files(dir: &std::path::Path) -> Vec<(PathBuf, Vec<u8>)> {
     let files = ["countersign.db", "countersign.db-wal"].map(|name| dir.join(name));
     files.into_iter().map(|file| (file.clone(), std::fs::read(&file).unwrap_or_default())).collect()
 }
 
-/// M 138: not a byte, whether by authorization requests, wrong passwords, callbacks or anything else without
+/// M 138: no byte is written by authorization requests, wrong passwords, callbacks or anything else without
 /// authentication.
 #[tokio::test]
 async fn unauthenticated_requests_write_nothing() {
@@ -46,7 +46,7 @@ async fn unauthenticated_requests_write_nothing() {
     }
     assert!(database_files(&dir) == before, "unauthenticated requests wrote into the database");
 
-    // A successful login is database_files, so the right files were compared.
+    // A successful login is written, so the right files were compared.
     let mut alice = server.browser();
     let request = app.auth_request_with("openid", &[("connector_id", "mock")]);
     alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;

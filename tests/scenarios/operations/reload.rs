@@ -126,8 +126,8 @@ async fn reload_plan_shows_what_a_reload_would_end() {
         ("COUNTERSIGN_CLIENT_ID", "ops"),
         ("COUNTERSIGN_CLIENT_SECRET", "the-secret-of-ops-61616161"),
     ];
-    // The file is looked at every two seconds: a password that nobody may sign in with yet is planned in time, because
-    // the plan is asked for at once.
+    // The server checks the file every two seconds. The plan is requested at once, usually before the server has
+    // applied the change; otherwise its content is not compared.
     server.rewrites_config(|world| {
         world.without_person(BOB).with("limits:\n  connections: 99").client(Client::new("grafana"))
     });

@@ -1,5 +1,5 @@
-//! Several servers with one PostgreSQL: any replica answers any request, and
-//! what one replica issues or ends is valid or over on all of them at once (promises 4 and 5).
+//! Several servers with one PostgreSQL: any replica answers any request, and tokens and sessions that one replica
+//! issues or ends are accepted or refused by all of them at once (promises 4 and 5).
 
 use std::time::Duration;
 

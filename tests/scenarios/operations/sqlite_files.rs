@@ -10,7 +10,7 @@ async fn readiness(server: &Server) -> (u16, Value) {
     (page.status, serde_json::from_str(&page.body).unwrap())
 }
 
-/// Otherwise the server would keep writing into an unlinked file.
+/// Without this the server would keep writing into an unlinked file.
 #[tokio::test]
 async fn a_deleted_or_replaced_database_is_no_longer_written() {
     for replaces in [false, true] {
@@ -34,7 +34,7 @@ async fn a_deleted_or_replaced_database_is_no_longer_written() {
         assert_eq!((refused.status, refused.error()), (503, "temporarily_unavailable"));
         let page = server.browser().opens(app.auth_request("openid").url).await.status;
         assert!(page == 200 || page == 503, "{page}");
-        // What needs no database goes on.
+        // Requests that need no database still succeed.
         verified(tokens.id_token(), &app.gets("/keys").await.json);
     }
 }

@@ -25,7 +25,7 @@ async fn signs_in_at_a_device(server: &Server, alice: &Chromium, name: &str) {
     checks_page(alice, &picture("wrong")).await;
     let text = alice.text().await;
     assert!(text.contains("This code is not valid") && text.contains("Reference"), "{text}");
-    // The link that a device shows as a QR code: the code is filled in, and nothing happens by itself.
+    // The link that a device shows as a QR code: the form contains the code, and is not submitted without the user.
     alice.opens(device.response["verification_uri_complete"].as_str().unwrap()).await;
     let field = alice.sees("#user_code").await;
     assert_eq!(field.prop("value").await.unwrap().as_deref(), Some(device.user_code.as_str()));

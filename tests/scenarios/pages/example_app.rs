@@ -1,4 +1,4 @@
-//! The example application beside the server: what an administrator sees of the tokens an application gets.
+//! The example application beside the server: the tokens that an application receives, as shown to an administrator.
 
 use crate::world::{
     ALICE, ALICE_PASSWORD, Browser, Chromium, Client, Display, Need, Server, World,
@@ -24,7 +24,7 @@ fn app(server: &Server) -> String {
     server.origin().replace(":5556", ":5555")
 }
 
-/// Presses "Sign in" on the example application's page, and everything after it up to that page again.
+/// Presses "Sign in" on the example application's page, and completes the login up to that page again.
 async fn signs_in(alice: &mut Browser, app: &str) {
     alice.opens(app).await;
     let form = alice.page().form_with("flow").expect("the form that begins a login");
@@ -105,7 +105,7 @@ async fn a_refusal_is_shown_with_its_reason() {
     assert!(page.all("#error")[0].starts_with("access_denied"), "{}", page.text());
 }
 
-/// Threats A and B: a response that another browser brings, or a second time, is not taken.
+/// Threats A and B: a response from another browser, and a response a second time, is refused.
 #[tokio::test]
 async fn a_response_counts_once_and_only_in_the_browser_that_began() {
     let server = server().await;
@@ -173,7 +173,7 @@ async fn browser_shows_the_example_application_on_desktop_and_phone() {
         assert!(!chromium.overflows().await, "the form on {name}");
         chromium.presses("#start").await;
         chromium.signs_in(ALICE, ALICE_PASSWORD).await;
-        // Her consent is remembered, whichever browser she gave it in.
+        // Her consent is stored for the user, not for the browser.
         if number == 0 {
             chromium.approves().await;
         }

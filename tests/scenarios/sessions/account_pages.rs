@@ -181,7 +181,7 @@ async fn ending_the_current_session_signs_the_browser_out() {
     assert!(!is_accepted(&app, &mut held).await, "her grants end too");
 }
 
-/// D 62: without her own session, a session or grant id ends nothing.
+/// D 62: without a session of her own, a session or grant id ends nothing.
 #[tokio::test]
 async fn nobody_else_can_end_alices_sessions_or_grants() {
     let (server, app) = start().await;

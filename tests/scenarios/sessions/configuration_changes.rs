@@ -7,7 +7,7 @@ use crate::world::{
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
-/// A browser and tokens from sign_in_and_stop the change.
+/// A browser and tokens from before the change.
 struct Held {
     browser: Browser,
     refresh_token: String,

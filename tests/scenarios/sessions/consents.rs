@@ -1,4 +1,4 @@
-//! A person's own consents: seen and withdrawn on their page.
+//! The consents of a signed-in user: listed and withdrawn on the start page.
 
 use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, World};
 

@@ -193,7 +193,7 @@ async fn a_clients_back_end_ends_the_session_of_its_id_token() {
     assert_eq!((page.status, page.all("h1")), (200, vec!["You are signed out".to_owned()]));
     assert!(!is_signed_in(&mut alice, &app).await);
     assert_eq!(app.userinfo(&web.access).await.status, 401);
-    // What outlives a browser outlives this too.
+    // Grants with `offline_access` stay live, as after any logout.
     let refreshed = kubectl.refreshes(offline.refresh.as_deref().unwrap()).await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.page.body);
     let events = server.runs_command(&["events", "--config", "CONFIG", "--output", "json"], &[]);
@@ -201,7 +201,7 @@ async fn a_clients_back_end_ends_the_session_of_its_id_token() {
     assert!(events.contains("client:example-app"), "the event names who asked: {events}");
 }
 
-/// A token that proves nothing ends nothing, and the page says so.
+/// A token that is not a valid hint ends no session, and the page says so.
 #[tokio::test]
 async fn a_back_end_with_an_invalid_hint_ends_nothing_and_the_page_names_the_reason() {
     let (server, mut alice, app) = start().await;

@@ -194,7 +194,7 @@ async fn single_sign_on_ends_as_the_client_is_configured() {
     assert!(is_signed_in(&mut alice, &own).await && is_signed_in(&mut alice, &usual).await);
 }
 
-/// The cookie lives for the client with the longest lifetime; the other clients refuse it earlier.
+/// The cookie is valid as long as the longest lifetime of any client; the other clients refuse it earlier.
 #[tokio::test]
 async fn single_sign_on_may_last_longer_for_one_client() {
     if Need::Clock.is_missing() {

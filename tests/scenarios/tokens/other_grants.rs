@@ -51,7 +51,7 @@ async fn a_token_is_exchanged_for_one_of_another_audience() {
     let token = verified(response.access_token(), &keys);
     assert_eq!((&token["aud"], &token["azp"]), (&json!(["production", "cli"]), &json!("cli")));
     assert_eq!((&token["email"], &token["sub"]), (&json!(ALICE), &claims(&laptop.id_token)["sub"]));
-    // A subset of the scopes; and what was exchanged is an access token like any other.
+    // A subset of the scopes may be requested; userinfo accepts the result like any other access token.
     let narrowed = exchange(&laptop.app, &laptop.access_token, &[("scope", "openid")]).await;
     assert_eq!(narrowed.json["scope"], "openid");
     assert_eq!(laptop.app.userinfo(narrowed.access_token()).await.status, 200);
@@ -91,10 +91,11 @@ async fn an_exchange_widens_nothing() {
     }
     let other = exchange(&server.relying_party("staging"), &laptop.access_token, &[]).await;
     assert_eq!((other.status, other.error()), (400, "invalid_request"));
-    // A plain ID token tells nothing of its grant, so it is no subject.
+    // An ID token without `grant_id` cannot be assigned to a grant, so it is refused as subject token.
     let id = [("subject_token_type", ID_TOKEN)];
     assert_eq!(exchange(&laptop.app, &laptop.id_token, &id).await.error(), "invalid_request");
-    // What was revoked is over, though it has not expired; and so is what it was exchanged for.
+    // A token of a revoked grant is refused although it has not expired. The token it was exchanged for belongs to a
+    // grant of its own and stays valid.
     let exchanged = exchange(&laptop.app, &laptop.access_token, &[]).await;
     laptop.revokes().await;
     let response = exchange(&laptop.app, &laptop.access_token, &[]).await;
@@ -171,7 +172,7 @@ async fn guessing_by_the_password_grant_is_delayed() {
     let response = password(&server, (BOB, BOB_PASSWORD), "openid").await;
     assert_eq!((response.status, response.error()), (429, "temporarily_unavailable"));
     assert!(response.page.header("retry-after").is_some());
-    // The same counters: nor by the page.
+    // The login page uses the same counters, so it is refused there too.
     let app = server.relying_party("example-app");
     let mut bob = server.browser();
     bob.opens(&app.auth_request("openid").url).await;

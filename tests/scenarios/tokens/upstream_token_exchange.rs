@@ -1,4 +1,4 @@
-//! Token exchange with Dex's `connector_id`: a program brings an ID token of an upstream (another Countersign here).
+//! Token exchange with Dex's `connector_id`: a client presents an ID token of an upstream (here another Countersign).
 
 use serde_json::json;
 
@@ -51,7 +51,7 @@ async fn a_program_signs_in_with_an_id_token_of_the_upstream() {
     assert_eq!((&token["iss"], &token["aud"]), (&json!(branch.issuer()), &json!("example-app")));
     assert_eq!(token["sub"], userinfo.json["sub"], "the same person as by a login");
 
-    // It is a session like any other: an administrator ends it.
+    // The exchange creates a session, which an administrator can end.
     let again = exchange(&app, &job.id_token, &[]).await;
     let sid = claims(again.access_token())["sid"].as_str().unwrap().to_owned();
     let ended = branch.runs_command(&["sessions", "end", &sid, "--config", "CONFIG"], &[]);
@@ -90,6 +90,6 @@ async fn an_id_token_for_another_client_of_the_upstream_is_refused() {
     }
     let response = exchange(&branch.relying_party("cli"), &job.id_token, &[]).await;
     assert_eq!((response.status, response.error()), (400, "unauthorized_client"));
-    // None of that made the connector look broken.
+    // The refusals do not mark the connector as down.
     assert_eq!(exchange(&app, &job.id_token, &[]).await.status, 200);
 }

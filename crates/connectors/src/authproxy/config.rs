@@ -1,4 +1,4 @@
-//! Reading the `config` of an `authproxy` connector: Dex's keys, and `trustedProxies` of ours.
+//! Reads the `config` of an `authproxy` connector: Dex's keys, and our own `trustedProxies`.
 
 use countersign_config::Section;
 use countersign_core::network::Network;
@@ -11,7 +11,7 @@ pub(super) struct Config {
     pub email: String,
     pub group: String,
     pub separator: String,
-    /// Everybody is in these, after those of the header.
+    /// Groups of every user, appended to those of the header.
     pub static_groups: Vec<String>,
     /// Not empty.
     pub proxies: Vec<Network>,
@@ -23,7 +23,7 @@ impl Config {
     }
 }
 
-/// They have a meaning for us, for proxies or for HTTP itself.
+/// Header names with a meaning for this server, for proxies or for HTTP, which the configuration may not use.
 const RESERVED: [&str; 21] = [
     "accept",
     "accept-language",
@@ -80,7 +80,7 @@ fn header(
 ) -> Option<String> {
     let configured = section.text(key).filter(|text| !text.is_empty());
     let name = configured.unwrap_or_else(|| default.to_owned()).to_ascii_lowercase();
-    // Underscores are what gateways make of hyphens, so a name with one is no name to trust.
+    // Gateways translate hyphens to underscores, so a name with an underscore is refused.
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         section.error(key, format!("found {name:?}, expected letters, digits and '-'"));
         return None;
@@ -108,7 +108,7 @@ fn read_separator(section: &Section<'_>) -> Option<String> {
     Some(text)
 }
 
-/// Dex has no such key and believes everybody who reaches it.
+/// The trusted addresses. Dex has no such key and trusts every peer.
 fn read_proxies(section: &Section<'_>) -> Option<Vec<Network>> {
     let items = section.items("trustedProxies");
     if items.is_empty() {

@@ -1,20 +1,20 @@
-//! Header fields of a proxy, read in one way or refused (threats 116 and 118 of the catalogue).
+//! Reads the header fields of a proxy; ambiguous ones are refused (threats 116 and 118 of the catalogue).
 //!
-//! The one parse of groups: a single field, split at every separator, each name without the white space around it,
-//! empty ones left out, a repeated one once. Quotes mean nothing, so a field with them is refused.
+//! Groups are one field, split at each separator; surrounding white space is removed, empty names are dropped and
+//! repeated ones kept once. Quotes have no defined meaning, so a field with quotes is refused.
 
 use countersign_core::text::{is_deceptive, is_joiner};
 use std::collections::HashSet;
 
-/// Longer than any list of groups a token could carry.
+/// Longer than any list of groups that fits into a token.
 const LONGEST_BYTES: usize = 32 * 1024;
 const LONGEST_NAME_BYTES: usize = 1024;
 
 pub(super) struct Fields<'a>(&'a [(String, Vec<u8>)]);
 
 impl<'a> Fields<'a> {
-    /// `Err` if the browser behind the proxy had a hand in it: a name that only some programs take for one of
-    /// ours (`X_Remote_User`), or a field that it declared to be for the next hop alone (RFC 9110 section 7.6.1).
+    /// `Err` if the browser behind the proxy may have sent a field: a name that some programs treat as one of ours
+    /// (`X_Remote_User`), or a field listed in `Connection`, which proxies remove (RFC 9110 section 7.6.1).
     pub fn new(fields: &'a [(String, Vec<u8>)], names: &[&str]) -> Result<Self, String> {
         for (name, value) in fields {
             if let Some(check_redirect_uri) =
@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
         Ok(Self(fields))
     }
 
-    /// A user name, which is taken literally. Several in one field are refused.
+    /// A user name, taken literally. A field with a comma or semicolon is refused.
     pub fn one(&self, name: &str) -> Result<Option<String>, String> {
         let Some(text) = self.name(name)? else { return Ok(None) };
         match text.contains([',', ';']) {
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// `None`: absent or empty, as a proxy sends it for what it does not know.
+    /// `None`: the field is absent or empty, which proxies send for unknown values.
     fn text(&self, name: &str) -> Result<Option<&'a str>, String> {
         let mut values = self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value);
         let Some(value) = values.next() else { return Ok(None) };
@@ -79,12 +79,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Deceptive characters and joiners, with which two names can look the same.
+/// Deceptive characters and joiners, which can make two different names look equal.
 fn is_unseen(c: char) -> bool {
     is_deceptive(c) || is_joiner(c)
 }
 
-/// Another spelling of the same name, as CGI, WSGI and FastCGI would read it.
+/// Whether CGI, WSGI or FastCGI would treat the two header names as equal.
 fn is_alike(name: &str, check_redirect_uri: &str) -> bool {
     name != check_redirect_uri && name.replace('_', "-") == check_redirect_uri
 }

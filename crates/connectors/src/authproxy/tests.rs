@@ -1,4 +1,4 @@
-//! Threats 115, 116 and 118: the headers of the proxy, of a browser behind it, and of another peer.
+//! Threats 115, 116 and 118: header fields sent by the proxy, by a browser behind it, and by another peer.
 
 use std::net::IpAddr;
 

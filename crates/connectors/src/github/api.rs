@@ -1,8 +1,9 @@
-//! The REST API as one person's token sees it.
+//! Calls the REST API with a user's access token.
 //!
-//! octocrab's `get` would read an answer however long it is, and a refusal's text too, so only its `_get` is used:
-//! it puts the question together and sends it with the token, through our own client; sizes, limits, pages
-//! and the meaning of each response are ours. No request is repeated, and no page but GitHub's own is followed.
+//! Of octocrab only `_get` is used: it builds the request with the token and sends it through our own client.
+//! octocrab's `get` would read responses, even error responses, without a size limit. Size, rate limits, paging and the
+//! interpretation of responses are implemented here. No request is repeated, and only links below the API's own URL are
+//! followed.
 
 use std::error::Error;
 
@@ -18,15 +19,15 @@ use url::Url;
 use super::limits;
 use crate::oauth::{Http, MAX_RESPONSE_BYTES, UpstreamError, chain, is_certificate_error};
 
-/// GitHub's maximum.
+/// The maximum that GitHub permits.
 const PER_PAGE: usize = 100;
-/// Ten thousand teams.
+/// Limits a list to ten thousand teams.
 const MAX_PAGES: usize = 100;
 
-/// Why there is no answer to go on with.
+/// Why there is no usable response.
 pub(super) enum ApiError {
     Failed(UpstreamError),
-    /// The token is called bad: revoked, expired, or the oldest of more than ten.
+    /// "Bad credentials": the token was revoked, has expired, or was the oldest of more than ten.
     Revoked,
     Suspended,
 }
@@ -43,7 +44,7 @@ pub(super) struct Api<'a> {
     now: Timestamp,
 }
 
-/// Any response with a meaning.
+/// A response that callers interpret by its status.
 pub(super) struct ApiReply {
     endpoint: &'static str,
     pub status: u16,
@@ -51,7 +52,7 @@ pub(super) struct ApiReply {
     body: Vec<u8>,
 }
 
-/// The form of every refusal.
+/// The JSON body of an error response.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Refusal {
@@ -59,7 +60,7 @@ struct Refusal {
 }
 
 impl<'a> Api<'a> {
-    /// One for each login: only a builder's token is sent with absolute addresses too.
+    /// One instance per login: octocrab sends the token with absolute URLs only if the builder was given it.
     pub fn new(
         http: &Http,
         base: &'a Url,
@@ -68,7 +69,7 @@ impl<'a> Api<'a> {
     ) -> Result<Self, UpstreamError> {
         let bearer = Secret::new(format!("Bearer {}", token.expose()));
         if HeaderValue::from_str(bearer.expose()).is_err() {
-            // The builder would panic.
+            // octocrab's builder panics on such a token.
             let reason = "the token does not fit a header";
             return Err(UpstreamError::NotSent { endpoint: "API", reason });
         }
@@ -83,7 +84,7 @@ impl<'a> Api<'a> {
         Ok(Self { crab, base, now })
     }
 
-    /// `path` begins with a slash and is below the API's address.
+    /// Requests `path`, which begins with a slash and is relative to the API's URL.
     pub async fn ask(
         &self,
         endpoint: &'static str,
@@ -109,7 +110,7 @@ impl<'a> Api<'a> {
         self.stop(&reply, trace).map_or(Ok(reply), Err)
     }
 
-    /// All pages of a list.
+    /// Requests all pages of a list.
     pub async fn list<T: DeserializeOwned>(
         &self,
         endpoint: &'static str,
@@ -131,7 +132,7 @@ impl<'a> Api<'a> {
         Err(UpstreamError::NotSent { endpoint, reason }.into())
     }
 
-    /// What must not be read as an answer to the question.
+    /// The error of a response that must not be interpreted: a rate limit, a revoked token, a suspended account.
     fn stop(&self, reply: &ApiReply, trace: &mut Trace) -> Option<ApiError> {
         let ApiReply { endpoint, status, .. } = *reply;
         if !matches!(status, 401 | 403 | 429) {
@@ -143,7 +144,7 @@ impl<'a> Api<'a> {
             return Some(UpstreamError::Later { endpoint, status, seconds: limit.seconds }.into());
         }
         match status {
-            // A proxy's 401 is not GitHub's word about the token.
+            // A proxy may also answer 401; only GitHub's own message means that the token is invalid.
             401 if message.eq_ignore_ascii_case("Bad credentials") => Some(ApiError::Revoked),
             401 => Some(reply.failure().into()),
             _ if message.contains("account was suspended") => Some(ApiError::Suspended),
@@ -151,8 +152,8 @@ impl<'a> Api<'a> {
         }
     }
 
-    /// Only the path of a link is used, and only below our own address, so that neither the token nor a
-    /// question of ours goes where an answer points.
+    /// Only the path of a link is used, and only below the API's URL, so that a response cannot redirect the token or a
+    /// request to another host.
     fn path_of(&self, endpoint: &'static str, link: &str) -> Result<String, UpstreamError> {
         let foreign_link =
             || UpstreamError::NotSent { endpoint, reason: "its next page is somewhere else" };
@@ -181,7 +182,7 @@ impl ApiReply {
         UpstreamError::Status { endpoint: self.endpoint, status: self.status, code: None }
     }
 
-    /// The organization wants single sign-on of its own to have been done for this token.
+    /// The organization requires that the token is authorized for its SAML single sign-on.
     pub fn demands_sso(&self) -> bool {
         self.header("x-github-sso").is_some_and(|value| value.starts_with("required"))
     }
@@ -190,7 +191,7 @@ impl ApiReply {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Looked at, never repeated.
+    /// Used for comparison only, never logged or shown.
     fn message(&self) -> String {
         serde_json::from_slice::<Refusal>(&self.body).unwrap_or_default().message
     }
@@ -212,7 +213,7 @@ impl ApiReply {
     }
 }
 
-/// A login or organization as GitHub permits them. Anything else would become another path.
+/// Whether the name has the format of a GitHub login or organization; other names could change the request path.
 pub(super) fn is_login(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     (1..=100).contains(&name.len()) && name.chars().all(fits)
@@ -233,4 +234,45 @@ fn broken(endpoint: &'static str, error: &(dyn Error + 'static)) -> UpstreamErro
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use reqwest::header::{HeaderMap, HeaderValue, LINK};
+
+    use super::{ApiReply, is_login};
+
+    #[test]
+    fn the_next_page_is_found_among_the_links() {
+        let next = "https://api.github.com/user/teams?per_page=100&page=2";
+        for (link, expected) in [
+            (format!("<{next}>; rel=\"next\", <https://x/?page=9>; rel=\"last\""), Some(next)),
+            (format!("<https://x/?page=1>; rel=\"prev\", <{next}>; rel=\"next\""), Some(next)),
+            (format!("<https://x/?a=1,2>; rel=\"prev\",<{next}>;rel=\"next\""), Some(next)),
+            (format!("<{next}>; title=\"y\"; rel=next"), Some(next)),
+            ("<https://x/?page=1>; rel=\"first\"".to_owned(), None),
+            ("<https://x/?page=1; rel=\"next\"".to_owned(), None),
+            ("nonsense".to_owned(), None),
+            ("<<<>>>".to_owned(), None),
+            (String::new(), None),
+        ] {
+            let headers = HeaderMap::from_iter([(LINK, HeaderValue::from_str(&link).unwrap())]);
+            let reply = ApiReply { endpoint: "x", status: 200, headers, body: Vec::new() };
+            assert_eq!(reply.next().as_deref(), expected, "{link}");
+        }
+    }
+
+    #[test]
+    fn a_login_stays_in_its_place_in_a_path() {
+        for (name, expected) in [
+            ("jane", true),
+            ("jane-doe", true),
+            ("jane_acme", true),
+            ("", false),
+            ("..", false),
+            ("a/b", false),
+            ("a?b", false),
+            ("a%2fb", false),
+            ("jané", false),
+        ] {
+            assert_eq!(is_login(name), expected, "{name}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! Reading the `config` of a `github` connector: Dex's keys, and `apiURLs` for what is neither github.com nor where
-//! an Enterprise Server usually is.
+//! Reads the `config` of a `github` connector: Dex's keys, and `apiURLs` for servers whose API is not at the usual
+//! path.
 
 use countersign_config::Section;
 use url::Url;
@@ -14,9 +14,9 @@ const GITHUB: &str = "github.com";
 pub(super) struct Config {
     pub registration: Registration,
     pub http: Http,
-    /// Where people are sent and codes redeemed; no slash at the end.
+    /// Base URL of login page and token endpoint, without a trailing slash.
     pub web: Url,
-    /// Where the REST API is; no slash at the end.
+    /// Base URL of the REST API, without a trailing slash.
     pub api: Url,
     pub rules: Rules,
     pub addresses: Addresses,
@@ -56,7 +56,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     })
 }
 
-/// `None` with problems noted.
+/// `None` with problems recorded.
 fn read_place(section: &Section<'_>) -> Option<Place> {
     let host = read_host(section);
     let urls = section.section("apiURLs");
@@ -80,7 +80,7 @@ fn read_place(section: &Section<'_>) -> Option<Place> {
     Some(Place { web: web?, api: api?, is_enterprise_server: !is_hosted })
 }
 
-/// A bare host, as in Dex; a port may follow.
+/// A host name, as in Dex, optionally with a port.
 fn read_host(section: &Section<'_>) -> Option<String> {
     let Some(host) = section.text("hostName").filter(|host| !host.is_empty()) else {
         return Some(GITHUB.to_owned());
@@ -132,7 +132,7 @@ fn read_rules(section: &Section<'_>) -> Option<Rules> {
     Some(Rules { reach: reach?, names: names? })
 }
 
-/// `None` with problems noted; empty when absent.
+/// `None` with problems recorded; empty when absent.
 fn read_orgs(section: &Section<'_>) -> Option<Vec<Org>> {
     let items = section.items("orgs");
     let mut orgs = Vec::new();

@@ -1,7 +1,7 @@
-//! Groups from organizations and teams, spelled as Dex spells them.
+//! Groups from organizations and teams, in Dex's notation.
 //!
-//! A team is always returned with its organization before it, so that equal teams of two organizations stay two
-//! groups; only Dex's oldest key, `org`, returns bare names, and of that one organization alone.
+//! A team is returned as `org:team`, so that teams of the same name in two organizations are different groups. Only
+//! Dex's deprecated key `org` returns team names alone, of that one organization.
 
 use countersign_core::{LoginScopes, Trace};
 use serde::Deserialize;
@@ -17,21 +17,21 @@ pub(super) struct Rules {
     pub names: TeamNames,
 }
 
-/// Whose teams are returned.
+/// Which teams are returned.
 pub(super) enum Reach {
-    /// Theirs, and one of them is needed.
+    /// Teams of these organizations; membership in at least one is required.
     Orgs(Vec<Org>),
-    /// Bare names of this one's; nobody is kept out.
+    /// Team names of this organization without its name; membership is not required.
     Legacy(String),
-    /// Those of all organizations, and the organizations.
+    /// All organizations and their teams.
     All,
     Nobodys,
 }
 
 pub(super) struct Org {
-    /// Groups begin with it as it is written in the configuration.
+    /// The prefix of its groups, as written in the configuration.
     pub name: String,
-    /// Not empty: one of them is required, and only they are returned.
+    /// If not empty, membership in at least one is required, and only these are returned.
     pub teams: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub(super) enum TeamNames {
 
 pub(super) enum Membership {
     Groups(Vec<String>),
-    /// In none of these.
+    /// The user is in none of these.
     NotIn(Vec<String>),
 }
 
@@ -54,7 +54,7 @@ struct Team {
     name: String,
     #[serde(default)]
     slug: String,
-    /// Those of a whole enterprise may have none.
+    /// Absent for teams of an enterprise.
     #[serde(default)]
     organization: Option<Account>,
 }
@@ -65,7 +65,7 @@ struct Account {
 }
 
 impl Rules {
-    /// Whether groups are requested at all.
+    /// Whether groups are requested from GitHub.
     pub fn reads(&self, login_scopes: LoginScopes) -> bool {
         match self.reach {
             Reach::Orgs(_) | Reach::Legacy(_) => true,
@@ -152,7 +152,7 @@ impl Rules {
         Ok(groups)
     }
 
-    /// The teams of one organization, as they are called in groups.
+    /// The teams of one organization, in the configured notation.
     fn named<'t>(&self, teams: &'t [Team], org: &str) -> impl Iterator<Item = &'t str> {
         let names = self.names;
         let org = org.to_owned();
@@ -179,13 +179,13 @@ impl Org {
 }
 
 impl Team {
-    /// GitHub compares the names of organizations without case.
+    /// GitHub compares organization names case-insensitively.
     fn is_of(&self, org: &str) -> bool {
         self.organization.as_ref().is_some_and(|own| own.login.eq_ignore_ascii_case(org))
     }
 }
 
-/// In GitHub's order, each once: with `both`, a team whose name is its slug is one group.
+/// Groups in GitHub's order without duplicates: with `both`, a team whose name equals its slug is one group.
 #[derive(Default)]
 struct Groups(Vec<String>);
 
@@ -215,8 +215,8 @@ fn tell_others(teams: &[Team], orgs: &[Org], trace: &mut Trace) {
     }
 }
 
-/// A private membership is seen too, because the request has the user's own token. What an organization hides from this
-/// application counts as none. Both names were seen to be GitHub's where they came in.
+/// Includes private memberships, because the request is sent with the user's token. Organizations that block this
+/// application count as no membership. `is_login` was checked for both names.
 async fn is_member(
     api: &Api<'_>,
     org: &str,

@@ -1,5 +1,5 @@
-//! GitHub's limits on requests, its primary and its secondary ones, and whom it must not be requested about
-//! for a while. Cached for this replica only; limits are a person's own, so nobody else waits for them.
+//! GitHub's primary and secondary rate limits, and the users for whom no request may be sent until a limit ends. Kept
+//! in memory per replica; limits are per user, so other users are not affected.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use crate::oauth::UpstreamError;
 
-/// GitHub's advice where an answer does not say how long.
+/// GitHub's advice if the response has no time.
 const DEFAULT_RETRY_SECONDS: u64 = 60;
-/// The primary limit is renewed each hour; a longer wait is cut to this.
+/// The primary limit resets every hour; a longer wait is reduced to this.
 const LONGEST_SECONDS: u64 = 60 * 60;
-/// Beyond it the one who waits shortest is forgotten.
+/// Maximum number of entries; beyond it the one that ends first is dropped.
 const MOST: usize = 4096;
 
 pub(super) struct Limit {
@@ -53,12 +53,12 @@ pub(super) fn read(
     Some(Limit { what, seconds })
 }
 
-/// Whom not to ask about, and until when.
+/// User ids and until when no request may be sent for them.
 #[derive(Default)]
 pub(super) struct Limits(Mutex<HashMap<String, Instant>>);
 
 impl Limits {
-    /// Asking on while limited is what GitHub bans applications for.
+    /// Refuses a request for a user who is limited: GitHub bans applications that continue while limited.
     pub fn allow(&self, who: &str) -> Result<(), UpstreamError> {
         let Ok(until) = self.0.lock() else { return Ok(()) };
         let left = until.get(who).map(|until| until.saturating_duration_since(Instant::now()));
@@ -85,4 +85,62 @@ impl Limits {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use countersign_core::Timestamp;
+    use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::{Limits, read};
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            (name, HeaderValue::from_str(value).unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    /// GitHub's "Rate limits for the REST API".
+    #[test]
+    fn a_rate_limit_is_distinguished_from_other_refusals_and_its_end_is_read() {
+        let now = Timestamp::from_secs(1_000_000);
+        let secondary = "You have exceeded a secondary rate limit. Please wait a few minutes.";
+        let used_up = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1000090")];
+        for (status, headers_sent, message, expected) in [
+            (403, &used_up[..], "API rate limit exceeded", Some(90)),
+            (429, &used_up[..], "", Some(90)),
+            (403, &[("retry-after", "7")][..], secondary, Some(7)),
+            (429, &[("retry-after", "7")][..], "", Some(7)),
+            (403, &[][..], secondary, Some(60)),
+            (403, &[][..], "You have triggered an abuse detection mechanism.", Some(60)),
+            (429, &[][..], "", Some(60)),
+            // With both headers, `retry-after` is used.
+            (403, &[("retry-after", "7"), used_up[0], used_up[1]][..], "", Some(7)),
+            // A reset in the past, far in the future, and values that are not numbers.
+            (403, &[used_up[0], ("x-ratelimit-reset", "999000")][..], "", Some(60)),
+            (429, &[("retry-after", "99999999")][..], "", Some(3600)),
+            (429, &[("retry-after", "0")][..], "", Some(1)),
+            (429, &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")][..], "", Some(60)),
+            (429, &[("retry-after", "-5")][..], "", Some(60)),
+            // Not a rate limit.
+            (403, &[("x-ratelimit-remaining", "4999")][..], "Resource protected by SAML", None),
+            (403, &[][..], "", None),
+            (401, &used_up[..], "Bad credentials", None),
+            (200, &used_up[..], "", None),
+        ] {
+            let limit =
+                read(status, &headers(headers_sent), message, now).map(|limit| limit.seconds);
+            assert_eq!(limit, expected, "{status} {headers_sent:?} {message}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_limited_is_left_alone_until_it_is_over_and_nobody_else_is() {
+        let limits = Limits::default();
+        limits.remember("42", 30);
+        let reason = limits.allow("42").unwrap_err().to_string();
+        assert!(reason.contains("gets no further request for 31 s"), "{reason}");
+        assert!(limits.allow("43").is_ok());
+        tokio::time::advance(std::time::Duration::from_secs(30)).await;
+        assert!(limits.allow("42").is_ok());
+    }
+}

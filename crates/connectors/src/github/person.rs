@@ -1,4 +1,4 @@
-//! The identity of a GitHub user, and which of their verified addresses is returned.
+//! The identity of a GitHub user, and the choice among their verified e-mail addresses.
 
 use countersign_core::{Identity, Trace};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ pub(super) struct User {
     pub login: String,
     #[serde(default)]
     name: Option<String>,
-    /// The one on the public profile.
+    /// The address of the public profile.
     #[serde(default)]
     email: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(super) async fn user(api: &Api<'_>, trace: &mut Trace) -> Result<User, ApiEr
 }
 
 impl User {
-    /// Without address and groups.
+    /// The identity without e-mail address and groups.
     pub fn identity(&self, login_as_id: bool) -> Identity {
         let name = self.name.clone().filter(|name| !name.is_empty());
         Identity {
@@ -65,17 +65,18 @@ impl User {
     }
 }
 
-/// Which address is returned.
+/// The rules for choosing the e-mail address.
 pub(super) struct Addresses {
-    /// An Enterprise Server may verify none at all.
+    /// An Enterprise Server may have no verified addresses.
     pub may_be_unverified: bool,
     /// A domain, where a label may be `*`.
     pub preferred_domain: Option<String>,
 }
 
 impl Addresses {
-    /// As Dex: one of the preferred domain, else (where no domain is preferred) the public one, else the primary
-    /// one. Unlike Dex the public one must be among the verified. `None`: there is none to be believed.
+    /// Chooses as Dex does: an address of the preferred domain, otherwise (without a preferred domain) the public one,
+    /// otherwise the primary one. Unlike in Dex, the public address must be a verified one. `None`: there is no
+    /// verified address.
     pub async fn choose(
         &self,
         api: &Api<'_>,
@@ -119,7 +120,7 @@ impl Address {
     }
 }
 
-/// Label by label: `*.example.com` is `a.example.com`, but neither `example.com` nor `a.b.example.com`.
+/// Compares label by label: `*.example.com` matches `a.example.com`, but neither `example.com` nor `a.b.example.com`.
 fn is_of(email: &str, pattern: &str) -> bool {
     let Some((_, domain)) = email.split_once('@') else { return false };
     let fits = |(label, wanted): (&str, &str)| wanted == "*" || label.eq_ignore_ascii_case(wanted);

@@ -1,4 +1,4 @@
-//! The groups of a GitLab user: full paths, and where configured the role beside each.
+//! The groups of a GitLab user: full paths, and if configured each with the user's role.
 
 use countersign_core::{Secret, Trace};
 use serde::Deserialize;
@@ -11,10 +11,10 @@ const GROUPS: &str = "groups API";
 const MEMBERS: &str = "members API";
 const PER_PAGE: usize = 100;
 const MAX_PAGES: usize = 100;
-/// Roles that are not in userinfo are requested one by one.
+/// Roles that userinfo does not contain are requested individually, at most this many.
 const MAX_ROLE_REQUESTS: usize = 500;
 
-/// The API with the access token of one user.
+/// The API, with the access token of one user.
 pub(super) struct GroupsApi<'a> {
     pub http: &'a Http,
     pub base: &'a Url,
@@ -49,7 +49,7 @@ struct Member {
 }
 
 impl GroupsApi<'_> {
-    /// Those somebody was made a member of.
+    /// The groups in which the user is a direct member.
     pub async fn direct(
         &self,
         roles: bool,
@@ -63,7 +63,7 @@ impl GroupsApi<'_> {
         Ok(groups)
     }
 
-    /// Those and the ones below them.
+    /// Groups with direct membership and their subgroups.
     pub async fn inherited(
         &self,
         roles: bool,
@@ -120,7 +120,7 @@ impl GroupsApi<'_> {
         Err(UpstreamError::NotSent { endpoint: GROUPS, reason })
     }
 
-    /// `None` when GitLab does not return it, or it is none of its usual roles.
+    /// The user's role in a group; `None` if GitLab does not return it or it is not a standard role.
     async fn effective_role(
         &self,
         group: i64,
@@ -160,7 +160,7 @@ impl UserInfo {
     }
 }
 
-/// A role in a group is one in the groups below it.
+/// A role in a group also applies to its subgroups.
 fn is_or_is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,4 +1,5 @@
-//! Reading the `config` of a `google` connector: Dex's keys, and ours for groups without a super-administrator.
+//! Reads the `config` of a `google` connector: Dex's keys, and our own for reading groups without a
+//! super-administrator.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::oidc::provider::{Pkce, ProviderSettings};
 
 const ISSUER: &str = "https://accounts.google.com";
 const METADATA: &str = "http://metadata.google.internal";
-/// In `domainToAdminEmail`: every domain that is not named.
+/// Key of `domainToAdminEmail` for all domains not listed.
 pub(super) const ANY_DOMAIN: &str = "*";
 
 pub(super) struct Config {
@@ -20,7 +21,7 @@ pub(super) struct Config {
     pub http: Http,
     pub scopes: Vec<String>,
     pub hosted_domains: Vec<String>,
-    /// Not empty: at least one of them is required, and only they are returned.
+    /// If not empty, membership in at least one is required, and only these are returned.
     pub groups: Vec<String>,
     pub prompt: Option<String>,
     pub source: Option<Source>,
@@ -28,20 +29,20 @@ pub(super) struct Config {
     pub apis: Apis,
 }
 
-/// Where groups come from.
+/// The API that groups are read from.
 pub(super) enum Source {
-    /// The Admin Directory API, in the name of an administrator for each domain.
+    /// The Admin Directory API, impersonating an administrator of each domain.
     Directory { credentials: Credentials, admins: BTreeMap<String, String> },
-    /// The Cloud Identity API, in the service account's own name.
+    /// The Cloud Identity API, as the service account itself.
     CloudIdentity { credentials: Credentials },
 }
 
-/// Without a slash at the end.
+/// Base URLs, without a trailing slash.
 pub(super) struct Apis {
     pub directory: Url,
     pub cloud_identity: Url,
     pub iam_credentials: Url,
-    /// Where assertions are redeemed; key files have their own.
+    /// Token endpoint for assertions; key files contain their own.
     pub tokens: Url,
     pub metadata: Url,
 }
@@ -85,7 +86,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let issuer = issuer.as_str().trim_end_matches('/').to_owned();
     let mut names = vec![issuer.clone()];
     if issuer == ISSUER {
-        // Google's ID tokens have it with or without the scheme.
+        // Google's ID tokens contain the issuer with or without the scheme.
         names.push("accounts.google.com".to_owned());
     }
     Some(Config {
@@ -151,7 +152,7 @@ fn read_source(section: &Section<'_>) -> Option<Option<Source>> {
     }
 }
 
-/// `domainToAdminEmail`, and `adminEmail` as its `*`. Domains in lower case.
+/// `domainToAdminEmail`, with `adminEmail` as the entry `*`. Domains are in lower case.
 fn read_admins(section: &Section<'_>) -> BTreeMap<String, String> {
     let mut admins = BTreeMap::new();
     if let Some(admin) = section.text("adminEmail").filter(|admin| !admin.is_empty()) {
@@ -178,7 +179,7 @@ fn read_admins(section: &Section<'_>) -> BTreeMap<String, String> {
     admins
 }
 
-/// The APIs and the issuer. `None` with problems noted.
+/// Base URLs of the APIs, and the issuer. `None` with problems recorded.
 fn read_apis(section: &Section<'_>) -> Option<(Apis, Url)> {
     let urls = section.section("apiURLs");
     if urls.is_none() && section.has("apiURLs") {
@@ -193,7 +194,7 @@ fn read_apis(section: &Section<'_>) -> Option<(Apis, Url)> {
     let cloud_identity = or("cloudIdentity", "https://cloudidentity.googleapis.com");
     let iam_credentials = or("iamCredentials", "https://iamcredentials.googleapis.com");
     let tokens = or("token", "https://oauth2.googleapis.com/token");
-    // Plain HTTP: it is a hop inside the machine's own host. So no warning of http for the default.
+    // The metadata server is reached by plain HTTP within the host, so the default causes no warning.
     let metadata = match &urls {
         Some(urls) => url_of(urls, "metadata"),
         None => Some(None),

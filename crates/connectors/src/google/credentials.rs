@@ -1,8 +1,7 @@
-//! Who we are towards Google's APIs: a service account with a key, one lent to us by a federation, or the one of
-//! the machine we run on. Read when the connector is built; a broken file does not start.
+//! The credentials for Google's APIs: a service account with a key, workload identity federation, or the service
+//! account of this machine. Read when the connector is built; an invalid file is a start-up error.
 //!
-//! Not understood: `authorized_user` files of people, and federations whose token is not in a file (AWS, a URL, a
-//! program).
+//! Not supported: `authorized_user` files, and federations whose token is not in a file (AWS, URL, executable).
 
 use std::sync::Arc;
 
@@ -11,14 +10,14 @@ use countersign_jose::{Algorithm, Signer};
 use serde::Deserialize;
 use url::Url;
 
-/// Where Google's own libraries look for a file.
+/// The variable in which Google's libraries look for a credentials file.
 const VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 
 #[derive(Clone)]
 pub(super) enum Credentials {
-    /// A private key of our own.
+    /// A service account with its private key.
     Key(Arc<ServiceAccount>),
-    /// Workload identity federation: a token of another place is exchanged (RFC 8693).
+    /// Workload identity federation: a token of another provider is exchanged (RFC 8693).
     Federation(Arc<Federation>),
     /// The service account of this machine or pod, from its metadata server.
     Machine,
@@ -34,17 +33,17 @@ pub(super) struct Federation {
     pub audience: String,
     pub subject_token_type: String,
     pub token_url: Url,
-    /// Read at each use: the platform renews it.
+    /// Read at each use, because the platform renews it.
     pub token_file: String,
-    /// The member of the file, if it is JSON.
+    /// The member that contains the token, if the file is JSON.
     pub token_member: Option<String>,
-    /// The service account to become, with its URL.
+    /// The service account to impersonate, and the URL for that.
     pub impersonation: Option<(String, Url)>,
 }
 
 impl Credentials {
-    /// `path`, or what the environment names, or the machine's. `Err` in the words of a configuration problem,
-    /// without anything of the file.
+    /// Reads the file at `path`, otherwise the one in the environment variable, otherwise uses this machine's service
+    /// account. The error is a sentence for a configuration problem, without contents of the file.
     #[expect(
         clippy::disallowed_methods,
         reason = "the variable is named by Google's documentation"
@@ -98,7 +97,7 @@ impl File {
         let lacks = |what: &str| format!("{path} lacks {what}");
         let email = self.client_email.ok_or_else(|| lacks("client_email"))?;
         let key = Secret::new(self.private_key.ok_or_else(|| lacks("private_key"))?);
-        // Google finds the key by its id; without one it tries them all.
+        // Google selects the key by its id; without one it tries all keys.
         let kid = self.private_key_id.filter(|id| !id.is_empty());
         let kid = kid.ok_or_else(|| lacks("private_key_id"))?;
         let signer = Signer::new(&kid, Algorithm::RS256, &key)

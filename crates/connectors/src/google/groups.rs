@@ -12,13 +12,13 @@ use crate::oauth::{ApiRequest, Http, UpstreamError, below};
 
 const DIRECTORY_API: &str = "Admin Directory API";
 const CLOUD_API: &str = "Cloud Identity API";
-/// More is an error: no token with them would fit anywhere.
+/// More groups are an error, because a token could not hold them.
 const MAX_GROUPS: usize = 10_000;
-/// Of one login. Each transitive group costs at least one.
+/// API calls per login; each transitive group costs at least one.
 const MAX_CALLS: usize = 500;
 const LABEL: &str = "'cloudidentity.googleapis.com/groups.discussion_forum' in labels";
 
-/// Ready to ask.
+/// Reads groups from the configured API.
 pub(super) struct Groups {
     reader: Reader,
     transitive: bool,
@@ -62,7 +62,7 @@ struct GroupKey {
     id: String,
 }
 
-/// What is left of the calls and groups one login may cost.
+/// The calls and groups that remain for one login.
 struct Budget {
     calls: usize,
     seen: HashSet<String>,
@@ -84,7 +84,7 @@ impl Groups {
         Self { reader, transitive, apis }
     }
 
-    /// `email` is one Google itself vouches for.
+    /// The groups of `email`, for which Google must be authoritative.
     pub async fn of(
         &self,
         email: &str,
@@ -118,7 +118,7 @@ impl Groups {
         budget: &mut Budget,
         trace: &mut Trace,
     ) -> Result<Vec<String>, UpstreamError> {
-        // The query is a program (CEL) with the address as a string inside.
+        // The query is a CEL expression that contains the address as a string literal.
         if email.chars().any(|c| matches!(c, '"' | '\\') || c.is_control()) {
             return Err(UpstreamError::Person(
                 "the e-mail address has characters of no address".into(),
@@ -160,7 +160,7 @@ struct Directory<'a> {
 }
 
 impl Directory<'_> {
-    /// The groups of an address, each followed where configured by its own groups, as Dex lists them.
+    /// The groups of an address, each followed by its own groups if configured, in Dex's order.
     async fn walk(
         &self,
         email: &str,
@@ -169,7 +169,7 @@ impl Directory<'_> {
         trace: &mut Trace,
     ) -> Result<Vec<String>, UpstreamError> {
         let mut found = Vec::new();
-        // The next one is at the end.
+        // A stack: the next group is the last element.
         let mut waiting = self.groups_of(email, budget, trace).await?;
         waiting.reverse();
         while let Some(group) = waiting.pop() {
@@ -186,7 +186,7 @@ impl Directory<'_> {
         Ok(found)
     }
 
-    /// All pages. An address the directory does not know has no groups here: a member from outside.
+    /// All pages. An address unknown to the directory, such as an external member, has no groups.
     async fn groups_of(
         &self,
         email: &str,
@@ -254,7 +254,7 @@ fn add_page(url: &mut Url, token: Option<&str>) {
     }
 }
 
-/// 403 is nobody's absence but a right that is not given.
+/// 403 means that the service account lacks permission, not that the user is unknown.
 fn forbidden(failure: UpstreamError) -> UpstreamError {
     match failure.status() {
         Some(403) => UpstreamError::Configuration(format!(

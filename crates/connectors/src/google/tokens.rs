@@ -1,4 +1,4 @@
-//! Access tokens for Google's APIs, each kept until shortly before it expires.
+//! Access tokens for Google's APIs, each cached until shortly before it expires.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,19 +29,20 @@ const SERVICE_ACCOUNT: &str = "service account's token endpoint";
 
 /// The maximum lifetime of a requested token.
 const ASSERTION_LIFETIME: i64 = 3600;
-/// Taken off a token's lifetime: a call with it takes a while.
+/// Subtracted from a token's lifetime to allow for the duration of a call.
 const MARGIN: Duration = Duration::from_mins(1);
-/// Where an answer does not say how long a token is good for.
+/// Assumed lifetime in seconds, if the response has none.
 const UNKNOWN_LIFETIME: u64 = 5 * 60;
 
-/// The tokens of one service account, by the administrator in whose name they are; the empty name is its own.
+/// The tokens of one service account, by the administrator it impersonates; the empty key is the service account
+/// itself.
 pub(super) struct AccessTokens {
     credentials: Credentials,
     scope: &'static str,
     kept: BTreeMap<String, Cached<Secret>>,
 }
 
-/// Whatever is needed to ask.
+/// What is needed to request a token.
 pub(super) struct TokenSource<'a> {
     pub http: &'a Http,
     pub apis: &'a Apis,
@@ -58,7 +59,7 @@ impl AccessTokens {
         Self { credentials, scope, kept }
     }
 
-    /// `subject` is one of those given at the beginning.
+    /// The token for `subject`, which must be one of those passed to `new`.
     pub async fn get(
         &self,
         subject: &str,
@@ -130,7 +131,7 @@ impl AccessTokens {
         }
     }
 
-    /// Domain-wide delegation without a key: IAM signs for the service account.
+    /// Domain-wide delegation without a key: the IAM API signs the assertion for the service account.
     #[expect(clippy::too_many_arguments, reason = "five beside self")]
     async fn as_subject(
         &self,
@@ -152,7 +153,7 @@ impl AccessTokens {
         redeemed(way.http, &way.apis.tokens, &Secret::new(signed), trace).await
     }
 
-    /// RFC 7523 section 3.
+    /// The claims of an assertion (RFC 7523 section 3).
     fn claims(&self, account: &str, audience: &str, subject: &str, now: Timestamp) -> Value {
         let now = now.secs();
         let mut claims = json!({
@@ -266,7 +267,7 @@ fn machine(way: &TokenSource<'_>, what: &str) -> Url {
 fn tokens(granted: TokenResponse, endpoint: &'static str) -> Result<Tokens, UpstreamError> {
     match granted {
         TokenResponse::Tokens(tokens) => Ok(tokens),
-        // Of a service account this is a fault of the configuration, not of the person.
+        // For a service account this is a configuration error and not the user's.
         TokenResponse::Refused(code) => {
             Err(UpstreamError::Status { endpoint, status: 400, code: Some(code) })
         }

@@ -1,4 +1,4 @@
-//! The configuration of an LDAP connector, after it was read and checked.
+//! The validated configuration of an LDAP connector.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ mod read;
 pub(super) use read::read;
 
 pub(super) struct Config {
-    /// Asked in this order; never empty.
+    /// Tried in this order; never empty.
     pub hosts: Vec<Host>,
     pub security: Security,
-    /// `None`: anonymous.
+    /// `None`: anonymous bind.
     pub bind: Option<(String, Secret)>,
     pub prompt: String,
     pub users: UserSearch,
-    /// `None`: nobody has groups.
+    /// `None`: no groups are read.
     pub groups: Option<GroupSearch>,
-    /// One login or refresh, everything in it included.
+    /// Time limit of one login or refresh with all its requests.
     pub timeout: Duration,
-    /// Logins and refreshes that talk to the directory at the same time.
+    /// Maximum number of concurrent logins and refreshes.
     pub pool_size: usize,
 }
 
 impl Config {
-    /// Fingerprint of the directory: the first host, the base DN of the users,
-    /// and the attribute of their id. A failover host after the first changes nothing.
+    /// Fingerprint of the directory: the first host, the base DN of the users, and the attribute of the user id.
+    /// Failover hosts do not change it.
     pub fn fingerprint(&self) -> String {
         let first = self.hosts.first().map(ToString::to_string).unwrap_or_default();
         let base = super::entry::folded(&self.users.base);
@@ -44,7 +44,7 @@ pub(super) struct Host {
     /// A name or an IP address without brackets.
     pub name: String,
     pub port: u16,
-    /// What its certificate must be for; `None` only without TLS.
+    /// The name the certificate must be valid for; `None` only without TLS.
     pub server_name: Option<ServerName<'static>>,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Host {
 
 #[derive(Clone)]
 pub(super) enum Security {
-    /// `insecureNoSSL`: passwords travel in clear.
+    /// `insecureNoSSL`: passwords are sent unencrypted.
     Clear,
     StartTls(Tls),
     Tls(Tls),
@@ -66,7 +66,7 @@ pub(super) enum Security {
 #[derive(Clone)]
 pub(super) struct Tls {
     pub config: Arc<ClientConfig>,
-    /// False with `insecureSkipVerify`.
+    /// False with `insecureSkipVerify`: the certificate is not verified.
     pub verified: bool,
 }
 
@@ -85,9 +85,9 @@ impl Security {
 
 pub(super) struct UserSearch {
     pub base: String,
-    /// In parentheses, or empty.
+    /// A filter in parentheses, or empty.
     pub filter: String,
-    /// Attributes that a typed name is compared with; never empty.
+    /// Attributes that the login name is compared with; never empty.
     pub username: Vec<String>,
     pub scope: Scope,
     pub id: String,
@@ -98,7 +98,7 @@ pub(super) struct UserSearch {
 
 pub(super) enum Email {
     Attribute(String),
-    /// The value of `nameAttr`, an `@` and this.
+    /// The value of `nameAttr`, followed by `@` and this suffix.
     Suffix(String),
 }
 
@@ -113,6 +113,6 @@ pub(super) struct GroupSearch {
 pub(super) struct Matcher {
     pub user: String,
     pub group: String,
-    /// Compared with the same attribute of each group found, for groups of groups.
+    /// Compared with the same attribute of each group found, for nested groups.
     pub recursion: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! One connection to one host: TCP, TLS, and a check of each message of the server before ldap3 reads it.
+//! One connection to one host: TCP, TLS, and a check of each server message before ldap3 parses it.
 //!
-//! We connect and do TLS ourselves, and give ldap3 one end of a socket pair: a message of the server reaches it whole and
-//! checked. That also allows IPv6 literals and error causes that can be read.
+//! TCP and TLS are set up here, and ldap3 is given one end of a socket pair, so that it only receives complete, checked
+//! messages. This also permits IPv6 literals and yields readable error causes.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,14 +21,14 @@ use crate::ber;
 /// `ExtendedRequest` with the name of StartTLS (RFC 4511 section 4.14.1), message id 1.
 const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
 
-/// A connection nobody is bound on yet. Dropping it closes it.
+/// A connection without a bind. Dropping it closes it.
 pub(super) struct Connection {
     pub ldap: Ldap,
     pub host: Host,
     pub born: Instant,
     pub last_used: Instant,
     tasks: [JoinHandle<()>; 2],
-    /// Why the message check closed it.
+    /// Why the message check closed the connection.
     closed: Arc<Mutex<Option<String>>>,
 }
 
@@ -37,7 +37,7 @@ impl Connection {
         !self.tasks.iter().any(JoinHandle::is_finished)
     }
 
-    /// The error of the message check, or else ldap3's.
+    /// The error of the message check if there is one, otherwise ldap3's.
     pub fn cause(&self, error: &ldap3::LdapError) -> String {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         closed.unwrap_or_else(|| match error {
@@ -56,15 +56,15 @@ impl Drop for Connection {
     }
 }
 
-/// TCP, and TLS where it is configured. Without an acceptable certificate nothing is sent. The
-/// error is for the administrator. It has no time limit of its own: the caller bounds it.
+/// Connects, with TLS if configured; nothing is sent before the certificate is accepted. The error is for the
+/// administrator. There is no time limit here: the caller sets one.
 pub(super) async fn connect(
     host: &Host,
     security: &Security,
 ) -> Result<Connection, DirectoryError> {
     let tcp = TcpStream::connect((host.name.as_str(), host.port)).await;
     let mut tcp = tcp.map_err(|e| DirectoryError::no_response(connect_cause(&e)))?;
-    // Only a latency matter.
+    // An error here affects only the latency.
     let _ = tcp.set_nodelay(true);
     match security {
         Security::Clear => attach(tcp, host).await,
@@ -82,15 +82,15 @@ fn connect_cause(error: &io::Error) -> String {
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             "; no way leads there"
         }
-        // The resolver's errors have no kind of their own.
+        // The resolver's errors have no `ErrorKind` of their own.
         _ if error.to_string().contains("lookup") => "; the name of the host is not known here",
         _ => "",
     };
     format!("cannot connect: {error}{advice}")
 }
 
-/// The answer is read to its last byte and not further, so that nothing sent in clear behind it can
-/// be taken for data received under TLS.
+/// Sends StartTLS and reads exactly its response, so that bytes sent unencrypted after it cannot be taken for data
+/// received within TLS.
 async fn start_tls(tcp: &mut TcpStream) -> Result<(), DirectoryError> {
     let broken = |e: &dyn std::fmt::Display| DirectoryError::no_response(format!("StartTLS: {e}"));
     tcp.write_all(START_TLS).await.map_err(|e| broken(&e))?;
@@ -159,7 +159,7 @@ fn tls_error(error: &io::Error, host: &str) -> DirectoryError {
     DirectoryError::unusable_host(format!("the server's certificate is not acceptable: {advice}"))
 }
 
-/// Copies checked messages from the server to ldap3.
+/// Starts ldap3 on a socket pair, and the task that copies checked messages to it.
 async fn attach<S>(server: S, host: &Host) -> Result<Connection, DirectoryError>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -177,14 +177,14 @@ where
             *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(unfit.to_string());
         }
     });
-    // Its errors reach the caller that waits for a response.
+    // Its errors are reported to the caller that waits for a response.
     let driver = tokio::spawn(async move { drop(driver.drive().await) });
     let now = Instant::now();
     let host = host.clone();
     Ok(Connection { ldap, host, born: now, last_used: now, tasks: [pump, driver], closed })
 }
 
-/// Ends when either side does.
+/// Copies in both directions until either side closes.
 async fn pump<S>(server: S, client: UnixStream) -> Result<(), message_check::InvalidMessage>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,

@@ -1,6 +1,5 @@
-//! Diagnosis of a user for an administrator: a login without its password, with more
-//! trace steps. It tries no password and binds as nobody but the service user, so it can lock
-//! nobody out.
+//! Diagnosis of a user for an administrator: a login without the password and with more trace steps. It binds only as
+//! the service account, so it cannot lock an account.
 
 use countersign_core::connector::AccountDiagnosis;
 use countersign_core::{Identity, Trace};
@@ -21,7 +20,7 @@ pub(super) async fn person(
     trace: &mut Trace,
 ) -> Result<AccountDiagnosis, DirectoryError> {
     let deadline = Deadline::after(ldap.config.timeout);
-    // Never given back: an examination is rare, and its further searches may fail and be passed over.
+    // The connection is not returned to the pool, because diagnoses are rare and their additional searches may fail.
     let mut lease = ldap.pool.lease(deadline, trace).await?;
     let found = ldap.find_by_name(&mut lease, login, trace).await?;
     match found.as_slice() {
@@ -35,7 +34,7 @@ pub(super) async fn person(
     }
 }
 
-/// What a login does not ask may fail where a login would not.
+/// Records the failure of a search that a login would not make, without failing the diagnosis.
 fn pass_over(left_out: Result<(), DirectoryError>, trace: &mut Trace) {
     if let Err(failure) = left_out {
         trace.note(format!("what the filter leaves out stays unknown: {}", failure.cause()));
@@ -46,7 +45,7 @@ fn refused(reason: String) -> AccountDiagnosis {
     AccountDiagnosis::Refused { reason }
 }
 
-/// Lists everything, also for a user who would be refused.
+/// Traces everything about an entry, even if a login would be refused.
 async fn of_entry(
     ldap: &Ldap,
     lease: &mut Lease<'_>,
@@ -75,8 +74,7 @@ async fn of_entry(
     })
 }
 
-/// Notes the entries that have the name and are nobody's, because the configured filter does not
-/// match them.
+/// Traces entries that have this name but do not match the configured filter.
 async fn tell_left_out(
     ldap: &Ldap,
     lease: &mut Lease<'_>,

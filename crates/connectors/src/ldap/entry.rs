@@ -1,5 +1,5 @@
-//! An entry as it came: attributes in any case, values that may be anything. Active Directory's binary identifiers
-//! have a usual text form here.
+//! An entry of a search result. Attribute names are compared case-insensitively, and values may be binary. Active
+//! Directory's binary identifiers are converted to their usual text form.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -12,16 +12,16 @@ pub(super) struct Entry {
     attributes: Vec<(String, Vec<Vec<u8>>)>,
 }
 
-/// What an attribute has to say where one text is needed.
+/// The value of an attribute where a single text is required.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Scalar<'a> {
     Text(Cow<'a, str>),
     Missing,
-    /// Not UTF-8: it cannot be a claim.
+    /// Not UTF-8, so it cannot be a claim.
     Binary,
 }
 
-/// Values `first` to `last` of an attribute; `last` is `None` where they go to the end.
+/// Values `first` to `last` of an attribute; `last` is `None` if the range extends to the end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ValueRange<'a> {
     pub values: Vec<&'a [u8]>,
@@ -30,7 +30,7 @@ pub(super) struct ValueRange<'a> {
 }
 
 impl Entry {
-    /// `None` when it is not a `SearchResultEntry` (RFC 4511 section 4.5.2) or its name is not text.
+    /// `None` if it is not a `SearchResultEntry` (RFC 4511 section 4.5.2) or its DN is not UTF-8.
     pub fn from_tag(tag: StructureTag) -> Option<Self> {
         let mut parts = constructed(tag)?.into_iter();
         let dn = String::from_utf8(primitive(parts.next()?)?).ok()?;
@@ -45,7 +45,7 @@ impl Entry {
         Some(Self { dn, attributes })
     }
 
-    /// Every value of an attribute, or the one name for the pseudo attribute `DN`.
+    /// All values of an attribute; for the pseudo attribute `DN` the entry's DN.
     pub fn values(&self, attribute: &str) -> Vec<&[u8]> {
         if is_dn(attribute) {
             return vec![self.dn.as_bytes()];
@@ -55,7 +55,7 @@ impl Entry {
         matching.flat_map(|(_, values)| values.iter().map(Vec::as_slice)).collect()
     }
 
-    /// The first value; an empty one counts as missing.
+    /// The first value; an empty value counts as missing.
     pub fn scalar(&self, attribute: &str) -> Scalar<'_> {
         if is_dn(attribute) {
             return Scalar::Text(Cow::Borrowed(&self.dn));
@@ -74,8 +74,8 @@ impl Entry {
         }
     }
 
-    /// A part of an attribute: Active Directory sends at most 1500 values at once, as `memberOf;range=0-1499`
-    /// (MS-ADTS section 3.1.1.3.1.3.3). `None` where the attribute is there as a whole, or not at all.
+    /// A range of an attribute's values: Active Directory returns at most 1500 values at once, as
+    /// `memberOf;range=0-1499` (MS-ADTS section 3.1.1.3.1.3.3). `None` if the attribute is complete or absent.
     pub fn range(&self, attribute: &str) -> Option<ValueRange<'_>> {
         self.attributes.iter().find_map(|(name, values)| {
             let (base, options) = name.split_once(';')?;
@@ -87,13 +87,13 @@ impl Entry {
             Some(ValueRange {
                 values: values.iter().map(Vec::as_slice).collect(),
                 first: first.parse().ok()?,
-                // `*`: to the end. What is no number is not the end either.
+                // `*` means to the end; an invalid number does not.
                 last: (last != "*").then(|| last.parse().unwrap_or(usize::MAX)),
             })
         })
     }
 
-    /// Its size in memory, roughly.
+    /// Approximate size in memory.
     pub fn size_bytes(&self) -> usize {
         let values = self.attributes.iter().flat_map(|(_, values)| values);
         self.dn.len() + values.map(|value| value.len() + 24).sum::<usize>()
@@ -109,8 +109,8 @@ impl Entry {
     }
 }
 
-/// The text form of `objectGUID` and `objectSid`, which Active Directory sends as bytes (MS-DTYP sections 2.3.4.2 and
-/// 2.4.2.2). `None` for other attributes, and for values that already are text.
+/// The text form of `objectGUID` and `objectSid`, which Active Directory returns as bytes (MS-DTYP sections 2.3.4.2 and
+/// 2.4.2.2). `None` for other attributes, and for values that are text already.
 fn binary_identifier(attribute: &str, value: &[u8]) -> Option<String> {
     if attribute.eq_ignore_ascii_case("objectGUID") {
         return guid_text(value);
@@ -121,14 +121,14 @@ fn binary_identifier(attribute: &str, value: &[u8]) -> Option<String> {
     None
 }
 
-/// What a filter must compare the attribute with to find this text form again: the bytes of a GUID. A SID is
-/// understood as text by Active Directory.
+/// The value to compare the attribute with in a filter: for a GUID its bytes; for a SID the text, which Active
+/// Directory accepts.
 pub(super) fn filter_value(attribute: &str, text: &str) -> Vec<u8> {
     let guid = attribute.eq_ignore_ascii_case("objectGUID").then(|| guid_bytes(text)).flatten();
     guid.map_or_else(|| text.as_bytes().to_vec(), Vec::from)
 }
 
-/// The order of the bytes of a GUID in its text form: the first three groups are little-endian.
+/// Byte order of a GUID's text form: the first three groups are little-endian.
 const GUID_ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
 
 fn guid_text(value: &[u8]) -> Option<String> {
@@ -186,8 +186,7 @@ fn primitive(tag: StructureTag) -> Option<Vec<u8>> {
     }
 }
 
-/// For telling whether two names are one: case and the spaces around separators do not count
-/// (RFC 4518). Escapes are compared as they are written.
+/// Whether two DNs are equal, ignoring case and spaces around separators (RFC 4518). Escapes are compared literally.
 pub(super) fn same_dn(a: &str, b: &str) -> bool {
     folded(a) == folded(b)
 }
@@ -214,4 +213,83 @@ pub(super) fn is_dn(attribute: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::{Entry, Scalar, filter_value, folded, same_dn};
+
+    fn entry() -> Entry {
+        Entry::of(
+            "uid=jane,dc=example",
+            &[
+                ("Mail", &[b"jane@example.org", b"j@example.org"]),
+                ("objectGUID", &[&[0xff, 0x00]]),
+                ("empty", &[b""]),
+                ("memberOf;range=0-1499", &[b"cn=a"]),
+            ],
+        )
+    }
+
+    #[test]
+    fn attributes_are_found_in_any_case_and_the_first_value_counts() {
+        assert_eq!(entry().scalar("mail"), Scalar::Text("jane@example.org".into()));
+        assert_eq!(entry().values("MAIL").len(), 2);
+        assert_eq!(entry().scalar("dn"), Scalar::Text("uid=jane,dc=example".into()));
+        assert_eq!(entry().values("DN"), [b"uid=jane,dc=example".as_slice()]);
+    }
+
+    #[test]
+    fn missing_empty_and_binary_are_not_text() {
+        assert_eq!(entry().scalar("cn"), Scalar::Missing);
+        assert_eq!(entry().scalar("empty"), Scalar::Missing);
+        assert_eq!(entry().scalar("objectguid"), Scalar::Binary);
+    }
+
+    #[test]
+    fn a_range_of_an_attribute_is_not_the_whole_value() {
+        let parted = entry();
+        let range = parted.range("memberof").unwrap();
+        assert_eq!(
+            (range.values.as_slice(), range.first, range.last),
+            ([b"cn=a".as_slice()].as_slice(), 0, Some(1499))
+        );
+        assert_eq!(parted.range("member"), None);
+        assert_eq!(parted.range("mail"), None);
+        let last = Entry::of("cn=x", &[("member;Range=1500-*", &[b"cn=b"])]);
+        let range = last.range("member").unwrap();
+        assert_eq!((range.first, range.last), (1500, None));
+        assert!(entry().values("memberOf").is_empty());
+    }
+
+    #[test]
+    fn names_are_one_in_spite_of_case_and_spaces() {
+        assert!(same_dn("uid=Jane, ou=People ,DC=example", "UID=jane,ou=people,dc=example"));
+        assert!(same_dn("cn=a  b,dc=x", "cn=a b,dc=x"));
+        assert!(!same_dn("cn=ab,dc=x", "cn=a b,dc=x"));
+        assert!(!same_dn(r"cn=a\,b,dc=x", "cn=a,b,dc=x"));
+        assert_eq!(folded(r"cn=\ A\ ,dc=x"), r"cn=\ a\ ,dc=x", "escaped spaces count");
+    }
+
+    #[test]
+    fn active_directorys_binary_ids_have_their_usual_text_form() {
+        // All bytes are ASCII, so the value happens to be valid text; it is converted all the same.
+        let guid = *b"ABCDEFGHIJKLMNOP";
+        let sid = [
+            1, 5, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0, 0xd2, 0x04, 0, 0, 0x2e, 0x16, 0, 0, 0xff, 0xff,
+            0xff, 0xff, 0xf4, 0x01, 0, 0,
+        ];
+        let entry = Entry::of("cn=jane", &[("objectGUID", &[&guid]), ("objectSid", &[&sid])]);
+        let text = |name: &str| match entry.scalar(name) {
+            Scalar::Text(text) => text.into_owned(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(text("objectguid"), "44434241-4645-4847-494a-4b4c4d4e4f50");
+        assert_eq!(text("objectSID"), "S-1-5-21-1234-5678-4294967295-500");
+        assert_eq!(filter_value("objectGUID", &text("objectGUID")), guid);
+        assert_eq!(filter_value("objectSid", "S-1-5-32"), b"S-1-5-32");
+        assert_eq!(filter_value("objectGUID", "not a guid"), b"not a guid");
+
+        let odd =
+            Entry::of("cn=jane", &[("objectGUID", &[b"short"]), ("objectSid", &[&[1, 9, 0]])]);
+        assert_eq!(odd.scalar("objectGUID"), Scalar::Text("short".into()), "text is left as it is");
+        assert_eq!(odd.scalar("objectSid"), Scalar::Text("\u{1}\t\0".into()));
+    }
+}

@@ -1,4 +1,5 @@
-//! Why a directory returned no usable response, whether another host may, and whether the fault is temporary.
+//! Why a directory returned no usable response, whether another host may return one, and whether the failure is
+//! temporary.
 
 use countersign_core::connector::ConnectorError;
 use countersign_core::{ConnectorId, Trace};
@@ -9,26 +10,26 @@ use super::config::Host;
 
 const BIND_DN_REQUIRED: &str = "; the directory wants a bindDN and a bindPW";
 
-/// Holds no password; a server's diagnostic message is cut to a line.
+/// Contains no password; the server's diagnostic text is shortened to one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DirectoryError {
-    /// This host cannot be reached or cannot serve now: another one may.
+    /// This host is unreachable or unavailable; another host may respond.
     Host { cause: String, is_permanent: bool },
-    /// Passes by itself, but another host would say the same.
+    /// Temporary, but not specific to this host.
     Busy(String),
-    /// The configuration, or the service account's rights, must be mended.
+    /// The configuration or the service account's permissions must be corrected.
     Misconfigured(String),
-    /// An entry lacks what the configuration names. `missing` is a sentence for the person.
+    /// An entry lacks a configured attribute. `missing` is a sentence for the user.
     Incomplete { missing: String, cause: String },
 }
 
 impl DirectoryError {
-    /// This host did not answer, which may pass.
+    /// This host did not respond, which is temporary.
     pub fn no_response(cause: impl Into<String>) -> Self {
         Self::Host { cause: cause.into(), is_permanent: false }
     }
 
-    /// The same host will say the same again (certificate, no StartTLS).
+    /// This host will fail again in the same way (certificate, no StartTLS).
     pub fn unusable_host(cause: impl Into<String>) -> Self {
         Self::Host { cause: cause.into(), is_permanent: true }
     }
@@ -67,15 +68,15 @@ impl DirectoryError {
         let cause = format!("{what}: {}", describe(result));
         // RFC 4511 appendix A.2.
         match result.rc {
-            // busy, unavailable: of this host.
+            // busy, unavailable: this host only.
             51 | 52 => Self::no_response(cause),
-            // timeLimitExceeded, other (an error inside the server).
+            // timeLimitExceeded, other (an internal error of the server).
             3 | 80 => Self::Busy(cause),
             _ => Self::Misconfigured(cause),
         }
     }
 
-    /// The service account was not let in.
+    /// The bind as the service account was refused.
     pub fn of_service_bind(host: &Host, anonymous: bool, result: &LdapResult) -> Self {
         let who = if anonymous { "binding anonymously" } else { "binding as bindDN" };
         let advice = match (anonymous, result.rc) {
@@ -89,7 +90,7 @@ impl DirectoryError {
 
     pub fn of_search(result: &LdapResult) -> Self {
         let advice = match result.rc {
-            // Active Directory's response to an anonymous search that is not permitted.
+            // Active Directory's result for an anonymous search that is not permitted.
             1 if result.text.contains("successful bind must be completed") => BIND_DN_REQUIRED,
             4 => "; raise the directory's size limit for the bind user",
             32 => "; the base does not exist or may not be seen",

@@ -1,5 +1,5 @@
-//! The groups of a person, and the groups of those groups. Loops end, because no group is searched
-//! about twice; numbers and depth are bounded, and going over a bound is an error, never a shorter list.
+//! The groups of a user, and nested groups. Each group is searched only once, so cycles end. Number and depth are
+//! limited; exceeding a limit is an error and never yields a shorter list.
 
 use std::collections::HashSet;
 
@@ -16,23 +16,23 @@ use super::search::{SearchLimit, SearchRequest};
 
 const MAX_GROUPS: usize = 10_000;
 const MAX_DEPTH: usize = 32;
-/// So many values go into one filter.
+/// Number of values in one filter.
 const BATCH: usize = 50;
-/// At most this many are searched one by one, for a diagnosis that lists the path to each group.
+/// A diagnosis searches at most this many groups individually, to report the path to each group.
 const FEW: usize = 25;
-/// At most this many groups that the filter excludes are listed.
+/// At most this many groups excluded by the filter are traced.
 const LEFT_OUT: usize = 20;
 
-/// What the trace is for.
+/// Level of detail of the trace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
-    /// A login: as few searches as possible.
+    /// For a login: as few searches as possible.
     Brief,
-    /// An administrator: more searches, and through which group each was found.
+    /// For an administrator: more searches, and through which group each was found.
     Full,
 }
 
-/// Names in the order in which the directory returns their groups, each once.
+/// Group names in the order returned by the directory, without duplicates.
 pub(super) async fn of(
     lease: &mut Lease<'_>,
     search: &GroupSearch,
@@ -43,7 +43,7 @@ pub(super) async fn of(
     let mut found =
         Found { search, names: Vec::new(), reported: HashSet::new(), seen: HashSet::new() };
     for matcher in &search.matchers {
-        // Groups that another matcher found are searched again by this one.
+        // Groups found by another matcher are searched again by this one.
         found.seen.clear();
         let mut level = values(lease, person, &matcher.user, trace).await?;
         if level.is_empty() {
@@ -77,8 +77,7 @@ pub(super) async fn of(
     Ok(found.names)
 }
 
-/// Notes the groups that have the person and are none of theirs, because the configured filter does
-/// not match them.
+/// Traces groups that contain the user but do not match the configured filter.
 pub(super) async fn left_out(
     lease: &mut Lease<'_>,
     search: &GroupSearch,
@@ -115,12 +114,12 @@ struct Found<'s> {
     search: &'s GroupSearch,
     names: Vec<String>,
     reported: HashSet<String>,
-    /// By the matcher at work.
+    /// Groups that the current matcher has searched.
     seen: HashSet<String>,
 }
 
 impl Found<'_> {
-    /// True when the group is a new one, so that its own groups must be searched.
+    /// Adds a group; true if it is new, so that its own groups must be searched.
     fn take(
         &mut self,
         group: &Entry,
@@ -160,7 +159,7 @@ fn match_reason(depth: usize, attribute: &str, batch: &[Vec<u8>]) -> String {
     }
 }
 
-/// Every group in which `attribute` has one of the values.
+/// All groups in which `attribute` has one of the values.
 async fn find(
     lease: &mut Lease<'_>,
     search: &GroupSearch,
@@ -190,10 +189,10 @@ async fn find(
     Ok(groups)
 }
 
-/// RFC 4511 section 4.5.1.8; an empty list would ask for all.
+/// RFC 4511 section 4.5.1.8; an empty list would request all attributes.
 const NO_ATTRIBUTES: &str = "1.1";
 
-/// The values of an attribute that are not empty. Where the server sends a part of them, the rest is searched for.
+/// The non-empty values of an attribute. If the server returned a range, the rest is requested.
 async fn values(
     lease: &mut Lease<'_>,
     entry: &Entry,
@@ -217,7 +216,7 @@ async fn values(
         };
         trace.request(format!("{description} of {}", entry.dn));
         let found = lease.search(&ask, trace).await?;
-        // Each part must continue the one before, so that this ends.
+        // Each range must continue the previous one, so that the loop ends.
         let next = found.first().and_then(|entry| entry.range(attribute));
         let next = next.filter(|next| next.first == first && !next.values.is_empty());
         let Some(next) = next else {
@@ -235,8 +234,7 @@ async fn values(
     Ok(values)
 }
 
-/// A group without its name is a mistake in the configuration, and an error as it is in Dex: without
-/// it people would silently lack a group.
+/// The name of a group. A missing name is an error, as in Dex: otherwise users would silently lack the group.
 fn name(group: &Entry, search: &GroupSearch) -> Result<String, DirectoryError> {
     match group.scalar(&search.name) {
         Scalar::Text(name) => Ok(name.into_owned()),

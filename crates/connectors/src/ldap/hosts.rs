@@ -1,4 +1,4 @@
-//! The hosts of a directory, in the order in which they are tried.
+//! The hosts of a directory, in the order they are tried.
 
 use std::net::Ipv6Addr;
 
@@ -8,8 +8,8 @@ use rustls::pki_types::ServerName;
 
 use super::config::{Host, Security};
 
-/// `host`, perhaps several separated by commas, or the list `hosts`. `None`, with problems noted,
-/// when one of them makes no sense. `security` is `None` when that part was wrong already.
+/// Reads `host`, which may be several separated by commas, or the list `hosts`. `None`, with problems recorded, if one
+/// is invalid. `security` is `None` if that part of the configuration is invalid.
 pub(super) fn read(section: &Section<'_>, security: Option<&Security>) -> Option<Vec<Host>> {
     let host = section.text("host");
     let list = section.texts("hosts");
@@ -76,7 +76,7 @@ fn parse(text: &str, default_port: u16, tls: bool) -> Result<Host, &'static str>
     Ok(Host { name: name.to_owned(), port, server_name: server_name.ok().filter(|_| tls) })
 }
 
-/// A name or an address, and the digits of a port. IPv6 in brackets, or bare without a port.
+/// Splits into name or address, and port. IPv6 is in brackets, or without them if there is no port.
 fn split(text: &str) -> Result<(&str, Option<&str>), &'static str> {
     if let Some(rest) = text.strip_prefix('[') {
         let (name, rest) = rest.split_once(']').ok_or("lacks a closing bracket")?;

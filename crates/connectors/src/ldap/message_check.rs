@@ -1,5 +1,5 @@
-//! Checks every message of a server before ldap3 parses it: ldap3 reads nested elements by recursion, has no limit on
-//! size, and panics on shapes that it does not expect. No message that is accepted here has that effect.
+//! Checks each server message before ldap3 parses it: ldap3 parses nested elements recursively, has no size limit, and
+//! panics on unexpected structures. Messages accepted here cannot cause that.
 
 use std::str;
 
@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::ber::{self, Element};
 
-/// One message: an entry with 50,000 groups fits several times.
+/// Limit of one message; an entry with 50,000 groups takes a fraction of it.
 pub(super) const MAX_MESSAGE_BYTES: usize = 16 << 20;
 const MAX_ELEMENTS: usize = 300_000;
 const MAX_DEPTH: usize = 12;
@@ -34,8 +34,8 @@ pub(super) enum InvalidMessage {
     Io(#[from] std::io::Error),
 }
 
-/// The next message, whole. `None` when the server closed the connection between two.
-/// Memory grows with what arrives, not with what is announced.
+/// Reads the next complete message. `None` if the server closed the connection between messages. Memory grows with the
+/// received bytes, not with the announced length.
 pub(super) async fn read_message<R>(reader: &mut R) -> Result<Option<Vec<u8>>, InvalidMessage>
 where
     R: AsyncRead + Unpin + Send,
@@ -66,8 +66,8 @@ where
     Ok(Some(message))
 }
 
-/// Checks one whole message. Text that is not UTF-8 where ldap3 demands it (diagnostics of some
-/// servers) is made so in place.
+/// Checks one complete message. Where ldap3 requires UTF-8, other bytes (diagnostic texts of some servers) are replaced
+/// in place.
 pub(super) fn check(message: &mut [u8]) -> Result<(), InvalidMessage> {
     check_nesting(message)?;
     let texts = check_shape(message).ok_or(InvalidMessage::NotLdap)??;
@@ -80,7 +80,7 @@ pub(super) fn check(message: &mut [u8]) -> Result<(), InvalidMessage> {
     Ok(())
 }
 
-/// Every element, however deep, lies within its parent, and there are not too many.
+/// Every element, at any depth, must be within its parent, and their number is limited.
 fn check_nesting(message: &[u8]) -> Result<(), InvalidMessage> {
     let mut ends = vec![message.len()];
     let mut at = 0;
@@ -107,21 +107,21 @@ fn check_nesting(message: &[u8]) -> Result<(), InvalidMessage> {
     Ok(())
 }
 
-/// `LDAPMessage` of RFC 4511 section 4.1.1 with an operation that servers send. The elements that
-/// must be UTF-8 are returned; `None` is any other shape.
+/// Checks for an `LDAPMessage` (RFC 4511 section 4.1.1) with a server operation, and returns the elements that must be
+/// UTF-8; `None` for any other structure.
 fn check_shape(message: &[u8]) -> Option<Result<Vec<Element>, InvalidMessage>> {
     let parts = ber::sequence(message)?;
     let [id, operation, rest @ ..] = parts.as_slice() else { return None };
     if id.tag != 0x02 {
         return None;
     }
-    // Message id 0 is an unsolicited notification; the only one there is announces the end.
+    // Message id 0 is an unsolicited notification; the only one defined is the notice of disconnection.
     if ber::unsigned(id.body(message))? == 0 {
         return Some(Err(InvalidMessage::Disconnection));
     }
     let mut texts = match operation.tag {
         BIND_RESPONSE | SEARCH_DONE | EXTENDED_RESPONSE => result_texts(message, *operation)?,
-        // Entries and references are taken apart by us, not by ldap3.
+        // Entries and references are parsed by our own code, not by ldap3.
         SEARCH_ENTRY | SEARCH_REFERENCE | INTERMEDIATE => Vec::new(),
         _ => return None,
     };
@@ -137,7 +137,7 @@ fn check_shape(message: &[u8]) -> Option<Result<Vec<Element>, InvalidMessage>> {
     Some(Ok(texts))
 }
 
-/// `LDAPResult` of RFC 4511 section 4.1.9, with what a bind or extended response adds.
+/// Checks an `LDAPResult` (RFC 4511 section 4.1.9) with the additional fields of a bind or extended response.
 fn result_texts(message: &[u8], operation: Element) -> Option<Vec<Element>> {
     let parts = ber::children(message, operation)?;
     let [code, matched, text, rest @ ..] = parts.as_slice() else { return None };
@@ -162,7 +162,7 @@ fn result_texts(message: &[u8], operation: Element) -> Option<Vec<Element>> {
     Some(texts)
 }
 
-/// The name of a `Control` (RFC 4511 section 4.1.11) whose other parts are as they should be.
+/// The OID of a well-formed `Control` (RFC 4511 section 4.1.11).
 fn control_oid(message: &[u8], control: Element) -> Option<Element> {
     if control.is_primitive() {
         return None;

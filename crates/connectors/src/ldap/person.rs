@@ -1,4 +1,4 @@
-//! From an entry to an identity.
+//! Maps an entry to an identity.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use super::entry::is_dn;
 use super::entry::{Entry, Scalar};
 use super::failure::DirectoryError;
 
-/// Operational attributes in which directories say that an account is off.
+/// Operational attributes in which directories record that an account is disabled.
 const STATE: [&str; 3] = ["userAccountControl", "pwdAccountLockedTime", "nsAccountLock"];
 const ACCOUNTDISABLE: i64 = 2;
-/// "Locked until an administrator unlocks it" in the password policy draft, section 5.3.3.
+/// Value for a permanent lock in the password policy draft, section 5.3.3.
 const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
-/// Every attribute of a person that anything here reads.
+/// All attributes of a user that are read here.
 pub(super) fn attributes(config: &Config) -> Vec<&str> {
     let UserSearch { id, name, preferred_username, email, .. } = &config.users;
     let mut list: Vec<&str> = vec![id];
@@ -32,7 +32,7 @@ pub(super) fn attributes(config: &Config) -> Vec<&str> {
     list
 }
 
-/// The id alone, for telling whether somebody is still the same person.
+/// The user id alone, for checking that an entry still is the same user.
 pub(super) fn user_id<'e>(entry: &'e Entry, users: &UserSearch) -> Option<Cow<'e, str>> {
     match entry.scalar(&users.id) {
         Scalar::Text(id) => Some(id),
@@ -40,7 +40,7 @@ pub(super) fn user_id<'e>(entry: &'e Entry, users: &UserSearch) -> Option<Cow<'e
     }
 }
 
-/// Without groups. Attributes that were named must be there, and be text.
+/// The identity without groups. Every configured attribute must be present and be text.
 pub(super) fn identity<'c>(
     entry: &Entry,
     users: &'c UserSearch,
@@ -80,13 +80,13 @@ pub(super) fn identity<'c>(
         username,
         preferred_username: preferred_username.unwrap_or_default(),
         email,
-        // As Dex: a company's directory is trusted about its own addresses.
+        // As in Dex, the directory's addresses count as verified.
         email_verified: true,
         groups: Vec::new(),
     })
 }
 
-/// The attribute by which the account is disabled, if any.
+/// The attribute that marks the account as disabled, if any.
 pub(super) fn disabled_by(entry: &Entry) -> Option<&'static str> {
     STATE.into_iter().find(|attribute| {
         matches!(entry.scalar(attribute), Scalar::Text(text) if is_off(attribute, &text))
@@ -101,7 +101,7 @@ fn is_off(attribute: &str, text: &str) -> bool {
     }
 }
 
-/// For an administrator: from which attribute each claim comes, or why it does not.
+/// For a diagnosis: traces from which attribute each claim is read, or why it is absent.
 pub(super) fn tell_attributes(entry: &Entry, users: &UserSearch, trace: &mut Trace) {
     let email = match &users.email {
         Email::Attribute(attribute) => Some(attribute),
@@ -132,7 +132,7 @@ pub(super) fn tell_attributes(entry: &Entry, users: &UserSearch, trace: &mut Tra
     }
 }
 
-/// For an administrator: each attribute about the account's state that is present.
+/// For a diagnosis: traces the attributes about the account's state that are present.
 pub(super) fn describe_state(entry: &Entry, trace: &mut Trace) {
     let mut has_state = false;
     for attribute in STATE {
@@ -151,4 +151,88 @@ pub(super) fn describe_state(entry: &Entry, trace: &mut Trace) {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use ldap3::Scope;
+
+    use super::super::config::{Email, UserSearch};
+    use super::super::entry::Entry;
+    use super::super::failure::DirectoryError;
+    use super::{disabled_by, identity};
+
+    fn users(id: &str, email: Email) -> UserSearch {
+        UserSearch {
+            base: "dc=example".into(),
+            filter: String::new(),
+            username: vec!["uid".into()],
+            scope: Scope::Subtree,
+            id: id.into(),
+            name: Some("cn".into()),
+            preferred_username: Some("uid".into()),
+            email,
+        }
+    }
+
+    fn jane() -> Entry {
+        Entry::of(
+            "uid=jane,dc=example",
+            &[
+                ("uid", &[b"jane"]),
+                ("cn", &[b"Jane Doe", b"JD"]),
+                ("mail", &[b"jane@example.org"]),
+                ("objectGUID", &[&[0xfe]]),
+            ],
+        )
+    }
+
+    #[test]
+    fn an_entry_becomes_an_identity() {
+        let identity = identity(&jane(), &users("DN", Email::Attribute("Mail".into()))).unwrap();
+        assert_eq!(identity.user_id, "uid=jane,dc=example");
+        assert_eq!(identity.username, "Jane Doe");
+        assert_eq!(identity.preferred_username, "jane");
+        assert_eq!(identity.email, "jane@example.org");
+        assert!(identity.email_verified);
+    }
+
+    #[test]
+    fn a_suffix_makes_the_address() {
+        let identity =
+            identity(&jane(), &users("uid", Email::Suffix("example.org".into()))).unwrap();
+        assert_eq!(identity.email, "Jane Doe@example.org");
+    }
+
+    #[test]
+    fn everything_missing_is_reported_at_once() {
+        let empty = Entry::of("uid=x,dc=example", &[("objectGUID", &[&[0xff]])]);
+        let result = identity(&empty, &users("objectGUID", Email::Attribute("mail".into())));
+        let Err(DirectoryError::Incomplete { missing, cause }) = result else {
+            panic!("{result:?}")
+        };
+        assert_eq!(
+            cause,
+            "entry uid=x,dc=example lacks objectGUID (it is there, but is not text), cn, uid, mail"
+        );
+        assert_eq!(
+            missing,
+            "Your directory entry has no attribute `objectGUID` (it is there, but is not text), `cn`, `uid`, `mail`."
+        );
+    }
+
+    #[test]
+    fn disabled_accounts_are_recognized_in_each_kind_of_directory() {
+        for (attribute, value, off) in [
+            ("userAccountControl", "514", true),
+            ("userAccountControl", "512", false),
+            ("useraccountcontrol", "66050", true),
+            ("userAccountControl", "nonsense", false),
+            ("pwdAccountLockedTime", "000001010000Z", true),
+            ("pwdAccountLockedTime", "20260101000000Z", false),
+            ("nsAccountLock", "TRUE", true),
+            ("nsAccountLock", "false", false),
+            ("cn", "514", false),
+        ] {
+            let entry = Entry::of("uid=x", &[(attribute, &[value.as_bytes()])]);
+            assert_eq!(disabled_by(&entry).is_some(), off, "{attribute}={value}");
+        }
+    }
+}

@@ -1,9 +1,8 @@
-//! Connections bound as the service user, lent out one login at a time, and the hosts they go to.
+//! Pooled connections bound as the service account, each leased to one login at a time, and the selection of hosts.
 //!
-//! A connection is taken back only after a login in which nothing went wrong; people's own binds
-//! happen on connections that are never lent again, so nobody inherits an identity. `Instant` is used
-//! here and nowhere else in this crate: what it measures (deadlines, idleness, a host's short
-//! the unavailability of a host) is never stored and never compared with a date.
+//! A connection returns to the pool only after a login without errors. Binds as users happen on separate connections
+//! that are never pooled, so no request runs with another user's identity. `Instant` is used only here in this crate:
+//! deadlines, idle times and the unavailability of a host are never stored or compared with dates.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,14 +19,14 @@ use super::entry::Entry;
 use super::failure::DirectoryError;
 use super::search::{self, SearchRequest};
 
-/// A connection unused for longer may have been forgotten by a firewall on the way.
+/// A connection unused for longer may have been dropped by a firewall.
 const MAX_IDLE: Duration = Duration::from_mins(1);
-/// After this it is bound again, so that a withdrawn service account does not live on here.
+/// After this age a connection is replaced, so that a revoked service account does not remain bound.
 const MAX_AGE: Duration = Duration::from_mins(10);
-/// How long a host that failed is tried last.
+/// For how long a host that failed is tried last.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(30);
 
-/// When one login has to be over, all its calls together.
+/// The deadline of one login, for all its requests.
 #[derive(Clone, Copy)]
 pub(super) struct Deadline(Instant);
 
@@ -45,18 +44,18 @@ pub(super) struct Pool {
     config: Arc<Config>,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
-    /// For each host, until when it is tried last.
+    /// Per host, until when it is tried last.
     unavailable_until: Mutex<Vec<Option<Instant>>>,
     binds: UserBinds,
 }
 
-/// The directory, as the service user, for one login. Dropped without [`Lease::give_back`], its
+/// The directory, bound as the service account, for one login. If it is dropped without [`Lease::give_back`], the
 /// connection is closed.
 pub(super) struct Lease<'p> {
     pool: &'p Pool,
     connection: Connection,
     deadline: Deadline,
-    /// Once per lease: the connection may be stale, or another host may answer.
+    /// One retry per lease: the connection may be stale, or another host may respond.
     may_retry: bool,
     was_idle: bool,
     _permit: SemaphorePermit<'p>,
@@ -95,8 +94,7 @@ impl Pool {
         Ok(Lease { pool: self, connection, deadline, may_retry, was_idle, _permit: permit })
     }
 
-    /// Binds with somebody's own name and password on a connection that is closed afterwards, at
-    /// `first` if it answers.
+    /// Binds with a user's DN and password on a connection that is closed afterwards; `first` is the host to try first.
     pub async fn bind_person(
         &self,
         first: &Host,
@@ -120,7 +118,7 @@ impl Pool {
         let bound = self.bind_somewhere(None, (dn, password), deadline, trace).await;
         let (connection, result) = bound?;
         let host = &connection.host;
-        // A refused service account is refused everywhere, and each try may count against it.
+        // A refused service account would be refused by every host, and each attempt may count towards a lockout.
         if result.rc != 0 {
             return Err(DirectoryError::of_service_bind(host, dn.is_empty(), &result));
         }
@@ -130,7 +128,7 @@ impl Pool {
         Ok(connection)
     }
 
-    /// The first host that answers a bind, whatever it answers. Each gets its share of the time.
+    /// Binds at the first host that responds, whatever the result. Each host gets its share of the remaining time.
     async fn bind_somewhere(
         &self,
         first: Option<&Host>,
@@ -191,7 +189,7 @@ impl Pool {
         idle.pop()
     }
 
-    /// `first` before all, then those in good standing, then the others; else as configured.
+    /// The hosts to try: `first`, then those available, then the unavailable ones; otherwise in the configured order.
     fn order(&self, first: Option<&Host>) -> Vec<&Host> {
         let now = Instant::now();
         let unavailable_until =
@@ -227,7 +225,7 @@ impl Lease<'_> {
         self.deadline
     }
 
-    /// Tried a second time, on a new connection, if the first broke.
+    /// Searches; if the connection broke, once more on a new one.
     pub async fn search(
         &mut self,
         ask: &SearchRequest<'_>,
@@ -249,7 +247,7 @@ impl Lease<'_> {
         search::run(&mut self.connection, ask, self.deadline.remaining()).await
     }
 
-    /// Nothing went wrong: the next login may use it.
+    /// Returns the connection to the pool after a login without errors.
     pub fn give_back(self) {
         let Self { pool, mut connection, .. } = self;
         connection.last_used = Instant::now();
@@ -260,7 +258,7 @@ impl Lease<'_> {
     }
 }
 
-/// What one of so many hosts may take of the time left.
+/// The share of the remaining time for the next of `hosts_left` hosts.
 fn share(deadline: Deadline, hosts_left: usize) -> Duration {
     deadline.remaining() / u32::try_from(hosts_left.max(1)).unwrap_or(u32::MAX)
 }

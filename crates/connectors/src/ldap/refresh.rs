@@ -1,4 +1,4 @@
-//! Asking about somebody again, without them.
+//! Refreshes the identity of a user without their password.
 
 use countersign_core::connector::{RefreshOutcome, RefreshRequest};
 use countersign_core::{Secret, Trace};
@@ -10,15 +10,15 @@ use super::failure::DirectoryError;
 use super::pool::{Deadline, Lease};
 use super::{Ldap, filter, person};
 
-/// What a session keeps for this. Dex's `connectorData` can be read as it is.
+/// Stored with a session for refreshes. Dex's `connectorData` can be parsed as well.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Remembered {
-    /// As it was typed.
+    /// The login name as entered.
     #[serde(default)]
     username: String,
     #[serde(default)]
     dn: String,
-    /// Dex keeps the whole entry.
+    /// Dex stores the whole entry.
     #[serde(default, skip_serializing)]
     entry: Option<DexEntry>,
 }
@@ -77,9 +77,8 @@ pub(super) async fn ask(
     Ok(RefreshOutcome::Current(Box::new(signed_in)))
 }
 
-/// The entry with the previous name, if it is still the same user; else the entry with the
-/// id now, wherever they went and however they are called. Another person under the same name is
-/// never taken for the first.
+/// The entry with the remembered DN, if it is still the same user; otherwise the entry with the same id, wherever it
+/// was moved. An entry of another user with the same name is never accepted.
 async fn find(
     ldap: &Ldap,
     lease: &mut Lease<'_>,
@@ -105,14 +104,14 @@ async fn find(
     if id.is_empty() {
         return Ok(None);
     }
-    // An entry's own name as an attribute: RFC 5020, and Active Directory's word for it.
+    // The attributes for an entry's own DN: RFC 5020, and Active Directory's.
     let attributes =
         if is_dn(&users.id) { vec!["entryDN", "distinguishedName"] } else { vec![&*users.id] };
     let value = filter_value(&users.id, id);
     let pairs = attributes.into_iter().map(|attribute| (attribute, value.as_slice()));
     let by_id = filter::any_of(&users.filter, pairs);
     let found = ldap.find(lease, by_id, trace).await?;
-    // An id that two entries share identifies neither.
+    // An id that two entries have identifies neither of them.
     match found.as_slice() {
         [entry] if is_same(entry) => Ok(Some(entry.clone())),
         _ => Ok(None),

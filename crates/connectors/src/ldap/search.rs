@@ -1,4 +1,4 @@
-//! One search: bounded in time, entries and bytes, never dereferencing, never following a referral.
+//! One search: limited in time, entries and bytes, without dereferencing aliases or following referrals.
 
 use std::time::Duration;
 
@@ -28,14 +28,14 @@ pub(super) struct SearchRequest<'a> {
 
 #[derive(Clone, Copy)]
 pub(super) enum SearchLimit {
-    /// The first so many; that there are more is not an error.
+    /// The first entries up to this number; more are ignored.
     First(usize),
-    /// All, in pages; more than so many is an error.
+    /// All entries, by paging; more than this number is an error.
     All(usize),
 }
 
 impl SearchRequest<'_> {
-    /// For the trace.
+    /// Description for the trace.
     pub fn describe(&self) -> String {
         let scope = match self.scope {
             Scope::Base => "base",
@@ -46,7 +46,7 @@ impl SearchRequest<'_> {
     }
 }
 
-/// A connection on which this fails is in an unknown state and must not be used again.
+/// Runs a search. After an error the state of the connection is unknown, and it must not be used again.
 pub(super) async fn run(
     connection: &mut Connection,
     ask: &SearchRequest<'_>,
@@ -87,7 +87,7 @@ async fn pages(
     }
 }
 
-/// One page of results, or all where the server does not know pages.
+/// One page of results, or all of them from a server without paging.
 async fn page(
     connection: &mut Connection,
     ask: &SearchRequest<'_>,
@@ -111,7 +111,7 @@ async fn page(
     let broken = |e: &ldap3::LdapError| DirectoryError::no_response(connection.cause(e));
     let mut stream = search.await.map_err(|e| broken(&e))?;
     while let Some(item) = stream.next().await.map_err(|e| broken(&e))? {
-        // A reference to another server is not followed: it would be given our credentials.
+        // References to other servers are not followed, because they would receive our credentials.
         if item.is_ref() || item.is_intermediate() {
             continue;
         }
@@ -129,7 +129,7 @@ async fn page(
     if result.rc == 0 || cut { Ok(result) } else { Err(DirectoryError::of_search(&result)) }
 }
 
-/// The server's cookie; empty after the last page, and from servers that do not know pages.
+/// The cookie of the next page; empty after the last page and from servers without paging.
 fn next_page(result: &LdapResult) -> Vec<u8> {
     let control = result.ctrls.iter().find(|control| control.1.ctype == PAGED_RESULTS);
     let value = control.and_then(|control| control.1.val.as_deref()).unwrap_or_default();

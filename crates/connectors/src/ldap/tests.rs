@@ -6,7 +6,7 @@ use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
 
 use crate::tree::{self, list, map, plain, text};
 
-/// A configuration in which nothing is wrong and nobody answers; the entries replace or add keys.
+/// A valid configuration whose host does not respond; `changes` replace or add keys.
 fn config(changes: Vec<(&'static str, Node)>) -> Node {
     let mut entries = vec![
         ("host", text("127.0.0.1:1")),

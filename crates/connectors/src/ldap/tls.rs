@@ -1,5 +1,4 @@
-//! TLS towards the directory: our own rustls configuration, so that nothing depends on what ldap3
-//! would choose. Versions below 1.2 are not spoken.
+//! TLS to the directory with our own rustls configuration, independent of ldap3's defaults. TLS 1.2 is the minimum.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,10 +15,10 @@ use super::config::Tls;
 
 pub(crate) mod verifier;
 
-/// The keys about certificates, read but not yet built.
+/// The parsed keys about certificates, before the files are read.
 pub(super) struct TlsSettings {
     skip_verify: bool,
-    /// Path and base64 PEM.
+    /// A path.
     root_ca: Option<String>,
     root_ca_data: Option<String>,
     client: Option<(String, String)>,
@@ -44,7 +43,7 @@ impl TlsSettings {
         }
     }
 
-    /// With `insecureNoSSL` none of these does anything.
+    /// Warns of keys that have no effect with `insecureNoSSL`.
     pub fn warn_unused(&self, section: &Section<'_>) {
         for (key, is_set) in [
             ("rootCA", self.root_ca.is_some()),
@@ -57,7 +56,7 @@ impl TlsSettings {
         }
     }
 
-    /// `None`, with problems noted, when a file cannot be read or is not what it should be.
+    /// Reads the files. `None`, with problems recorded, if one cannot be read or is invalid.
     pub fn build(self, section: &Section<'_>) -> Option<Tls> {
         let roots = self.configured_roots(section);
         let client = match &self.client {
@@ -119,11 +118,11 @@ fn client_config(
     }
 }
 
-/// The given ones only, or else the system's.
+/// The given certificates only, or the system's if there are none.
 fn root_store(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     if certificates.is_empty() {
-        // One unreadable source does not empty the store, as it would inside ldap3.
+        // An unreadable source is skipped; inside ldap3 it would empty the store.
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     } else {
         for certificate in certificates {

@@ -186,7 +186,7 @@ fn unknown_names_cost_what_configured_users_cost_and_always_the_same() {
         hash.scheme_name() == "bcrypt"
     };
     let share = (0..1000).filter(|i| bcrypt(*i)).count();
-    // A quarter of the users; six standard deviations around 250.
+    // A quarter of the users; the bounds are six standard deviations around 250.
     assert!((168..=332).contains(&share), "{share} of 1000");
     let others = Dummies::like(&users);
     let same = (0..1000).filter(|i| {

@@ -1,4 +1,4 @@
-//! Reading `staticPasswords`.
+//! Reads `staticPasswords`.
 
 use std::collections::HashMap;
 use std::env;
@@ -15,16 +15,16 @@ pub struct LocalUser {
     pub email: String,
     pub hash: Arc<PasswordHash>,
     pub username: String,
-    /// Half of `sub`; never empty.
+    /// Part of `sub`; never empty.
     pub user_id: String,
-    /// Goes before `username` in the claim `name`, unless empty.
+    /// Takes precedence over `username` for the claim `name`, unless empty.
     pub name: String,
     pub preferred_username: String,
     pub email_verified: bool,
     pub groups: Vec<String>,
 }
 
-/// The entries that can be used; every problem is noted with its place, never with the hash.
+/// The usable entries. Each problem is recorded at its key, without the hash.
 pub fn read_users(sections: Vec<Section<'_>>) -> Vec<LocalUser> {
     let mut users = Vec::new();
     let mut emails = HashMap::new();
@@ -72,7 +72,7 @@ fn read_user(section: &Section<'_>) -> Option<LocalUser> {
     })
 }
 
-/// Dex starts with such a file.
+/// Dex accepts such a file.
 const NO_USER_ID: &str = "is missing: with Dex all users without one have the same sub, so each of them is the \
      other to every application; give each an id of its own, such as uuidgen prints, and grant again what was \
      granted to that common sub";

@@ -1,4 +1,4 @@
-//! Reading the `config` of a `microsoft` connector: Dex's keys, and `timeout` and `rootCAs` of ours.
+//! Reads the `config` of a `microsoft` connector: Dex's keys, and our own `timeout` and `rootCAs`.
 
 use countersign_config::Section;
 use url::Url;
@@ -10,13 +10,13 @@ use crate::oauth::{
 
 pub(super) struct Config {
     pub code_flow: CodeFlow,
-    /// A file with a JWT in place of the secret, read at each use because the platform renews it.
+    /// A file with a JWT that replaces the secret; read at each use, because the platform renews it.
     pub assertion_file: Option<String>,
     pub api: Url,
     pub graph: Url,
     pub tenant: String,
     pub only_security_groups: bool,
-    /// Not empty: at least one of them is needed.
+    /// If not empty, membership in at least one is required.
     pub required_groups: Vec<String>,
     /// Only the required ones are returned.
     pub only_required: bool,
@@ -28,7 +28,7 @@ pub(super) struct Config {
     pub preferred_username: Option<Field>,
 }
 
-/// What becomes `preferred_username`.
+/// The source of `preferred_username`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Field {
     Name,
@@ -44,7 +44,7 @@ fn secret_rule(assertion_file: Option<&str>) -> ClientSecretRule {
     }
 }
 
-/// Whether groups are returned by name rather than by id; `None` with a problem noted.
+/// Whether groups are returned by name rather than by id; `None` with a problem recorded.
 fn read_group_names(section: &Section<'_>) -> Option<bool> {
     let formats = [("name", true), ("id", false), ("", true)];
     match section.text("groupNameFormat").is_some_and(|text| !text.is_empty()) {
@@ -86,7 +86,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let endpoint = |name: &str| below(&api, &format!("{tenant}/oauth2/v2.0/{name}"));
     let (authorize, token) = (endpoint("authorize"), endpoint("token"));
     let (http, registration) = (http?, registration?);
-    // Replaced by the assertion where one is configured.
+    // Replaced at each use if an assertion file is configured.
     let proof = Proof::Post(registration.client_secret.clone());
     let client = Client { id: registration.client_id.clone(), proof };
     Some(Config {
@@ -114,12 +114,12 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     })
 }
 
-/// One company's, rather than one of the three multi-tenant values.
+/// Whether this is a single tenant, as opposed to one of the three multi-tenant values.
 pub(super) fn is_one(tenant: &str) -> bool {
     !matches!(tenant, "common" | "consumers" | "organizations")
 }
 
-/// A domain or an id; it becomes part of a path.
+/// A domain or an id, which becomes part of a path.
 fn read_tenant(section: &Section<'_>) -> Option<String> {
     let text = section.text("tenant").filter(|text| !text.is_empty());
     let Some(tenant) = text else { return Some("common".to_owned()) };

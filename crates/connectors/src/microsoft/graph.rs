@@ -1,5 +1,5 @@
-//! Microsoft Graph as one person sees it: the profile and all groups. A token lacks the groups of
-//! a user who has many, so Graph is always requested.
+//! Microsoft Graph with a user's token: the profile and all groups. Graph is always queried, because the ID token omits
+//! the groups of users with many.
 
 use countersign_core::{Secret, Trace};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use url::Url;
 use crate::oauth::{ApiRequest, Http, UpstreamError, below};
 
 const ENDPOINT: &str = "Microsoft Graph";
-/// Graph takes no more at once.
+/// The maximum that Graph accepts in one request.
 const BATCH: usize = 1000;
 const MAX_GROUPS: usize = 10_000;
 const MAX_CALLS: usize = 100;
@@ -57,7 +57,7 @@ impl Graph<'_> {
         }
     }
 
-    /// Ids of all groups, those of groups included.
+    /// Ids of all groups, including nested ones.
     pub async fn group_ids(
         &self,
         only_security: bool,
@@ -67,7 +67,7 @@ impl Graph<'_> {
         self.all("v1.0/me/getMemberGroups", &body, trace).await
     }
 
-    /// In Graph's order. A group without a name is left out.
+    /// Display names, in Graph's order; groups without a name are omitted.
     pub async fn group_names(
         &self,
         ids: &[String],
@@ -87,7 +87,7 @@ impl Graph<'_> {
         Ok(names)
     }
 
-    /// All pages of an answer to a POST.
+    /// All pages of the response to a POST.
     async fn all<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -115,7 +115,7 @@ impl Graph<'_> {
         Err(UpstreamError::NotSent { endpoint: ENDPOINT, reason })
     }
 
-    /// The token goes with it, so the next page is at Graph too or nowhere.
+    /// The next page must have Graph's origin, because the token is sent with the request.
     fn next(&self, link: &str) -> Result<Url, UpstreamError> {
         Url::parse(link).ok().filter(|url| url.origin() == self.base.origin()).ok_or(
             UpstreamError::NotSent {

@@ -1,7 +1,8 @@
-//! Where a document of an upstream may send us. An upstream is trusted to say who somebody is, not to make us
-//! ask machines that only we can reach: the metadata service of a cloud, or this machine itself.
+//! Which URLs from an upstream's document may be requested. The upstream is trusted about identities, but it must not
+//! make this server send requests to hosts that only this server can reach, such as a cloud's metadata service or the
+//! local machine (SSRF).
 //!
-//! Not covered: through an HTTP proxy of the environment names are resolved there, not here.
+//! Not covered: if the environment configures an HTTP proxy, the proxy resolves names.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use countersign_core::network::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// How near to us a host is by its name alone; greater is nearer.
+/// How close a host is, judged by its name or address; a greater value is closer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Nearness {
     Network,
@@ -20,8 +21,8 @@ enum Nearness {
     Link,
 }
 
-/// `Err` with the reason when `to`, learned from a document of `from`, must not be requested: it is nearer to us
-/// than `from`, less protected, or no web address at all.
+/// `Err` with the reason why `to`, found in a document of `from`, must not be requested: its host is closer than that
+/// of `from`, it would leave TLS, or it is not an HTTP URL.
 pub(crate) fn may_lead(from: &Url, to: &Url) -> Result<(), &'static str> {
     match (from.scheme(), to.scheme()) {
         (_, "https") | ("http", "http") => {}
@@ -56,7 +57,7 @@ fn nearness(url: &Url) -> Nearness {
 }
 
 fn of_address(ip: IpAddr) -> Nearness {
-    // The unspecified address connects to this machine.
+    // Connecting to the unspecified address reaches the local machine.
     if is_loopback(ip) || ip.to_canonical().is_unspecified() {
         Nearness::ThisMachine
     } else if is_link_local_or_special(ip) {
@@ -66,10 +67,10 @@ fn of_address(ip: IpAddr) -> Nearness {
     }
 }
 
-/// Resolves names as the system does. A name the configuration does not have may not turn out to be near,
-/// also not at a later look (DNS rebinding).
+/// Resolves names like the system. A host that is not configured must not resolve to a close address, at any time (DNS
+/// rebinding).
 pub(super) struct Resolver {
-    /// Hosts the administrator wrote down.
+    /// Host names from the configuration.
     pub configured: Arc<[String]>,
 }
 

@@ -1,7 +1,7 @@
-//! A value that is fetched from an upstream and cached: its metadata, its keys, an access token of our own.
+//! A value that is fetched from an upstream and cached: its metadata, its keys, an access token for its API.
 //!
-//! One request fetches it at first use while others wait. After a failure the error is repeated for three seconds; then
-//! the next request fetches again, so an upstream that was down is used again without a restart.
+//! One caller fetches it at first use while others wait. After a failure the error is returned for three seconds; the
+//! next caller then fetches again, so that a recovered upstream is used without a restart.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tokio::time::Instant;
 
 use super::UpstreamError;
 
-/// How long a failure is repeated before the value is fetched again.
+/// For how long a failure is returned before fetching again.
 const RETRY_AFTER: Duration = Duration::from_secs(3);
 
 pub(crate) struct Cached<T>(Mutex<State<T>>);
 
 struct State<T> {
     value: Option<Arc<T>>,
-    /// When `value` was fetched, or tried to be.
+    /// When `value` was last fetched or attempted.
     requested_at: Option<Instant>,
     fresh_until: Option<Instant>,
     failed: Option<UpstreamError>,
@@ -33,7 +33,7 @@ impl<T> Default for Cached<T> {
 }
 
 impl<T> Cached<T> {
-    /// The value, fetched when there is none or it is no longer fresh. `fetch` returns how long its value stays so.
+    /// The value, fetched if there is none or it is stale. `fetch` returns the value and for how long it is fresh.
     pub async fn get<F>(&self, fetch: F) -> Result<Arc<T>, UpstreamError>
     where
         F: Future<Output = Result<(T, Duration), UpstreamError>>,
@@ -52,7 +52,7 @@ impl<T> Cached<T> {
         state.fetch(fetch).await
     }
 
-    /// Fetches again because the value lacks something, unless that was done less than `at_least` ago.
+    /// Fetches again because the value lacks something, unless that was attempted less than `at_least` ago.
     pub async fn again<F>(
         &self,
         at_least: Duration,
@@ -74,7 +74,7 @@ impl<T> State<T> {
     where
         F: Future<Output = Result<(T, Duration), UpstreamError>>,
     {
-        // Before the await: the request of a caller that is dropped meanwhile counts too.
+        // Set before the await, so that a fetch counts even if its caller is dropped.
         self.requested_at = Some(Instant::now());
         match fetch.await {
             Ok((value, lifetime)) => {

@@ -22,12 +22,12 @@ pub(crate) struct CodeFlow {
 
 pub(crate) enum TokenOutcome {
     Tokens(Tokens),
-    /// The protocol's error code for a refusal.
+    /// The upstream's error code.
     Denied(&'static str),
 }
 
 impl CodeFlow {
-    /// Always with PKCE, which binds the code to this login where there is no nonce.
+    /// The authorization request, always with PKCE, which binds the code to this login in place of a nonce.
     pub fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
@@ -66,7 +66,7 @@ impl CodeFlow {
         Ok(self.client.exchange(&self.http, &self.token, &code, trace).await?.into())
     }
 
-    /// Checks what can be checked without a user.
+    /// Checks everything that needs no user.
     pub async fn diagnose(&self, trace: &mut Trace) -> Result<(), UpstreamError> {
         trace.note(format!("people sign in at {}", self.authorize));
         self.client.probe(&self.http, &self.token, &self.registration, trace).await

@@ -1,14 +1,14 @@
-//! Why an upstream request failed, or what was wrong with its response.
+//! Why a request to an upstream failed, or what is wrong with its response.
 
 use countersign_core::connector::ConnectorError;
 use countersign_core::{ConnectorId, Trace};
 
-/// Never holds a code, a token, a secret or text that the upstream chose freely.
+/// Never contains a code, a token, a secret, or free text of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UpstreamError {
     #[error("the {endpoint} cannot be reached: {reason}")]
     Unreachable { endpoint: &'static str, reason: String },
-    /// The TLS certificate is not acceptable (expired, another host, unknown CA).
+    /// The TLS certificate is not accepted (expired, other host, unknown CA).
     #[error("the certificate of the {endpoint} is not acceptable: {reason}")]
     Certificate { endpoint: &'static str, reason: String },
     #[error("the {endpoint} did not answer in time")]
@@ -28,13 +28,13 @@ pub(crate) enum UpstreamError {
     NotSent { endpoint: &'static str, reason: &'static str },
     #[error("the ID token is refused: {0}")]
     IdToken(String),
-    /// A claim or member that is absent or of the wrong type; by name only.
+    /// A claim or member is absent or has the wrong type; named without its value.
     #[error("{0}")]
     Person(String),
-    /// A defect of our configuration, or of what was registered for us at the upstream.
+    /// A defect in our configuration, or in our registration at the upstream.
     #[error("{0}")]
     Configuration(String),
-    /// Passes by itself, and none of the above.
+    /// A temporary failure that is none of the above.
     #[error("{0}")]
     Temporary(String),
 }
@@ -51,7 +51,7 @@ impl UpstreamError {
         }
     }
 
-    /// What an administrator must mend, as a sentence for the person. `None`: the error passes by itself.
+    /// What an administrator must correct, as a sentence for the user. `None`: the failure is temporary.
     fn missing(&self) -> Option<String> {
         Some(match self {
             Self::Unreachable { .. }
@@ -87,10 +87,70 @@ impl UpstreamError {
     }
 }
 
-/// Server errors, 408 and 429 (RFC 9110 section 15), and the codes of RFC 6749 section 4.1.2.1 that say so.
+/// Server errors, 408 and 429 (RFC 9110 section 15), and the temporary error codes of RFC 6749 section 4.1.2.1.
 fn is_temporary(status: u16, code: Option<&str>) -> bool {
     let retryable = matches!(code, Some("server_error" | "temporarily_unavailable"));
     retryable || matches!(status, 408 | 425 | 429 | 500..=599)
+}
+
+/// The user or their administrator denied the request. All other codes are faults of this server or the upstream.
+const DENIED: [&str; 9] = [
+    "access_denied",
+    "account_selection_required",
+    "admin_policy_enforced",
+    "consent_required",
+    "interaction_required",
+    "login_required",
+    "org_internal",
+    "user_cancelled_authorize",
+    "user_cancelled_login",
+];
+
+/// Error codes of RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, OpenID Connect Core 1.0 section 3.1.2.6.
+const FAULTS: [&str; 17] = [
+    "insufficient_scope",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_request_object",
+    "invalid_request_uri",
+    "invalid_scope",
+    "invalid_target",
+    "invalid_token",
+    "registration_not_supported",
+    "request_not_supported",
+    "request_uri_not_supported",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+];
+
+/// GitHub's error codes, sent with status 200 instead of tokens, or to the callback.
+const GITHUB: [&str; 6] = [
+    "application_suspended",
+    "bad_refresh_token",
+    "bad_verification_code",
+    "incorrect_client_credentials",
+    "redirect_uri_mismatch",
+    "unverified_user_email",
+];
+
+/// Whether a token endpoint's error means that the code or refresh token is invalid, so that a retry cannot succeed.
+pub(super) fn is_spent(code: &str) -> bool {
+    matches!(
+        code,
+        "invalid_grant" | "bad_refresh_token" | "bad_verification_code" | "unverified_user_email"
+    )
+}
+
+pub(super) fn known(code: &str) -> Option<&'static str> {
+    DENIED.iter().chain(&FAULTS).chain(&GITHUB).find(|known| **known == code).copied()
+}
+
+pub(super) fn is_denial(code: &str) -> bool {
+    DENIED.contains(&code)
 }
 
 #[cfg(test)]

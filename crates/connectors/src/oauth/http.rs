@@ -1,4 +1,4 @@
-//! Requests to an upstream: no redirects, no compressed responses, limits on time and size.
+//! Requests to an upstream: without redirects and compression, limited in time and size.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::address::Resolver;
-use super::codes;
+use super::failure;
 use super::{Roots, UpstreamError};
 
-/// A group list of ten thousand entries fits.
+/// A list of ten thousand groups fits.
 pub(crate) const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_IDLE_CONNECTIONS: usize = 8;
 
-/// Each connector has its own, with its own certificates and `insecureSkipVerify`.
+/// Each connector has its own client, with its own certificates and `insecureSkipVerify`.
 #[derive(Clone)]
 pub(crate) struct Http {
     client: reqwest::Client,
@@ -31,7 +31,7 @@ pub(crate) struct Http {
 
 /// One request to an endpoint.
 pub(crate) struct ApiRequest<'a> {
-    /// The name in errors and traces.
+    /// Name of the endpoint in errors and traces.
     endpoint: &'static str,
     url: &'a Url,
     headers: Vec<(&'static str, Secret)>,
@@ -39,13 +39,13 @@ pub(crate) struct ApiRequest<'a> {
 }
 
 enum Body<'a> {
-    /// A GET.
+    /// Without a body: GET.
     None,
     Form(&'a [(&'a str, &'a str)]),
     Json(&'a Value),
 }
 
-/// The response, with at most [`MAX_RESPONSE_BYTES`] of it.
+/// A response of at most [`MAX_RESPONSE_BYTES`].
 pub(crate) struct ApiResponse {
     endpoint: &'static str,
     status: u16,
@@ -79,8 +79,8 @@ impl<'a> ApiRequest<'a> {
 }
 
 impl Http {
-    /// `total` is for one call, from the first look at the name to the last byte. `configured` are the hosts the
-    /// administrator wrote down. `None` with a problem noted.
+    /// `total` limits one call, from name resolution to the last byte. `configured` are the hosts from the
+    /// configuration. `None` with a problem recorded.
     pub fn read(
         section: &Section<'_>,
         roots: Roots,
@@ -113,7 +113,7 @@ impl Http {
         Ok(Self { client })
     }
 
-    /// For a library that sends its own requests: size limit and trace are then its caller's to apply.
+    /// For a library that sends requests itself; the caller must apply the size limit and the trace.
     pub fn client(&self) -> &reqwest::Client {
         &self.client
     }
@@ -174,7 +174,7 @@ impl ApiResponse {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// A response with 200, or the failure that describes it.
+    /// The response if its status is 200, otherwise the failure that describes it.
     pub fn success(self) -> Result<Self, UpstreamError> {
         if self.status == 200 { Ok(self) } else { Err(self.failure()) }
     }
@@ -201,14 +201,14 @@ impl ApiResponse {
         self.json()
     }
 
-    /// The member `error` (RFC 6749 section 5.2), if it is a code we know.
+    /// The member `error` (RFC 6749 section 5.2), if it is a known code.
     pub fn error_code(&self) -> Option<&'static str> {
         let object: Map<String, Value> = serde_json::from_slice(&self.body).ok()?;
-        codes::known(object.get("error")?.as_str()?)
+        failure::known(object.get("error")?.as_str()?)
     }
 }
 
-/// Without query and fragment, where secrets may be.
+/// The URL for traces, without query and fragment, which may contain secrets.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
     let had_query = url.query().is_some();
@@ -229,8 +229,8 @@ fn broken(endpoint: &'static str, error: reqwest::Error) -> UpstreamError {
     }
 }
 
-/// Whether the TLS handshake ended because of the server's certificate. An `io::Error` hides the error it
-/// wraps from `source`, so both are looked at.
+/// Whether the TLS handshake failed because of the server's certificate. `source` of an `io::Error` skips the error it
+/// wraps, so both are checked.
 pub(crate) fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| {
         let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -241,7 +241,8 @@ pub(crate) fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// The innermost two causes: "client error (Connect): … : invalid peer certificate: Expired" ends in what helps.
+/// The two innermost causes, which are the informative ones: "client error (Connect): … : invalid peer certificate:
+/// Expired".
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     texts.dedup();

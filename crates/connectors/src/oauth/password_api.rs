@@ -1,4 +1,4 @@
-//! A login with name and password at an upstream with an HTTP API: everything but the API's own requests.
+//! Login with name and password at an upstream with an HTTP API: everything except the API's own requests.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(crate) trait PasswordApi: Send + Sync {
         trace: &mut Trace,
     ) -> Result<Option<UpstreamOutcome>, UpstreamError>;
 
-    /// What is known of an account without its password, with groups. `None`: there is none of this name.
+    /// The account without its password, with groups. `None`: there is no account of this name.
     async fn find(
         &self,
         login: &str,
@@ -40,7 +40,7 @@ pub(crate) trait PasswordApi: Send + Sync {
     ) -> Result<RefreshOutcome, UpstreamError>;
 }
 
-/// A [`PasswordApi`] behind the connector traits.
+/// Implements the connector traits for a [`PasswordApi`].
 pub(crate) struct PasswordConnector<A> {
     id: ConnectorId,
     api: A,
@@ -72,7 +72,7 @@ impl<A: PasswordApi> PasswordLogin for PasswordConnector<A> {
         self.api.prompt()
     }
 
-    /// These upstreams compare names without regard to case.
+    /// These upstreams compare names case-insensitively.
     fn canonical(&self, login: &str) -> String {
         let folded: String = login.nfkc().flat_map(char::to_lowercase).nfkc().collect();
         folded.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -145,7 +145,7 @@ fn refused(reason: &str) -> AccountDiagnosis {
     AccountDiagnosis::Refused { reason: reason.to_owned() }
 }
 
-/// The identity without anything for a later refresh: these upstreams are requested with our own credentials.
+/// An accepted identity without refresh data: these upstreams are refreshed with our own credentials.
 pub(crate) fn accepted(identity: Identity) -> UpstreamOutcome {
     UpstreamOutcome::Accepted(Box::new(countersign_core::connector::SignedIn {
         identity,

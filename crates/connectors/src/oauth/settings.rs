@@ -1,4 +1,4 @@
-//! The keys every connector of the family has.
+//! Configuration keys that all connectors of the OAuth family share.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use url::Url;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// How we are known to the upstream: `clientID`, `clientSecret`, `redirectURI`, and `timeout`.
+/// Our client registration at the upstream: `clientID`, `clientSecret`, `redirectURI`, and `timeout`.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
     pub client_id: String,
-    /// Empty: a client without one (RFC 6749 section 2.1, "public").
+    /// Empty: a public client (RFC 6749 section 2.1).
     pub client_secret: Secret,
-    /// Absent: our own callback, whatever it is.
+    /// `None`: our callback URL.
     pub redirect_uri: Option<Url>,
-    /// For one call.
+    /// Time limit of one call.
     pub timeout: Duration,
 }
 
 impl Registration {
-    /// `None` with problems noted. Every key is read before the first return. `secret` is whether the
-    /// upstream demands one.
+    /// Reads the keys. `None` with problems recorded; every key is read before the first return. `secret`: whether the
+    /// upstream requires a client secret.
     pub fn read(section: &Section<'_>, secret: ClientSecretRule) -> Option<Self> {
         let client_id = section.required_text("clientID");
         let client_secret = match secret {
@@ -41,7 +41,7 @@ impl Registration {
     }
 }
 
-/// `timeout`, for one call.
+/// `timeout`, the time limit of one call.
 pub(crate) fn read_timeout(section: &Section<'_>) -> Duration {
     let timeout = section.duration("timeout").unwrap_or(TIMEOUT);
     if timeout.is_zero() || timeout > LONGEST {
@@ -56,7 +56,7 @@ pub(crate) enum ClientSecretRule {
     Optional,
 }
 
-/// `Some(None)`: absent or empty. `None`: noted as wrong.
+/// `Some(None)`: absent or empty. `None`: invalid, with a problem recorded.
 #[expect(clippy::option_option, reason = "absent and wrong are two different answers")]
 pub(crate) fn url_of(section: &Section<'_>, key: &'static str) -> Option<Option<Url>> {
     let Some(text) = section.text(key).filter(|text| !text.is_empty()) else {
@@ -71,8 +71,7 @@ pub(crate) fn url_of(section: &Section<'_>, key: &'static str) -> Option<Option<
     }
 }
 
-/// Where an upstream's API is, without a slash at its end; `default` when absent. http beyond this machine is
-/// warned of.
+/// The base URL of an upstream's API without a trailing slash; `default` if absent. Warns of http to another machine.
 pub(crate) fn base_url(section: &Section<'_>, key: &'static str, default: &str) -> Option<Url> {
     let url = match url_of(section, key)? {
         Some(url) => url,
@@ -92,7 +91,7 @@ pub(crate) fn warn_of_http(section: &Section<'_>, key: &'static str, url: &Url) 
     }
 }
 
-/// A list of texts, or these when it is absent or empty.
+/// A list of texts, or `default` if it is absent or empty.
 pub(crate) fn texts_or(section: &Section<'_>, key: &'static str, default: &[&str]) -> Vec<String> {
     let configured = section.texts(key);
     if configured.is_empty() {
@@ -102,7 +101,7 @@ pub(crate) fn texts_or(section: &Section<'_>, key: &'static str, default: &[&str
     }
 }
 
-/// A path below a base; doubled slashes are avoided.
+/// A URL with `path` below the base, without doubled slashes.
 pub(crate) fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));

@@ -1,4 +1,4 @@
-//! The certificate authorities that a connector trusts for TLS: the system's and those of its configuration.
+//! The certificate authorities that a connector trusts: the system's and those of its configuration.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::certificates::{certificates_of_pem, decode_base64, read_pem};
 use crate::ldap::tls::verifier;
 
-/// Certificate authorities besides the system's, and whether they are checked at all.
+/// Certificate authorities in addition to the system's, and whether certificates are verified at all.
 pub(crate) struct Roots {
-    /// Where they are configured, for problems.
+    /// The configuration key, for problems.
     pub key: &'static str,
     roots: Vec<CertificateDer<'static>>,
     skip_verify: bool,
 }
 
 impl Roots {
-    /// `rootCAs` (each a path, base64 of PEM, or PEM) and `insecureSkipVerify`. `None` with problems noted.
+    /// `rootCAs` (each a path, base64 of PEM, or PEM) and `insecureSkipVerify`. `None` with problems recorded.
     pub fn read(section: &Section<'_>) -> Option<Self> {
         let roots = Self::read_list(section);
         let skip_verify = section.flag("insecureSkipVerify").unwrap_or(false);
@@ -29,7 +29,7 @@ impl Roots {
         roots.map(|roots| Self { skip_verify, ..roots })
     }
 
-    /// `rootCAs` alone: the upstream is on the internet, and only a company's own proxy is in between.
+    /// Only `rootCAs`: the upstream is a public service, so at most a company's TLS-inspecting proxy needs one.
     pub fn read_list(section: &Section<'_>) -> Option<Self> {
         let mut roots = Self::of_system("rootCAs");
         let mut sound = true;
@@ -59,12 +59,12 @@ impl Roots {
         roots.add(&item, pem).then_some(roots)
     }
 
-    /// Any certificate is accepted if `skip_verify`.
+    /// With `skip_verify` every certificate is accepted.
     pub fn skip_verify_if(self, skip_verify: bool) -> Self {
         Self { skip_verify, ..self }
     }
 
-    /// Only the system's. `key` names the connector's own key for problems.
+    /// Only the system's authorities. `key` is the connector's key for problems.
     fn of_system(key: &'static str) -> Self {
         Self { key, roots: Vec::new(), skip_verify: false }
     }
@@ -82,14 +82,14 @@ impl Roots {
         }
     }
 
-    /// `Err` in the words of a configuration problem.
+    /// The TLS configuration. The error is a sentence for a configuration problem.
     pub fn config(self) -> Result<ClientConfig, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = if self.skip_verify {
             verifier::any(&provider)
         } else {
             let mut store = RootCertStore::empty();
-            // One unreadable source does not empty the store.
+            // An unreadable source is skipped and does not empty the store.
             store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             for certificate in &self.roots {
                 store

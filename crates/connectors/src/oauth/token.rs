@@ -5,15 +5,15 @@ use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
-use super::codes;
+use super::failure;
 use super::{ApiRequest, ApiResponse, Http, Registration, UpstreamError, UsedRefreshTokens};
 
 const ENDPOINT: &str = "token endpoint";
-/// Where a check has no callback to name.
+/// Redirect URI of a diagnosis without a callback.
 const NOWHERE: &str = "https://localhost/callback";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Who we are at the upstream, and how we prove it.
+/// Our client id at the upstream and the client authentication.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub id: String,
@@ -22,17 +22,17 @@ pub(crate) struct Client {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Proof {
-    /// `client_secret_basic`: RFC 6749 section 2.3.1.
+    /// `client_secret_basic` (RFC 6749 section 2.3.1).
     Basic(Secret),
     /// `client_secret_post`.
     Post(Secret),
-    /// A JWT in place of a secret (RFC 7523 section 2.2).
+    /// A JWT assertion instead of a secret (RFC 7523 section 2.2).
     Assertion(Secret),
     /// A public client.
     None,
 }
 
-/// What was given for a code or a refresh token.
+/// The tokens returned for a code or a refresh token.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {
     pub access: Secret,
@@ -43,7 +43,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// An access token and nothing more.
+    /// Only an access token.
     pub fn of(access: Secret) -> Self {
         Self { access, refresh: None, id_token: None, expires_in: None }
     }
@@ -51,12 +51,13 @@ impl Tokens {
 
 pub(crate) enum TokenResponse {
     Tokens(Tokens),
-    /// `invalid_grant` or GitHub's code for it: the code or refresh token is used, expired, revoked or somebody else's.
+    /// `invalid_grant` or GitHub's equivalent: the code or refresh token is used, expired, revoked, or another
+    /// client's.
     Refused(&'static str),
 }
 
 impl Client {
-    /// Asks for tokens. `form` begins with `grant_type`.
+    /// Sends a token request. `form` begins with `grant_type`.
     pub async fn ask(
         &self,
         http: &Http,
@@ -100,7 +101,7 @@ impl Client {
         self.ask(http, url, form, trace).await
     }
 
-    /// Spends a refresh token. [`Tokens::refresh`] is the one to use next: a new one, or the same.
+    /// Uses a refresh token. [`Tokens::refresh`] is the one to use next: a new one, or the same.
     #[expect(clippy::too_many_arguments, reason = "five beside self")]
     pub async fn refresh(
         &self,
@@ -110,7 +111,7 @@ impl Client {
         used_refresh_tokens: &UsedRefreshTokens,
         trace: &mut Trace,
     ) -> Result<TokenResponse, UpstreamError> {
-        // In its own task, so that it completes and is stored also when the caller is dropped meanwhile.
+        // In its own task, so that the exchange completes and its result is kept even if the caller is dropped.
         let (client, http, url) = (self.clone(), http.clone(), url.clone());
         let (token, used_refresh_tokens) = (token.clone(), used_refresh_tokens.clone());
         let spending = tokio::spawn(async move {
@@ -125,7 +126,7 @@ impl Client {
         granted
     }
 
-    /// Whether the endpoint is reachable and accepts our client credentials: it gets a made-up code.
+    /// Checks that the endpoint is reachable and accepts our client credentials, by exchanging an invalid code.
     pub async fn probe(
         &self,
         http: &Http,
@@ -187,12 +188,12 @@ impl Client {
     }
 }
 
-/// RFC 6749 section 5.2.
+/// Whether the error (RFC 6749 section 5.2) is about our client rather than the code or token.
 fn is_about_us(code: &str) -> bool {
     matches!(code, "invalid_client" | "unauthorized_client")
 }
 
-/// A code on its way back.
+/// A code returned by the upstream.
 pub(crate) struct Code<'a> {
     pub code: &'a Secret,
     pub redirect_uri: &'a str,
@@ -200,13 +201,13 @@ pub(crate) struct Code<'a> {
     pub verifier: Option<&'a str>,
 }
 
-/// What an answer with tokens, or the error in their place, means.
+/// Interprets a response with tokens, or with an error instead.
 pub(crate) fn read_token_response(response: &ApiResponse) -> Result<TokenResponse, UpstreamError> {
     let endpoint = response.endpoint();
-    // Some upstreams answer 200 with an error inside.
+    // Some upstreams return errors with status 200.
     if let Some(code) = response.error_code() {
         return match code {
-            code if codes::is_spent(code) => Ok(TokenResponse::Refused(code)),
+            code if failure::is_spent(code) => Ok(TokenResponse::Refused(code)),
             _ => Err(response.failure()),
         };
     }
@@ -229,7 +230,7 @@ pub(crate) fn read_token_response(response: &ApiResponse) -> Result<TokenRespons
     }))
 }
 
-/// Both halves are form-encoded first (RFC 6749 section 2.3.1 and appendix B).
+/// Client id and secret are form-encoded before joining (RFC 6749 section 2.3.1 and appendix B).
 fn basic_value(id: &str, secret: &Secret) -> Secret {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! Adapts an [`Upstream`] to the connector traits: time limits, errors, and the refusal of identities that cannot be
+//! Implements the connector traits for an [`Upstream`]: time limits, errors, and refusing identities that cannot be
 //! stored.
 
 use std::sync::Arc;
@@ -18,16 +18,16 @@ pub(crate) enum UpstreamOutcome {
     Accepted(Box<SignedIn>),
     /// The account is disabled.
     Disabled,
-    /// In none of these: groups, domains or organisations.
+    /// The user is in none of these groups, domains or organizations.
     NotIn(Vec<String>),
-    /// The e-mail address is not verified, and the connector requires that it is.
+    /// The e-mail address is not verified, which the connector requires.
     EmailNotVerified,
     PasswordExpired,
-    /// The protocol's error code for a refusal, such as `access_denied`.
+    /// The upstream's error code, such as `access_denied`.
     Denied(&'static str),
 }
 
-/// A provider that a browser is redirected to. `trace` records requests and responses.
+/// A provider that the browser is redirected to. `trace` records requests and responses.
 #[async_trait]
 pub(crate) trait Upstream: Send + Sync {
     async fn login_url(
@@ -61,7 +61,7 @@ pub(crate) trait Upstream: Send + Sync {
         Ok(None)
     }
 
-    /// False: [`Upstream::refresh`] is never called.
+    /// If false, [`Upstream::refresh`] is never called.
     fn can_refresh(&self) -> bool {
         true
     }
@@ -227,8 +227,8 @@ impl UpstreamOutcome {
     }
 }
 
-/// The upstream refuses its own token. One that has lost its tokens does so for everybody, so the outcome is `Missing`,
-/// which does not end the session at once.
+/// The upstream refuses its refresh token. An upstream that has lost its tokens refuses those of all users, so the
+/// outcome is `Missing`, which does not end the session at once.
 pub(crate) fn refused_token(code: &str) -> RefreshOutcome {
     RefreshOutcome::Missing { reason: format!("the upstream refuses its token ({code})") }
 }

@@ -1,17 +1,17 @@
 //! The authorization request and its response (RFC 6749 sections 4.1.1 and 4.1.2), with PKCE (RFC 7636) and a nonce
-//! (OpenID Connect Core 1.0 section 3.1.2.1). The caller has compared `state`.
+//! (OpenID Connect Core 1.0 section 3.1.2.1). The caller has verified `state`.
 
 use countersign_core::connector::{CallbackState, LoginRedirect, UpstreamLogin};
 use countersign_core::{Secret, Trace, ids};
 use countersign_jose::hash;
 use url::Url;
 
-use super::codes;
+use super::failure;
 use super::{Registration, UpstreamError};
 
 const VERIFIER: &str = "verifier";
 const NONCE: &str = "nonce";
-/// Microsoft's codes have 1,500 characters.
+/// Microsoft's codes have about 1,500 characters.
 const MAX_CODE_BYTES: usize = 8 * 1024;
 
 /// The parameters of an authorization request.
@@ -21,11 +21,11 @@ pub(crate) struct AuthorizationRequest<'a> {
     pub scopes: &'a [String],
     pub with_nonce: bool,
     pub with_pkce: bool,
-    /// Parameters of this upstream, such as `prompt`.
+    /// Additional parameters, such as `prompt`.
     pub more: Vec<(&'static str, String)>,
 }
 
-/// The registered redirect URI is compared byte for byte by the upstream, so ours must be the same.
+/// The upstream compares the redirect URI byte for byte with the registered one, so ours must equal it.
 pub(crate) fn check_redirect_uri(
     registration: &Registration,
     upstream_login: &UpstreamLogin,
@@ -51,7 +51,7 @@ impl AuthorizationRequest<'_> {
                 .append_pair("client_id", self.client_id)
                 .append_pair("redirect_uri", upstream_login.callback.as_str())
                 .append_pair("state", &upstream_login.state);
-            // Absent: what the provider has as its default (RFC 6749 section 3.3).
+            // Without `scope` the provider applies its default (RFC 6749 section 3.3).
             if !self.scopes.is_empty() {
                 query.append_pair("scope", &self.scopes.join(" "));
             }
@@ -77,21 +77,21 @@ impl AuthorizationRequest<'_> {
 
 pub(crate) enum AuthorizationResponse {
     Code(Secret),
-    /// An error code of the protocol; only known ones are repeated.
+    /// A known error code of the protocol; unknown codes are an [`UpstreamError`].
     Denied(&'static str),
 }
 
-/// Reads the parameters of the callback. A repeated `code`, or neither `code` nor `error`, is refused as
-/// `invalid_request`: no provider sends that.
+/// Parses the parameters of the callback. A repeated `code`, or neither `code` nor `error`, is refused as
+/// `invalid_request`.
 pub(crate) fn read_authorization_response(
     query: &[(String, String)],
     trace: &mut Trace,
 ) -> Result<AuthorizationResponse, UpstreamError> {
     if let Some(error) = find(query, "error") {
-        let code = codes::known(error);
+        let code = failure::known(error);
         trace.response(format!("error={}", code.unwrap_or("(unknown)")));
         return match code {
-            Some(code) if codes::is_denial(code) => Ok(AuthorizationResponse::Denied(code)),
+            Some(code) if failure::is_denial(code) => Ok(AuthorizationResponse::Denied(code)),
             Some(code @ ("server_error" | "temporarily_unavailable")) => {
                 Err(UpstreamError::Temporary(format!("the upstream sent back error={code}")))
             }

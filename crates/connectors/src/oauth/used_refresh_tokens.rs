@@ -1,8 +1,8 @@
-//! Refresh tokens that were used recently at an upstream that rotates them, with the tokens they were exchanged for.
+//! Recently used refresh tokens of an upstream that rotates them, with the tokens they were exchanged for.
 //!
-//! A step after the exchange can fail: fetching keys, reading groups, our own commit. The next attempt then presents the
-//! used token again, which the upstream no longer accepts; it gets the tokens of the first exchange from here. In memory,
-//! per replica, for five minutes and at most 1,024 tokens; nothing is stored.
+//! A step after the exchange can fail: fetching keys, reading groups, our own commit. The next attempt then presents
+//! the used token again, which the upstream no longer accepts, and receives the tokens of the first exchange from here.
+//! Kept in memory per replica, for five minutes and at most 1,024 tokens.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -25,14 +25,14 @@ pub(crate) struct UsedRefreshTokens(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     successors: Mutex<HashMap<String, (Tokens, Instant)>>,
-    /// One for each token that is being exchanged now.
+    /// A lock for each token that is being exchanged.
     turns: Mutex<HashMap<String, TokenLock>>,
 }
 
 type TokenLock = Arc<tokio::sync::Mutex<()>>;
 
 impl UsedRefreshTokens {
-    /// Waits while another request exchanges the same token; its result is then there.
+    /// Waits while another request exchanges the same token, whose result is then available.
     pub(super) async fn turn(&self, token: &Secret) -> OwnedMutexGuard<()> {
         let turn = match self.0.turns.lock() {
             Ok(mut turns) => {

@@ -1,4 +1,4 @@
-//! The login at an upstream with OAuth 2.0 and an API of its own, without ID tokens: everything but who somebody is.
+//! The login at an OAuth 2.0 upstream with an API of its own and without ID tokens: everything except reading the user.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use super::{
     CodeFlow, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome, refused_token,
 };
 
-/// What differs from one such upstream to the next.
+/// What differs between such upstreams.
 #[async_trait]
 pub(crate) trait UserApi: Send + Sync {
-    /// What people call it, for traces.
+    /// The upstream's name, for traces.
     const NAME: &'static str;
-    /// False: a session lasts as long as one whose upstream cannot be refreshed.
+    /// If false, a session lasts only until its snapshot is too old, as with any connector that cannot refresh.
     const CAN_REFRESH: bool = true;
 
-    /// Its endpoints, and who we are there.
+    /// Its endpoints and our client credentials.
     async fn oauth(&self, trace: &mut Trace) -> Result<Arc<CodeFlow>, UpstreamError>;
 
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String>;
 
-    /// Whose access token it is.
+    /// The user that the access token belongs to.
     async fn user(
         &self,
         access: &Secret,
@@ -37,17 +37,16 @@ pub(crate) trait UserApi: Send + Sync {
 
 pub(crate) enum User {
     Identity(Box<Identity>),
-    /// An administrator disabled the account.
+    /// An administrator has disabled the account.
     Disabled,
-    /// In none of these groups.
+    /// The user is in none of these groups.
     NotIn(Vec<String>),
 }
 
-/// A [`UserApi`] as an [`Upstream`].
+/// Implements [`Upstream`] for a [`UserApi`].
 pub(crate) struct ApiLogin<A>(pub A);
 
-/// The form in which Dex keeps tokens, so that its sessions can be imported; the aliases are those of Go's
-/// `oauth2.Token`.
+/// Tokens in Dex's format, so that its sessions can be imported; the aliases are those of Go's `oauth2.Token`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct StoredTokens {
@@ -67,7 +66,7 @@ impl StoredTokens {
         serde_json::to_string(&stored).ok().map(Secret::new)
     }
 
-    /// Empty where nothing was stored.
+    /// The stored tokens; empty if there are none.
     pub fn read(request: &RefreshRequest<'_>) -> Self {
         let stored = request.upstream.and_then(|stored| serde_json::from_str(stored.expose()).ok());
         stored.unwrap_or_default()
@@ -120,7 +119,7 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
         }
     }
 
-    /// With the refresh token where there is one, else with the access token of the login.
+    /// Refreshes with the refresh token if there is one, otherwise with the access token of the login.
     async fn refresh(
         &self,
         known: &RefreshRequest<'_>,
@@ -165,7 +164,8 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
     }
 }
 
-/// Those of `found` that are among `required`, or all where none is required. `None`: none of the required ones.
+/// The groups of `found` that are in `required`, or all if none is required. `None`: the user has none of the required
+/// ones.
 pub(crate) fn required_groups(
     found: Vec<String>,
     required: &[String],

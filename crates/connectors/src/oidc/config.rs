@@ -1,4 +1,4 @@
-//! Reading the `config` of an `oidc` connector: Dex's keys, and `timeout` of ours.
+//! Reads the `config` of an `oidc` connector: Dex's keys, and our own `timeout`.
 
 use countersign_config::Section;
 use regex::Regex;
@@ -16,12 +16,12 @@ pub(super) struct Config {
     pub scopes: Vec<String>,
     pub acr_values: Vec<String>,
     pub get_user_info: bool,
-    /// Sent when the login is to last; `None` is nothing.
+    /// `prompt` for logins with offline access; `None`: not sent.
     pub prompt: Option<String>,
     pub mapping: Mapping,
 }
 
-/// Which claim is what.
+/// Which claim is used for which field.
 #[derive(Debug)]
 pub(super) struct Mapping {
     pub user_id: String,
@@ -29,7 +29,7 @@ pub(super) struct Mapping {
     pub preferred_username: Option<String>,
     pub email: Option<String>,
     pub groups: Option<String>,
-    /// `claimMapping` goes before the usual names, not only in their place.
+    /// `claimMapping` takes precedence over the standard claims instead of only replacing absent ones.
     pub overrides: bool,
     pub email_scope: bool,
     pub skip_email_verified: bool,
@@ -38,7 +38,7 @@ pub(super) struct Mapping {
 }
 
 impl Mapping {
-    /// The usual claim, or the mapped one where that is absent or overridden.
+    /// The standard claim, or the mapped one if the standard claim is absent or overridden.
     pub fn pick<'a>(
         &self,
         usual: Option<&'a str>,
@@ -113,7 +113,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     })
 }
 
-/// As written, and as a URL.
+/// The issuer as written, and as a URL.
 fn read_issuer(section: &Section<'_>) -> Option<(String, Url)> {
     let text = section.required_text("issuer")?;
     let url = url_of(section, "issuer")??;
@@ -244,7 +244,7 @@ fn configured(section: &Section<'_>, key: &'static str) -> Option<String> {
     section.text(key).filter(|text| !text.is_empty())
 }
 
-/// Dex's own list of providers that do not take the secret in a header, whatever they announce.
+/// Dex's list of providers that do not accept the secret in a header, whatever their metadata says.
 fn refuses_basic(issuer: &Url) -> bool {
     let host = issuer.host_str().unwrap_or_default();
     ["okta.com", "oktapreview.com"]

@@ -1,5 +1,5 @@
-//! From a claim of somebody else's to the group strings of ours, in Dex's order: filter, allowed groups, prefix
-//! and suffix, new groups from other claims.
+//! Maps a claim of the provider to groups, in Dex's order: filter, allowed groups, prefix and suffix, new groups from
+//! other claims.
 
 use countersign_core::Trace;
 use regex::Regex;
@@ -7,21 +7,21 @@ use serde_json::{Map, Value};
 
 use crate::oauth::UpstreamError;
 
-/// More is not read: no token with them would fit anywhere.
+/// Limit of groups; a token could not hold more.
 const MAX_GROUPS: usize = 10_000;
 
 /// `claimModifications` and `allowedGroups`.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     pub filter: Option<Regex>,
-    /// Not empty: at least one of them is required, and only they are returned.
+    /// If not empty, membership in at least one is required, and only these are returned.
     pub allowed: Vec<String>,
     pub prefix: String,
     pub suffix: String,
     pub new: Vec<NewGroup>,
 }
 
-/// One group made of several claims.
+/// A group composed of several claims.
 #[derive(Debug)]
 pub(super) struct NewGroup {
     pub claims: Vec<String>,
@@ -30,8 +30,8 @@ pub(super) struct NewGroup {
     pub prefix: String,
 }
 
-/// A string, a list of strings, or a list of objects with a `name`. `null` and absent are none; anything else is
-/// an error, because a wrongly guessed group may grant permissions.
+/// A string, a list of strings, or a list of objects with a `name`. `null` and absent mean no groups; anything else is
+/// an error, because a wrongly parsed group may grant permissions.
 pub(super) fn read(claims: &Map<String, Value>, key: &str) -> Result<Vec<String>, UpstreamError> {
     let odd = || UpstreamError::Person(format!("the claim {key:?} is not a list of groups"));
     let list = match claims.get(key) {
@@ -54,7 +54,7 @@ pub(super) fn read(claims: &Map<String, Value>, key: &str) -> Result<Vec<String>
 }
 
 impl Rules {
-    /// `None`: in none of the allowed groups.
+    /// The groups to return; `None`: the user is in none of the allowed groups.
     pub fn kept(&self, groups: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
         let mut kept = Vec::with_capacity(groups.len());
         for group in groups {
@@ -77,7 +77,7 @@ impl Rules {
         Some(kept)
     }
 
-    /// Groups made of claims that are text; others are left out, as Dex leaves them out.
+    /// Groups composed of claims that are strings; other claims are skipped, as in Dex.
     pub fn made(&self, claims: &Map<String, Value>, trace: &mut Trace) -> Vec<String> {
         let mut made = Vec::new();
         for new in &self.new {

@@ -1,5 +1,5 @@
-//! Whether an ID token is the upstream's, for us, now, and for this login: OpenID Connect Core 1.0 sections
-//! 3.1.3.7 and 3.1.3.8. What the person is allowed is not decided here.
+//! Validation of an ID token: issuer, audience, time and nonce (OpenID Connect Core 1.0 sections 3.1.3.7 and 3.1.3.8).
+//! What the user is permitted is decided elsewhere.
 
 use std::time::Duration;
 
@@ -9,35 +9,35 @@ use serde_json::{Map, Value};
 
 use crate::oauth::UpstreamError;
 
-/// How far an upstream's clock may be from ours.
+/// Tolerated clock difference to the upstream.
 const LEEWAY: Duration = Duration::from_mins(1);
 
 pub(crate) struct Rules<'a> {
-    /// Accepted in `iss`, byte for byte; more than one only where the upstream itself has several names.
+    /// Accepted values of `iss`, byte for byte; several only if the upstream itself uses several names.
     pub issuers: &'a [String],
     pub client_id: &'a str,
     pub nonce: Nonce<'a>,
-    /// At a refresh the `sub` of the sign-in, which must be the same (section 12.2). `None`: not known.
+    /// At a refresh the `sub` of the sign-in, which must be equal (section 12.2). `None`: unknown.
     pub sub: Option<&'a str>,
-    /// Given beside the ID token; `at_hash` is over it.
-    /// `None`: the token came alone, so there is nothing to compare `at_hash` with.
+    /// The access token returned with the ID token, whose hash is `at_hash`. `None`: there is none, so `at_hash` is not
+    /// checked.
     pub access_token: Option<&'a Secret>,
     pub now: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Nonce<'a> {
-    /// The login began with this one.
+    /// The nonce of this login's request.
     Is(&'a str),
-    /// The same, at an upstream that is known to leave nonces out. Another one is refused all the same.
+    /// The same, at an upstream that is known to omit nonces. A different nonce is refused.
     IsOrAbsent(&'a str),
-    /// Not a login here but a refresh (section 12.2), or a token exchange.
+    /// A refresh (section 12.2) or a token exchange, without a nonce in the request.
     NotRequested,
 }
 
 pub(crate) enum IdTokenCheck {
     Good(Map<String, Value>),
-    /// No key of the set verifies it. The upstream may have replaced its keys, also under the same `kid`.
+    /// No key of the set verifies the token. The upstream may have rotated its keys, even under the same `kid`.
     NoKeyFits(UpstreamError),
     Refused(UpstreamError),
 }
@@ -76,12 +76,12 @@ fn genuine(
     verified
 }
 
-/// What is wrong with a genuine token, if anything.
+/// What is wrong with a token whose signature is valid, if anything.
 fn wrong(claims: &Claims, algorithm: UpstreamAlgorithm, rules: &Rules<'_>) -> Option<&'static str> {
     if !claims.is_for(rules.client_id) {
         return Some("it is for another client (aud)");
     }
-    // Section 2: azp need not be there, also with several audiences. Where it is, it must name us.
+    // Section 2: `azp` is optional, even with several audiences. If present it must be our client id.
     if claims.text("azp").is_some_and(|azp| azp != rules.client_id) {
         return Some("it was given to another client (azp)");
     }

@@ -7,7 +7,7 @@ use crate::oauth::{ApiResponse, UpstreamError, may_lead};
 
 pub(crate) const ENDPOINT: &str = "discovery endpoint";
 
-/// Endpoints of the configuration, in place of those of the document.
+/// Configured endpoints, which replace those of the document.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overrides {
     pub authorize: Option<Url>,
@@ -23,21 +23,21 @@ impl Overrides {
     }
 }
 
-/// Checked: every endpoint may be requested.
+/// Validated metadata: every endpoint may be requested.
 #[derive(Clone, Debug)]
 pub(crate) struct Metadata {
     pub authorize: Url,
     pub token: Url,
     pub keys: Url,
     pub userinfo: Option<Url>,
-    /// Where browsers sign out (OpenID Connect RP-Initiated Logout 1.0 section 2.1). We never ask it.
+    /// The end session endpoint (OpenID Connect RP-Initiated Logout 1.0 section 2.1), used only by browsers.
     pub end_session: Option<Url>,
     pub scopes: Vec<String>,
-    /// PKCE with S256 is announced.
+    /// Whether PKCE with S256 is supported according to the document.
     pub s256: bool,
-    /// Of `token_endpoint_auth_methods_supported`; `None` when it is absent.
+    /// Whether `token_endpoint_auth_methods_supported` permits `client_secret_basic`; `None` if it is absent.
     pub basic: Option<bool>,
-    /// Every answer to the browser carries `iss` (RFC 9207 section 3).
+    /// Every authorization response contains `iss` (RFC 9207 section 3).
     pub names_itself: bool,
 }
 
@@ -58,7 +58,7 @@ struct Document {
     authorization_response_iss_parameter_supported: Option<bool>,
 }
 
-/// Where the document is: below the issuer as it was written, without a doubled slash.
+/// The URL of the document: below the issuer as written, without doubled slashes.
 pub(crate) fn address(issuer: &str) -> Result<Url, UpstreamError> {
     let text = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
     Url::parse(&text)
@@ -66,7 +66,7 @@ pub(crate) fn address(issuer: &str) -> Result<Url, UpstreamError> {
 }
 
 impl Metadata {
-    /// `issuer` is compared byte for byte (section 4.3); `from` is where the document was.
+    /// `issuer` is compared byte for byte (section 4.3); `from` is the URL of the document.
     pub fn read(
         response: &ApiResponse,
         issuer: &str,
@@ -100,7 +100,7 @@ impl Metadata {
                 document.userinfo_endpoint,
                 "userinfo_endpoint",
             )?,
-            // Nobody's login fails for it.
+            // An invalid value is ignored, because logins do not need it.
             end_session: endpoint(
                 from,
                 overrides.end_session.as_ref(),
@@ -121,7 +121,7 @@ impl Metadata {
     }
 }
 
-/// Written down by the administrator, or in the document and not nearer to us than it.
+/// A configured endpoint, or that of the document if [`may_lead`] permits it.
 fn endpoint(
     from: &Url,
     configured: Option<&Url>,

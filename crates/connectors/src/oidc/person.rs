@@ -1,4 +1,4 @@
-//! From the claims of a provider to a person, as Dex reads them.
+//! Maps the claims of a provider to an identity, as Dex does.
 
 use countersign_core::{Identity, Trace};
 use serde_json::{Map, Value};
@@ -9,13 +9,13 @@ use crate::oauth::UpstreamError;
 
 pub(super) enum Person {
     Accepted(Identity),
-    /// In none of these groups.
+    /// The user is in none of these groups.
     NotIn(Vec<String>),
-    /// The provider does not vouch for the address.
+    /// The provider does not report the address as verified.
     EmailNotVerified,
 }
 
-/// `before` is whom we ask about again: a thin ID token of a refresh may leave the name out.
+/// `before` is the identity before a refresh, whose ID token may lack the name.
 pub(super) fn of(
     claims: &Map<String, Value>,
     mapping: &Mapping,
@@ -71,8 +71,8 @@ pub(super) fn of(
     Ok(Person::Accepted(identity))
 }
 
-/// Whether `email_verified` is a JSON `true`; `None` if it is required and is not.
-/// The text `"true"` does not count: whoever may write one claim as text may write any (CVE-2022-31107).
+/// Whether `email_verified` is the JSON value `true`; `None` if it is required and is not. The string `"true"` is not
+/// accepted: whoever can set one claim as a string may set any (CVE-2022-31107).
 ///
 /// Without the scope `email` it is not required.
 fn vouched(
@@ -86,7 +86,7 @@ fn vouched(
     let claim = claims.get("email_verified");
     Ok(match claim.and_then(Value::as_bool) {
         Some(true) => Some(true),
-        // As Dex: an absent value or one of another type counts as true; a "no" counts as false.
+        // As in Dex: absent or of another type counts as true; the string "false" counts as false.
         verified if mapping.skip_email_verified => {
             Some(verified.is_none() && claim.and_then(Value::as_str) != Some("false"))
         }

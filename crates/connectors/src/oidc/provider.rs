@@ -1,6 +1,6 @@
-//! A provider of OpenID Connect as seen by its client: discovery, the code flow, the keys, userinfo.
+//! The client of an OpenID Connect provider: discovery, the code flow, keys, userinfo.
 //!
-//! Says who somebody is in the provider's own claims. What becomes of them is the connector's.
+//! Returns the provider's own claims; the connector maps them to an identity.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +21,9 @@ use crate::oauth::{
 
 mod unattended;
 
-/// How long metadata and keys are kept. Keys are fetched again before, when none of them verifies a token.
+/// How long metadata and keys are cached. Keys are fetched earlier if none of them verifies a token.
 const LIFETIME: Duration = Duration::from_hours(1);
-/// Between two fetches because no key verifies a token, which anybody can send.
+/// Minimum time between fetches because no key verifies a token, since anyone can send such a token.
 const BETWEEN_KEY_FETCHES: Duration = Duration::from_secs(10);
 const KEYS: &str = "key set endpoint";
 const USERINFO: &str = "userinfo endpoint";
@@ -37,36 +37,36 @@ pub(crate) struct Provider {
 }
 
 pub(crate) struct ProviderSettings {
-    /// As written: the discovery document is below it.
+    /// As configured; the discovery document is below it.
     pub issuer: String,
-    /// What it calls itself; the first one in its metadata.
+    /// The issuer identifiers it uses; its metadata has the first.
     pub names: Vec<String>,
     pub overrides: Overrides,
     pub registration: Registration,
-    /// `None`: as the provider announces.
+    /// `None`: as announced by the provider.
     pub basic_auth: Option<bool>,
     pub pkce: Pkce,
-    /// This provider is known to leave the nonce out of its ID tokens.
+    /// The provider is known to omit the nonce from its ID tokens.
     pub loses_nonce: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pkce {
-    /// Where the provider announces S256.
+    /// If the provider announces S256.
     Announced,
     Always,
     Never,
 }
 
-/// A person the provider vouches for.
+/// A user whom the provider has authenticated.
 pub(crate) struct Proven {
-    /// Of the ID token; empty when there was none, which only a refresh may lack.
+    /// Claims of the ID token; empty if there is none, which is permitted only at a refresh.
     pub claims: Map<String, Value>,
     pub has_id_token: bool,
     pub tokens: Tokens,
 }
 
-/// The login or refresh that an ID token must belong to.
+/// What an ID token must match: the login or refresh it belongs to.
 struct About<'a> {
     nonce: Nonce<'a>,
     sub: Option<&'a str>,
@@ -76,7 +76,7 @@ struct About<'a> {
 
 pub(crate) enum CallbackOutcome {
     Proven(Box<Proven>),
-    /// Said no, in a word of the protocol.
+    /// The provider refused, with this error code.
     Denied(&'static str),
 }
 
@@ -143,7 +143,7 @@ impl Provider {
             AuthorizationResponse::Code(code) => code,
         };
         let metadata = self.metadata(trace).await?;
-        // The parameters of a link that anybody can make are no evidence of the provider's health.
+        // Anyone can make up a link with these parameters, so they are no evidence of the provider's health.
         if let Err(reason) = self.check_sender(&metadata, find(query, "iss")) {
             trace.note(reason);
             return Ok(CallbackOutcome::Denied("invalid_request"));
@@ -175,7 +175,7 @@ impl Provider {
         Ok(CallbackOutcome::Proven(Box::new(Proven { claims, has_id_token: true, tokens })))
     }
 
-    /// The claims of an ID token that somebody else brings; see `RedirectLogin::login_with_id_token`.
+    /// The claims of an ID token presented by a client; see `RedirectLogin::login_with_id_token`.
     pub async fn verify_id_token(
         &self,
         id_token: &Secret,
@@ -187,8 +187,8 @@ impl Provider {
         self.claims(&metadata, id_token, about, trace).await
     }
 
-    /// Spends a refresh token. The one to use next is in the tokens: a new one, or the same. `sub` is that of the
-    /// sign-in where it is known; a new ID token about another one is refused.
+    /// Uses a refresh token. The one to use next is in the tokens: a new one, or the same. `sub` is that of the sign-in
+    /// if it is known; an ID token with another `sub` is refused.
     pub async fn refresh(
         &self,
         token: &Secret,
@@ -216,7 +216,7 @@ impl Provider {
         Ok(CallbackOutcome::Proven(Box::new(Proven { claims, has_id_token, tokens })))
     }
 
-    /// `sub`, when the ID token has one, must be the same (OpenID Connect Core 1.0 section 5.3.2).
+    /// The claims of userinfo, whose `sub` must equal that of the ID token (OpenID Connect Core 1.0 section 5.3.2).
     pub async fn userinfo(
         &self,
         access: &Secret,
@@ -241,7 +241,7 @@ impl Provider {
         }
     }
 
-    /// RFC 9207 section 2.4: the responding issuer must be the requested one.
+    /// RFC 9207 section 2.4: the issuer of the response must be the one the request was sent to.
     fn check_sender(&self, metadata: &Metadata, iss: Option<&str>) -> Result<(), &'static str> {
         match iss {
             Some(iss) if self.settings.names.iter().any(|name| name == iss) => Ok(()),

@@ -1,6 +1,6 @@
-//! Password verification on its own threads, each with argon2 memory that it allocates once and reuses. So a flood
-//! of logins costs waiting or refusals, never all cores, and the process grows by at most one block of memory
-//! for each thread.
+//! Password verification on dedicated threads, each with argon2 memory that it allocates once and reuses. A flood of
+//! logins therefore causes waiting or refusals, but never uses all cores, and memory grows by at most one block per
+//! thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,40 +13,40 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Argon2Memory, PasswordHash};
 
-/// Bounds of password verification.
+/// Limits of password verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashingLimits {
-    /// Verifications at the same time; each thread holds the memory of one.
+    /// Concurrent verifications; each thread holds the memory of one.
     pub threads: usize,
-    /// Verifications that wait for a thread. More are refused as busy.
+    /// Verifications waiting for a thread; further ones are refused with [`HashingError::Busy`].
     pub queue: usize,
-    /// The most memory that one argon2id hash may demand, in KiB.
+    /// Maximum memory of one argon2id hash, in KiB.
     pub memory_kib: u32,
 }
 
 impl Default for HashingLimits {
-    /// As many threads as cores, at most 4; 64 waiting; every hash that [`PasswordHash::parse`] accepts.
+    /// As many threads as cores, at most 4; a queue of 64; every hash that [`PasswordHash::parse`] accepts.
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self { threads: cores.min(4), queue: 64, memory_kib: super::MAX_MEMORY_KIB }
     }
 }
 
-/// Verifies passwords within [`HashingLimits`]. Clones share threads, limits and counter: one for the whole program.
-/// The threads end when the last clone is dropped.
+/// Verifies passwords within [`HashingLimits`]. Clones share threads, limits and counter; the program has one. The
+/// threads end when the last clone is dropped.
 #[derive(Clone)]
 pub struct Hashing {
-    /// Running and waiting together.
+    /// Permits for running and waiting verifications.
     admitted: Arc<Semaphore>,
     jobs: Sender<Job>,
     memory_kib: u32,
     verifications: Arc<AtomicU64>,
 }
 
-/// Why a verification was not made.
+/// Why a verification was not performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashingError {
-    /// The queue is full. Passes by itself.
+    /// The queue is full; temporary.
     #[error("too many logins at once")]
     Busy,
     #[error("the hash needs {needed_kib} KiB of memory, and at most {limit_kib} KiB are allowed")]
@@ -57,7 +57,7 @@ struct Job {
     hash: Arc<PasswordHash>,
     password: Secret,
     reply: oneshot::Sender<bool>,
-    /// Held until the job is done, also when the caller has gone away: the limit is on work, not on callers.
+    /// Held until the job is done, even if the caller was dropped: the limit applies to the work.
     admitted: OwnedSemaphorePermit,
 }
 
@@ -88,18 +88,17 @@ impl Hashing {
         }
     }
 
-    /// How many verifications were made since the start: for tests that the work is the same for users that
-    /// do not exist.
+    /// Number of verifications since the start, for tests that unknown users cost as much as known ones.
     pub fn verifications(&self) -> u64 {
         self.verifications.load(Ordering::Relaxed)
     }
 
-    /// The counter itself, for a metric that reads it.
+    /// The counter, for a metric.
     pub fn counter(&self) -> Arc<AtomicU64> {
         self.verifications.clone()
     }
 
-    /// Exactly one verification, whatever comes of it.
+    /// Performs exactly one verification, whatever the result.
     pub async fn verify(
         &self,
         hash: Arc<PasswordHash>,
@@ -113,16 +112,16 @@ impl Hashing {
         let (reply, result) = oneshot::channel();
         let job = Job { hash, password, reply, admitted };
         self.jobs.send(job).map_err(|_| HashingError::Busy)?;
-        // A verification that panicked has proved nothing.
+        // A verification that panicked counts as a mismatch.
         Ok(result.await.unwrap_or(false))
     }
 }
 
-/// One thread: takes jobs until every [`Hashing`] is gone.
+/// One thread: processes jobs until every [`Hashing`] is dropped.
 fn run(queue: &Mutex<Receiver<Job>>, verifications: &AtomicU64) {
     let mut memory = Argon2Memory::default();
     loop {
-        // The lock is released when a job was taken, so the others wait for the next one.
+        // The lock is released once a job is received, so that another thread waits for the next one.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { hash, password, reply, admitted }) = job else { return };
         if reply.is_closed() {

@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 
 use roxmltree::{Node, NodeId};
 
-/// A namespace name can be written once for each element, so the output can be larger than the document.
+/// A namespace name is written once per element that uses it, so the output can be larger than the document.
 const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 
 /// The token of a `PrefixList` for the default namespace.
 const DEFAULT: &str = "#default";
 
-/// `inclusive_prefixes` is the `PrefixList` of `InclusiveNamespaces`. `left_out` is an element below that is not part
-/// of the output: the signature, for the enveloped-signature transform.
+/// Canonicalizes the element `apex`. `inclusive_prefixes` is the `PrefixList` of `InclusiveNamespaces`. `left_out` is a
+/// descendant that is omitted: the signature, for the enveloped-signature transform.
 pub(super) fn canonicalize(
     apex: Node<'_, '_>,
     inclusive_prefixes: &[String],
@@ -30,14 +30,14 @@ pub(super) fn canonicalize(
 
 struct Writer<'a> {
     output: String,
-    /// Prefix and namespace name of the declarations written by the open elements, outermost first.
+    /// Prefix and namespace name of the declarations written for the open elements, outermost first.
     written: Vec<(&'a str, &'a str)>,
     inclusive_prefixes: &'a [String],
     left_out: Option<NodeId>,
 }
 
 impl<'a> Writer<'a> {
-    /// Recursive; the depth is bounded by the gate.
+    /// Recursive; [`super::input`] limits the depth.
     fn element(&mut self, node: Node<'a, 'a>) -> Result<(), &'static str> {
         if self.output.len() > MAX_OUTPUT_BYTES {
             return Err("its canonical form is too long");
@@ -152,7 +152,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The namespace name in scope; empty for the default namespace where none is declared.
+/// The namespace name in scope; empty for the default namespace if none is declared.
 fn namespace_of<'a>(node: Node<'a, 'a>, prefix: &str) -> Option<&'a str> {
     match prefix {
         "" => Some(node.lookup_namespace_uri(None).unwrap_or_default()),
@@ -164,7 +164,7 @@ fn prefix_of(name: &str) -> Option<&str> {
     name.split_once(':').map(|(prefix, _)| prefix)
 }
 
-/// The qualified name that begins at `from`. The parser keeps namespaces but not prefixes.
+/// The qualified name that begins at `from`. roxmltree keeps namespaces but not prefixes.
 fn name_at(source: &str, from: usize) -> &str {
     let rest = source.get(from..).unwrap_or_default();
     let end = rest.find([' ', '\t', '\r', '\n', '/', '>']).unwrap_or(rest.len());

@@ -1,4 +1,4 @@
-//! Reading the `config` of a `saml` connector: Dex's keys.
+//! Reads the `config` of a `saml` connector: Dex's keys.
 
 use countersign_config::Section;
 use url::Url;
@@ -7,14 +7,14 @@ use crate::certificates::{CertificateKey, certificates_of_pem, decode_base64, re
 use crate::oauth::{url_of, warn_of_http};
 
 pub(super) struct Config {
-    /// Our entity id; also the expected audience.
+    /// Our entity id, which is also the expected audience.
     pub entity_issuer: Option<String>,
     /// The identity provider's entity id.
     pub sso_issuer: Option<String>,
     pub sso_url: Url,
     /// Not empty.
     pub keys: Vec<CertificateKey>,
-    /// Absent: our own callback.
+    /// `None`: our callback URL.
     pub redirect_uri: Option<Url>,
     pub name_id_format: String,
     pub username_attribute: String,
@@ -27,9 +27,9 @@ pub(super) struct Groups {
     pub attribute: String,
     /// Empty: each value is one group.
     pub delimiter: String,
-    /// Not empty: at least one of them is required.
+    /// If not empty, membership in at least one is required.
     pub allowed: Vec<String>,
-    /// Only groups of `allowed` are in the identity.
+    /// Only groups of `allowed` are returned.
     pub only_allowed: bool,
 }
 
@@ -45,7 +45,7 @@ const NAME_ID_FORMATS: [&str; 9] = [
     "urn:oasis:names:tc:SAML:2.0:nameid-format:transient",
 ];
 
-/// `None` with problems noted. Every key is read before anything is given up.
+/// `None` with problems recorded. Every key is read before anything is given up.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let text = |key: &'static str| section.text(key).filter(|text| !text.is_empty());
     let (entity_issuer, sso_issuer) = (text("entityIssuer"), text("ssoIssuer"));
@@ -113,7 +113,7 @@ fn read_keys(section: &Section<'_>) -> Option<Vec<CertificateKey>> {
     is_valid.then_some(keys)
 }
 
-/// A short name such as `persistent`, or the whole URN.
+/// A short name such as `persistent`, or the complete URN.
 fn read_format(section: &Section<'_>) -> Option<String> {
     let configured = section.text("nameIDPolicyFormat").filter(|text| !text.is_empty());
     let configured = configured.unwrap_or_else(|| "persistent".to_owned());

@@ -1,11 +1,11 @@
-//! The gate in front of the XML parser: a SAML message is a narrow subset of XML 1.0, and everything else is refused
+//! Validation before the XML parser: a SAML message is a narrow subset of XML 1.0, and everything else is refused
 //! before it is parsed.
 //!
-//! Accepted are elements, attributes, text, comments and the predefined entities, in UTF-8, with an XML declaration of
-//! version 1.0 in front or none. Refused are DOCTYPE, CDATA, processing instructions, other encodings, a byte order
-//! mark, `xmlns:x=""`, relative namespace names, an attribute or namespace declared twice on one element, and anything
-//! above the limits. The limits also bound the parser's work: it compares each attribute of an element with each other
-//! one, and each element with the namespaces in scope.
+//! Accepted are elements, attributes, text, comments and the predefined entities, in UTF-8, optionally with an XML
+//! declaration of version 1.0. Refused are DOCTYPE, CDATA, processing instructions, other encodings, a byte order mark,
+//! `xmlns:x=""`, relative namespace names, an attribute or namespace declared twice on one element, and anything beyond
+//! the limits. The limits also bound the parser's work: it compares the attributes of an element with each other, and
+//! each element with the namespaces in scope.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,8 @@ const MAX_ATTRIBUTES: usize = 64;
 const MAX_NAMESPACE_DECLARATIONS: usize = 256;
 const MAX_NAMESPACE_BYTES: usize = 1024;
 
-/// The document of a text with line feeds only ([`text_of`]); the error names what is refused and never repeats input.
+/// Parses a text whose line ends are line feeds ([`text_of`]). The error names what is refused and never contains
+/// input.
 pub(super) fn parse(text: &str) -> Result<Document<'_>, &'static str> {
     Scan::of(text)?;
     let document = Document::parse(text).map_err(|_| "it is not well-formed XML")?;
@@ -28,8 +29,8 @@ pub(super) fn parse(text: &str) -> Result<Document<'_>, &'static str> {
     Ok(document)
 }
 
-/// The text of a message, with each line end as a line feed (XML 1.0 section 2.11). That is done here because the parser
-/// leaves a carriage return in front of a character reference as it is.
+/// The text of a message, with line ends normalized to line feeds (XML 1.0 section 2.11). Done here because the parser
+/// keeps a carriage return before a character reference.
 pub(super) fn text_of(bytes: &[u8]) -> Result<String, &'static str> {
     if bytes.len() > MAX_BYTES {
         return Err("it has more than 256 kB");
@@ -38,7 +39,7 @@ pub(super) fn text_of(bytes: &[u8]) -> Result<String, &'static str> {
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-/// Only on elements that declare some, because a scope is shared by all elements below.
+/// Checks the namespaces of elements that declare some; other elements inherit checked ones.
 fn check_namespaces(node: Node<'_, '_>) -> Result<(), &'static str> {
     let inherited = node.parent_element().map_or(0, |parent| parent.namespaces().len());
     if !node.is_element() || (node.namespaces().len() == inherited && !declares(node)) {
@@ -52,7 +53,7 @@ fn check_namespaces(node: Node<'_, '_>) -> Result<(), &'static str> {
         if uri.len() > MAX_NAMESPACE_BYTES {
             return Err("a namespace name is too long");
         }
-        // Canonical XML 1.0 section 4.1 refuses relative namespace names; libxml2 does too.
+        // Canonical XML 1.0 section 4.1 excludes relative namespace names; libxml2 refuses them too.
         if !uri.is_empty() && !is_absolute(uri) {
             return Err("a namespace name is not an absolute URI");
         }
@@ -77,7 +78,7 @@ fn is_absolute(uri: &str) -> bool {
         && uri.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"{}|\\^`".contains(&b))
 }
 
-/// One pass over the text, before any parser.
+/// One pass over the text before it is parsed.
 #[derive(Default)]
 struct Scan {
     depth: usize,
@@ -116,7 +117,7 @@ impl Scan {
         Ok(())
     }
 
-    /// Returns what follows the tag.
+    /// Checks a start tag and returns the text after it.
     #[expect(clippy::match_same_arms, reason = "the order of the arms matters")]
     fn start_tag<'a>(&mut self, markup: &'a str) -> Result<&'a str, &'static str> {
         self.elements += 1;
@@ -177,7 +178,7 @@ impl Scan {
     }
 }
 
-/// What follows the XML declaration (XML 1.0 section 2.8), which names version 1.0 and UTF-8 or nothing.
+/// The text after the XML declaration (XML 1.0 section 2.8), which may only name version 1.0 and UTF-8.
 fn after_declaration(text: &str) -> Result<&str, &'static str> {
     let Some(declaration) = text.strip_prefix("<?xml").filter(|d| d.starts_with([' ', '\t']))
     else {

@@ -1,4 +1,4 @@
-//! Namespace names, and looking at elements by them.
+//! Namespace names, and finding elements by qualified name.
 
 use roxmltree::Node;
 
@@ -26,7 +26,7 @@ pub(super) fn children_named<'a, 'i>(
     node.children().filter(|child| has_name(*child, namespace, name)).collect()
 }
 
-/// The only child element of this name.
+/// The only child element with this name; `None` if there is none or several.
 pub(super) fn only_child<'a, 'i>(
     node: Node<'a, 'i>,
     namespace: &str,
@@ -38,7 +38,7 @@ pub(super) fn only_child<'a, 'i>(
     }
 }
 
-/// All text of an element without child elements: comments split it into several nodes, which are joined.
+/// The text of an element without child elements. Comments split it into several nodes, which are joined.
 pub(super) fn text(node: Node<'_, '_>) -> Result<String, &'static str> {
     match children(node).is_empty() {
         true => Ok(node.children().filter(Node::is_text).filter_map(|t| t.text()).collect()),

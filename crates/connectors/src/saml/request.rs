@@ -6,11 +6,11 @@ use url::Url;
 pub(super) struct AuthnRequest<'a> {
     pub id: &'a str,
     pub now: Timestamp,
-    /// Where it is sent.
+    /// The URL that the request is posted to.
     pub destination: &'a Url,
-    /// Where the response is to be posted.
+    /// The assertion consumer service URL, where the response is to be posted.
     pub consumer: &'a str,
-    /// Our own entity id; left out where none is configured, as in Dex.
+    /// Our entity id; omitted if not configured, as in Dex.
     pub issuer: Option<&'a str>,
     pub name_id_format: &'a str,
     /// `ForceAuthn`: the user must authenticate again.

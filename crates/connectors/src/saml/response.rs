@@ -1,5 +1,5 @@
-//! Verification of a SAML response: signatures first, then what the Web Browser SSO profile demands (SAML 2.0 Profiles
-//! section 4.1.4) of the signed bytes alone.
+//! Validation of a SAML response: signatures first, then the requirements of the Web Browser SSO profile (SAML 2.0
+//! Profiles section 4.1.4), read only from the signed bytes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use super::names::{
 use super::signature;
 use crate::certificates::CertificateKey;
 
-/// Tolerated difference of clocks, as in Dex.
+/// Tolerated clock difference, as in Dex.
 const SKEW: Duration = Duration::from_secs(30);
 const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
 const STATUS_PREFIX: &str = "urn:oasis:names:tc:SAML:2.0:status:";
 
-/// What a response must say to be the one to our request.
+/// What a response to our request must contain.
 pub(super) struct Expected<'a> {
     /// The assertion consumer service URL: `Recipient` and `Destination`.
     pub recipient: &'a str,
     pub audience: &'a str,
-    /// `ssoIssuer`; absent: the certificate alone identifies the identity provider.
+    /// `ssoIssuer`; `None`: only the certificate identifies the identity provider.
     pub issuer: Option<&'a str>,
     /// The `ID` of the AuthnRequest.
     pub in_response_to: &'a str,
@@ -34,7 +34,7 @@ pub(super) struct Expected<'a> {
 
 pub(super) enum Verified {
     Assertion(Assertion),
-    /// A status other than success, by the last part of its name. Not necessarily signed.
+    /// A status other than success: the last part of its code. It may be unsigned.
     Failed(&'static str),
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Assertion {
     pub attributes: Vec<(String, Vec<String>)>,
 }
 
-/// The error names what is wrong and never repeats input.
+/// The error names the defect and never contains input.
 pub(super) fn verify(
     response: &str,
     keys: &[CertificateKey],
@@ -92,8 +92,8 @@ fn signed_assertion(
     read(document.root_element(), expected).map(Verified::Assertion)
 }
 
-/// A response with one assertion, and signatures only where a response or an assertion has its own. Refuses IDs that
-/// are there twice and elements that could be mistaken for another (signature wrapping).
+/// Requires one assertion, and signatures only as children of the response or the assertion. Refuses duplicate IDs and
+/// elements that could be confused with another (signature wrapping).
 fn check_structure(document: &Document<'_>) -> Result<(), String> {
     let root = document.root_element();
     if !has_name(root, PROTOCOL, "Response") {
@@ -139,7 +139,7 @@ fn only_assertion<'a, 'i>(root: Node<'a, 'i>) -> Result<Node<'a, 'i>, String> {
         .ok_or_else(|| "the response has not exactly one assertion".to_owned())
 }
 
-/// `None`: success. SAML 2.0 Core section 3.2.2.2.
+/// The status code unless it is success (SAML 2.0 Core section 3.2.2.2).
 fn failed_status(root: Node<'_, '_>) -> Result<Option<&'static str>, String> {
     let status = only_child(root, PROTOCOL, "Status").ok_or("the response has no status")?;
     let code = only_child(status, PROTOCOL, "StatusCode").ok_or("the status has no code")?;
@@ -151,7 +151,7 @@ fn failed_status(root: Node<'_, '_>) -> Result<Option<&'static str>, String> {
     Ok(Some(known_status(second.unwrap_or(value))))
 }
 
-/// SAML 2.0 Core section 3.2.2.2: only known codes are repeated.
+/// SAML 2.0 Core section 3.2.2.2: unknown codes are not repeated.
 fn known_status(value: &str) -> &'static str {
     const KNOWN: [&str; 12] = [
         "AuthnFailed",
@@ -199,7 +199,7 @@ fn check_issuer(issuer: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Str
     }
 }
 
-/// `assertion` is the root of the digested bytes, or below it.
+/// Reads an assertion, which is the root of the digested bytes or a descendant.
 fn read(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<Assertion, String> {
     if !has_name(assertion, ASSERTION, "Assertion") || assertion.attribute("Version") != Some("2.0")
     {
@@ -228,7 +228,7 @@ fn read(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<Assertion, S
     Ok(Assertion { id, name_id, attributes: attributes(assertion)? })
 }
 
-/// One bearer confirmation must hold (SAML 2.0 Profiles section 4.1.4.2).
+/// At least one bearer confirmation must be valid (SAML 2.0 Profiles section 4.1.4.2).
 fn check_confirmation(subject: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), String> {
     let mut failure = "the subject has no bearer confirmation".to_owned();
     for confirmation in children_named(subject, ASSERTION, "SubjectConfirmation") {
@@ -258,7 +258,7 @@ fn check_bearer(confirmation: Node<'_, '_>, expected: &Expected<'_>) -> Result<(
     check_period(data, expected.now)
 }
 
-/// SAML 2.0 Core section 2.5.1: a condition that is not understood makes the assertion invalid.
+/// SAML 2.0 Core section 2.5.1: an assertion with an unknown condition is invalid.
 fn check_conditions(conditions: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), String> {
     check_period(conditions, expected.now)?;
     let mut restricted = false;
@@ -271,7 +271,7 @@ fn check_conditions(conditions: Node<'_, '_>, expected: &Expected<'_>) -> Result
                 }
                 restricted = true;
             }
-            // It is used once, and no assertion is made from it.
+            // Satisfied: an assertion is used once, and no other assertion is issued from it.
             "OneTimeUse" | "ProxyRestriction" => {}
             _ => return Err("the assertion has an unknown condition".to_owned()),
         }
@@ -282,7 +282,7 @@ fn check_conditions(conditions: Node<'_, '_>, expected: &Expected<'_>) -> Result
     }
 }
 
-/// `NotBefore` and `NotOnOrAfter`, where given.
+/// Checks `NotBefore` and `NotOnOrAfter`, if present.
 fn check_period(node: Node<'_, '_>, now: Timestamp) -> Result<(), String> {
     if let Some(not_before) = node.attribute("NotBefore")
         && instant(not_before)? > now + SKEW
@@ -306,7 +306,7 @@ fn instant(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| "an instant is not a date and time".to_owned())
 }
 
-/// Values that contain elements, such as another `NameID`, are left out.
+/// The attributes; values that contain elements, such as a `NameID`, are omitted.
 fn attributes(assertion: Node<'_, '_>) -> Result<Vec<(String, Vec<String>)>, String> {
     let mut attributes = Vec::new();
     for statement in children_named(assertion, ASSERTION, "AttributeStatement") {

@@ -1,13 +1,13 @@
 //! Verification of an enveloped XML signature (XML-Signature Syntax and Processing 1.1, SAML 2.0 Core section 5.4).
 //!
-//! The result is the canonical form of the signed element, exactly as it was digested. Callers parse that again and
-//! read nothing else, so that a fault in parser or canonicalization makes an honest response fail but never lets a
-//! forged one pass.
+//! The result is the canonical form of the signed element, exactly as it was digested. Callers parse it again and read
+//! nothing else, so a defect in parser or canonicalization can make a valid response fail but cannot make a forged one
+//! pass.
 //!
-//! Accepted is one profile only: `SignedInfo`, `SignatureValue` and at most a `KeyInfo` (which is ignored: keys come
+//! Only one profile is accepted: `SignedInfo`, `SignatureValue` and at most a `KeyInfo` (which is ignored: keys come
 //! from the configuration); exclusive canonicalization without comments; one `Reference` to the `ID` of the signature's
 //! parent with the transforms enveloped-signature and exclusive canonicalization, in this order; RSA PKCS #1 or ECDSA
-//! with SHA-256 or better.
+//! with SHA-256 or stronger.
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
@@ -23,7 +23,7 @@ const EXCLUSIVE: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
 const ENVELOPED: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
 const MAX_INCLUSIVE_PREFIXES: usize = 16;
 
-/// The canonical form of `signature`'s parent, if `signature` is valid for it under one of `keys`.
+/// The canonical form of the parent of `signature`, if the signature is valid for it under one of `keys`.
 pub(super) fn verify(
     signature: Node<'_, '_>,
     keys: &[CertificateKey],
@@ -45,7 +45,7 @@ pub(super) fn verify(
     let unverified = SignedInfo::read(signed_info)?;
     let signed = canonicalize(signed_info, &unverified.prefixes, None)?;
     verify_value(&unverified.signature_method, signed.as_bytes(), &signature_value, keys, now)?;
-    // From here on only what was verified counts.
+    // From here on only the verified bytes are read.
     let document = input::parse(&signed)?;
     let signed_info = SignedInfo::read(document.root_element())?;
     if signed_info != unverified {
@@ -82,7 +82,7 @@ fn verify_value(
     }
 }
 
-/// RFC 9231 sections 2.3.2 and 2.3.6. SHA-1, MD5, HMAC and DSA are not among them.
+/// RFC 9231 sections 2.3.2 and 2.3.6. SHA-1, MD5, HMAC and DSA are not accepted.
 fn signature_algorithm(uri: &str) -> Result<&'static dyn VerificationAlgorithm, &'static str> {
     let name = uri.strip_prefix("http://www.w3.org/2001/04/xmldsig-more#");
     Ok(match name.unwrap_or_default() {
@@ -110,7 +110,7 @@ struct SignedInfo {
     signature_method: String,
     digest_method: String,
     digest: Vec<u8>,
-    /// Without the `#`.
+    /// The `URI` without `#`.
     reference: String,
     /// `PrefixList` of the canonicalization of `SignedInfo`, and of the referenced element.
     prefixes: Vec<String>,
@@ -155,7 +155,7 @@ impl SignedInfo {
     }
 }
 
-/// The child elements of an element of this name in the namespace of XML signatures.
+/// The child elements of an element with this name in the XML signature namespace.
 fn named_children<'a, 'i>(
     node: Node<'a, 'i>,
     name: &str,
@@ -173,7 +173,7 @@ fn algorithm<'a>(node: Node<'a, '_>, name: &str) -> Result<&'a str, &'static str
     }
 }
 
-/// Of a method without parameters, such as a truncated length.
+/// The algorithm of a method without parameters, such as a truncation length.
 fn leaf_algorithm(node: Node<'_, '_>, name: &str) -> Result<String, &'static str> {
     match children(node).is_empty() {
         true => algorithm(node, name).map(str::to_owned),
@@ -181,7 +181,7 @@ fn leaf_algorithm(node: Node<'_, '_>, name: &str) -> Result<String, &'static str
     }
 }
 
-/// The `PrefixList` of an exclusive canonicalization; empty without one.
+/// The `PrefixList` of an exclusive canonicalization; empty if there is none.
 fn exclusive_prefixes(node: Node<'_, '_>, name: &str) -> Result<Vec<String>, &'static str> {
     if algorithm(node, name)? != EXCLUSIVE {
         return Err("the canonicalization is not exclusive and without comments");

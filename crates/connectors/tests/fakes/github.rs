@@ -1,9 +1,9 @@
-//! A GitHub with a few people in it: the page where they authorize an application, the token endpoint, and the part
-//! of the REST API for the user's profile, with pages, scopes, limits and rules of organizations as GitHub's.
+//! A fake of GitHub with a few users: the authorization page, the token endpoint, and the part of the REST API that the
+//! connector uses for a user's profile, with GitHub's pagination, scopes, rate limits and organization restrictions.
 //!
-//! Answers have the complete shape of GitHub's published OpenAPI description; what was answered is written down, so
-//! that it can be checked against that. The system tests include this very file with `#[path]`, beside
-//! `web.rs`. The API answers at `/` as api.github.com does, and at `/api/v3` as an Enterprise Server does.
+//! Responses have the complete shape of GitHub's published OpenAPI description and are recorded, so that they can be
+//! compared with it. The system tests include this file with `#[path]`, together with `web.rs`. The API is served at
+//! `/`, as at api.github.com, and at `/api/v3`, as on an Enterprise Server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -54,20 +54,20 @@ pub struct Team {
     pub slug: String,
 }
 
-/// What an organization does about applications.
+/// How an organization restricts access by applications.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OrgRestriction {
-    /// As if nobody were a member (restricted OAuth apps).
+    /// The API reports no memberships (restricted OAuth apps).
     Shut,
-    /// 403 until single sign-on was done for the token.
+    /// 403 until the token is authorized for single sign-on.
     SingleSignOn,
 }
 
 #[derive(Clone, Copy)]
 pub enum Limit {
-    /// The hour's requests are used up; seconds until there are new ones.
+    /// The hourly quota is used up; seconds until it is reset.
     Primary { reset_in: u64 },
-    /// Too many at once, with this status; seconds if it has a `Retry-After`.
+    /// Too many concurrent requests, answered with this status; seconds of `Retry-After`, if it is sent.
     Secondary { status: u16, retry_after: Option<u64> },
 }
 
@@ -75,10 +75,10 @@ pub enum Limit {
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub method: String,
-    /// As the description writes it, such as `/orgs/{org}/members/{username}`.
+    /// In the form of the description, such as `/orgs/{org}/members/{username}`.
     pub path: &'static str,
     pub status: u16,
-    /// Null when there is none.
+    /// Null if the response has none.
     pub body: Value,
 }
 
@@ -86,18 +86,18 @@ pub struct Recorded {
 pub struct State {
     pub people: Vec<Person>,
     pub restrictions: HashMap<String, OrgRestriction>,
-    /// The login of the user at the browser.
+    /// The login of the user who is signed in at GitHub in the browser.
     pub signed_in: String,
-    /// Registered; any other redirect URI is refused. `None`: any.
+    /// The registered redirect URI; any other one is refused. `None`: any is accepted.
     pub callback: Option<String>,
-    /// Tokens last eight hours and come with a refresh token, as a GitHub App's do.
+    /// Access tokens are valid for eight hours and are issued with a refresh token, as for a GitHub App.
     pub expiring: bool,
     /// Replaces the requested scopes, as users may untick a scope.
     pub granted_scopes: Option<&'static str>,
-    /// The most entries on one page, whatever is requested; 0 is GitHub's own hundred.
+    /// Maximum number of entries on a page, whatever is requested; 0 is GitHub's own maximum, 100.
     pub page_limit: usize,
     pub limit: Option<Limit>,
-    /// Answers in place of its own, by path (without `/api/v3`).
+    /// Replaces the responses of these paths (without `/api/v3`).
     pub replies: Vec<(&'static str, Reply)>,
     codes: HashMap<String, authorize::Code>,
     tokens: HashMap<String, Token>,
@@ -121,7 +121,7 @@ impl GitHub {
         Self { web, state }
     }
 
-    /// On a thread of its own.
+    /// Serves from a thread of its own, for tests that block theirs.
     pub fn start_apart() -> Self {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
@@ -130,7 +130,7 @@ impl GitHub {
         Self { web, state }
     }
 
-    /// As an Enterprise Server; also its certificate in PEM.
+    /// Serves as an Enterprise Server over TLS; returns its certificate in PEM too.
     pub async fn start_tls(shown: Shown) -> (Self, String) {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
@@ -144,21 +144,21 @@ impl GitHub {
         change(&mut self.state.lock().unwrap())
     }
 
-    /// Changes one person, by login.
+    /// Changes the user with this login.
     pub fn person<T>(&self, login: &str, change: impl FnOnce(&mut Person) -> T) -> T {
         self.set(|state| {
             change(state.people.iter_mut().find(|person| person.login == login).unwrap())
         })
     }
 
-    /// The browser follows the redirect, the user approves, and this is the callback's query.
+    /// The query of the callback after the browser has followed the redirect and the user has approved.
     pub fn visited(&self, url: &url::Url) -> Vec<(String, String)> {
         let query: Vec<_> = url.query_pairs().into_owned().collect();
         let back = self.set(|state| state.authorize(&query));
         url::Url::parse(&back).unwrap().query_pairs().into_owned().collect()
     }
 
-    /// Every token of one person is dead, as after "Revoke access".
+    /// Revokes every token of this user, as "Revoke access" does.
     pub fn revoke(&self, login: &str) {
         let id = self.person(login, |person| person.id);
         self.set(|state| {
@@ -167,7 +167,7 @@ impl GitHub {
         });
     }
 
-    /// Access tokens are dead, refresh tokens are not: eight hours later.
+    /// Access tokens expire, refresh tokens do not: the state after eight hours.
     pub fn expire(&self) {
         self.set(|state| state.tokens.clear());
     }
@@ -176,7 +176,7 @@ impl GitHub {
         self.set(|state| state.recorded.clone())
     }
 
-    /// One JSON object a line: `method`, `path`, `status`, `body`.
+    /// The recorded responses, one JSON object a line: `method`, `path`, `status`, `body`.
     pub fn recorded_lines(&self) -> String {
         let line = |r: &Recorded| {
             let Recorded { method, path, status, body } = r;
@@ -186,14 +186,14 @@ impl GitHub {
         self.recorded().iter().map(line).collect()
     }
 
-    /// How often this path of the API was requested.
+    /// The number of requests to this path of the API.
     pub fn request_count(&self, path: &str) -> usize {
         self.web.requests(path).len() + self.web.requests(&format!("/api/v3{path}")).len()
     }
 }
 
 impl State {
-    /// jane of acme (Platform, Ops) and globex (Ops); bob of nothing.
+    /// jane is in acme (Platform, Ops) and globex (Ops); bob is in no organization.
     fn usual() -> Self {
         let jane = Person::new(42, "jane", "Jane Doe")
             .in_team("acme", "Platform Team", "platform-team")
@@ -223,7 +223,7 @@ impl State {
 }
 
 impl Person {
-    /// With one verified address.
+    /// A user with one verified address.
     pub fn new(id: u64, login: &str, name: &str) -> Self {
         let email = Email { email: format!("{login}@example.com"), primary: true, verified: true };
         Self {

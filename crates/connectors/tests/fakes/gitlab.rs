@@ -1,4 +1,5 @@
-//! GitLab: a token endpoint whose refresh tokens live once, and the API with one person and its groups.
+//! A fake of GitLab: a token endpoint whose refresh tokens can be used once, and the API with one user and their
+//! groups.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,10 +15,10 @@ pub const DEVELOPER: &str = "https://gitlab.org/claims/groups/developer";
 pub struct Instance {
     pub user: Value,
     pub info: Value,
-    /// Full paths; the id is the place.
+    /// Full paths; the id of a group is its index.
     pub groups: Vec<String>,
     pub levels: Vec<(usize, i64)>,
-    /// The refresh token that is good.
+    /// The number of the refresh token that is valid.
     pub refresh: u32,
     pub broken: Option<(&'static str, Reply)>,
 }

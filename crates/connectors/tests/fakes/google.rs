@@ -1,4 +1,5 @@
-//! Google: OpenID Connect with the claim `hd`, tokens for a service account, and the two APIs that know groups.
+//! A fake of Google: OpenID Connect with the claim `hd`, access tokens for a service account, and the two APIs that
+//! return groups.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,20 +13,20 @@ use super::provider::{Provider, now};
 use super::web::{Reply, Request};
 
 pub const ACCOUNT: &str = "countersign@project.iam.gserviceaccount.com";
-/// Made once: it takes a while.
+/// Generated once, because that takes long.
 static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(Algorithm::RS256).unwrap());
 pub const DIRECTORY: &str = "/admin/directory/v1/groups";
 pub const CLOUD: &str = "/v1/groups/-/memberships:";
 
-/// The groups of each address, a group's own included.
+/// The groups of each address; the address may be that of a group.
 pub type Members = HashMap<&'static str, Vec<&'static str>>;
 
-/// Its Jane is of example.com.
+/// The user is jane of example.com.
 pub struct Google {
     pub provider: Provider,
-    /// The key of a service account that may read groups.
+    /// The key file of a service account that may read groups.
     pub file: String,
-    /// For the Directory API; the Cloud Identity API has its own.
+    /// Groups returned by the Directory API; those of the Cloud Identity API are separate.
     pub members: Arc<Mutex<Members>>,
     _folder: tempfile::TempDir,
 }
@@ -57,7 +58,7 @@ impl Google {
     }
 }
 
-/// A service account's file beside its public key.
+/// Writes the key file of the service account; returns its path and the public key.
 fn key_file(folder: &Path, token_url: &str) -> (String, String) {
     let pair = &*KEY;
     let file = folder.join("key.json");
@@ -69,7 +70,7 @@ fn key_file(folder: &Path, token_url: &str) -> (String, String) {
     (file.to_str().unwrap().to_owned(), pair.public_jwk.clone())
 }
 
-/// Gives a token that names the administrator it is for, if the assertion is sound.
+/// Verifies the assertion, and returns an access token that names the impersonated administrator.
 fn service_account(request: &Request, public_jwk: &str, audience: &str) -> Reply {
     let keys = Verifiers::new(&[public_jwk.to_owned()]).unwrap();
     let expected = Expected {
@@ -86,7 +87,7 @@ fn service_account(request: &Request, public_jwk: &str, audience: &str) -> Reply
     Reply::ok(json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }))
 }
 
-/// Who is in what, two groups a page.
+/// The groups of a member, two on each page.
 fn directory(request: &Request, members: &Members) -> Reply {
     let Some(groups) = members.get(request.query("userKey").unwrap()) else {
         return Reply::Json(

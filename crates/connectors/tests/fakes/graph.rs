@@ -1,4 +1,4 @@
-//! Microsoft: a token endpoint and a Graph with one person in it.
+//! A fake of Microsoft: a token endpoint and the Graph API with one user.
 
 use std::sync::{Arc, Mutex};
 
@@ -35,7 +35,7 @@ pub async fn fake() -> Fake {
 }
 
 impl Directory {
-    /// Two pages of ids, names for each; group 1 has none.
+    /// Responds with two pages of group ids, and with their names; group 1 has no name.
     fn response(&self, base: &str, request: &Request) -> Reply {
         if let Some((_, reply)) = self.broken.as_ref().filter(|(path, _)| *path == request.path) {
             return reply.clone();

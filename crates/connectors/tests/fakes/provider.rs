@@ -1,4 +1,4 @@
-//! A provider of OpenID Connect that behaves correctly, until a test configures it otherwise.
+//! An OpenID Connect provider that behaves correctly unless a test configures otherwise.
 
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,31 +17,31 @@ use super::web::{Reply, Request, Shown, Web, recorder};
 pub const CLIENT: &str = "countersign";
 pub const SECRET: &str = "a secret with: odd/characters";
 
-/// Changes the claims before they are signed.
+/// Changes the claims of the ID token before it is signed.
 pub type Change = Arc<dyn Fn(&mut Map<String, Value>) + Send + Sync>;
 
 pub type Apis = Arc<dyn Fn(&Request) -> Option<Reply> + Send + Sync>;
 
-/// What the provider does; a test replaces what it needs.
+/// The provider's behaviour; a test replaces what it needs.
 #[derive(Default)]
 pub struct Behaviour {
     pub claims: Option<Change>,
-    /// The header of the ID token in place of ES256 and the kid.
+    /// Replaces the header of the ID token, which has ES256 and the kid.
     pub header: Option<Value>,
     pub signature: Signature,
-    /// Answers in place of its own, by path.
+    /// Replaces the responses of these paths.
     pub replies: Vec<(&'static str, Reply)>,
     /// Members that replace those of the discovery document.
     pub metadata: Map<String, Value>,
     pub userinfo: Map<String, Value>,
     pub without_id_token: bool,
     pub without_refresh_token: bool,
-    /// A refresh token is good for once, and the next one comes with the answer.
+    /// A refresh token can be used once; the response contains the next one.
     pub rotates: bool,
     pub kid: Option<&'static str>,
     /// Publishes and signs with its other key, under the same `kid`.
     pub key_replaced: bool,
-    /// What else it answers: APIs beside OpenID Connect, which are Google's.
+    /// Further APIs beside OpenID Connect, such as those of Google.
     pub apis: Option<Apis>,
 }
 
@@ -51,7 +51,7 @@ pub enum Signature {
     Genuine,
     OfAnotherKey,
     Empty,
-    /// HS256 with the public key as its secret.
+    /// HS256, with the public key as the shared secret.
     Hmac,
 }
 
@@ -98,7 +98,7 @@ impl Provider {
         Self { web, behaviour, memory }
     }
 
-    /// Also its certificate in PEM.
+    /// Serves over TLS; returns its certificate in PEM too.
     pub async fn start_tls(shown: Shown) -> (Self, String) {
         let (inner, behaviour, memory) = Inner::new();
         let (web, pem) =
@@ -114,7 +114,7 @@ impl Provider {
         self.set(|behaviour| behaviour.claims = Some(Arc::new(change)));
     }
 
-    /// The browser follows the redirect, the user signs in, and this is the callback's query.
+    /// The query of the callback after the browser has followed the redirect and the user has signed in.
     pub fn visited(&self, redirect: &LoginRedirect) -> Vec<(String, String)> {
         let query: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
         self.memory.lock().unwrap().visited(&query)

@@ -1,5 +1,5 @@
-//! Writes down what the fake of a vendor answered, so that tests/contracts can compare it with the vendor's own
-//! description. Does nothing unless `COUNTERSIGN_RECORDS` names a folder, as `./test` sees to.
+//! Records the responses of the fake of a vendor, so that tests/contracts can compare them with the vendor's own
+//! description. Does nothing unless `COUNTERSIGN_RECORDS` names a folder, which `./test` sets.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::{Reply, Request};
 
-/// The answer to `request`. What is no answer of an API (silence, a redirect, a page) is left out.
+/// Records the response to `request`. Replies that are not responses of an API (no response, a redirect, a page) are
+/// left out.
 pub fn record(vendor: &str, request: &Request, reply: &Reply) {
     let (status, body) = match reply {
         Reply::Json(status, body) | Reply::With(status, _, _, body) => (*status, body.clone()),
@@ -19,7 +20,7 @@ pub fn record(vendor: &str, request: &Request, reply: &Reply) {
     record_at(&request.path, vendor, request, status, &body);
 }
 
-/// The same where the path in the description, or below another prefix, is known.
+/// Like [`record`], for a path that the description writes differently or below another prefix.
 pub fn record_at(path: &str, vendor: &str, request: &Request, status: u16, body: &Value) {
     let Some(folder) = std::env::var_os("COUNTERSIGN_RECORDS") else { return };
     let query: Vec<&String> = request.query.iter().map(|(name, _)| name).collect();
@@ -27,6 +28,6 @@ pub fn record_at(path: &str, vendor: &str, request: &Request, status: u16, body:
                        "status": status, "body": body });
     let file = PathBuf::from(folder).join(format!("{}.jsonl", std::process::id()));
     let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
-    // In one piece, since tests run side by side.
+    // In one write, because tests run in parallel.
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }

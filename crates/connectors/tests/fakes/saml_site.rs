@@ -10,12 +10,12 @@ use countersign_core::Timestamp;
 use super::saml::{IdentityProvider, Response, Signed};
 use super::web::{Reply, Request, Web};
 
-/// The identity provider as a web site of its own: at `/sso` it takes an AuthnRequest and answers with a page that
-/// posts the response to the address named in it, by itself or by its button.
+/// The web site of the identity provider: `/sso` accepts an AuthnRequest and responds with a page that posts the
+/// response to the address named in it, by script or by a button.
 pub struct Site {
     pub web: Web,
     pub certificate: String,
-    /// What the next responses say, beyond what the request decides.
+    /// The content of the next responses, except for what the request determines.
     pub template: Arc<Mutex<Response>>,
 }
 

@@ -1,7 +1,8 @@
-//! A real OpenLDAP of one's own: own folder, own loopback ports, own certificates, ended when dropped.
+//! A real OpenLDAP server for one test, with its own folder, loopback ports and certificates. Dropping it ends the
+//! process.
 //!
-//! It knows nothing of Countersign, so the system tests include this very file with `#[path]`. It
-//! needs the crates `rcgen` and `tempfile`. It never touches the machine's own directory server.
+//! It depends on nothing of Countersign, so the system tests include this file with `#[path]`. It needs the crates
+//! `rcgen` and `tempfile`. The directory server of the machine is not used.
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
@@ -26,7 +27,7 @@ pub const SUFFIX: &str = "dc=example,dc=org";
 pub const ROOT_DN: &str = "cn=admin,dc=example,dc=org";
 pub const ROOT_PASSWORD: &str = "root-password-of-the-test-directory";
 
-/// Where distributions put the program; it is seldom on an ordinary `PATH`.
+/// Where distributions install the program; the folder is usually not in `PATH`.
 const PROGRAMS: [&str; 4] = [
     "/usr/sbin/slapd",
     "/usr/libexec/slapd",
@@ -34,7 +35,7 @@ const PROGRAMS: [&str; 4] = [
     "/usr/local/libexec/slapd",
 ];
 
-/// A running directory with the people of [`PEOPLE`] in it.
+/// A running directory server with the entries of [`PEOPLE`].
 pub struct Slapd {
     process: Child,
     folder: TempDir,
@@ -50,12 +51,12 @@ impl Slapd {
         Self::start_with(Certificate::FromCa, "")
     }
 
-    /// With another certificate, and entries beyond [`PEOPLE`].
+    /// With another certificate, and with entries in addition to [`PEOPLE`].
     pub fn start_with(certificate: Certificate, more: &str) -> Option<Self> {
         let program = program()?;
         let folder = TempDir::new().expect("a folder for slapd");
         write_files(program, &folder, certificate, more);
-        // A port found free may be taken before slapd has it: then another is tried.
+        // Another process may take a free port before slapd does: then other ports are tried.
         for _ in 0..5 {
             let (port, tls_port) = (free_port(), free_port());
             let mut process = spawn(program, &folder, port, tls_port);
@@ -86,7 +87,7 @@ impl Slapd {
         assert!(child.wait().expect("it ends").success(), "ldapmodify refused:\n{ldif}");
     }
 
-    /// Does it answer a bind with success? Request with OpenLDAP's own tool.
+    /// Whether a bind with this DN and password succeeds, by OpenLDAP's own `ldapwhoami`.
     pub fn welcomes(&self, dn: &str, password: &str) -> bool {
         let url = format!("ldap://127.0.0.1:{}", self.port);
         let output = Command::new("ldapwhoami")
@@ -96,18 +97,18 @@ impl Slapd {
         output.status.success()
     }
 
-    /// What it has logged so far: every operation, with filters and result codes.
+    /// The log so far: every operation, with filters and result codes.
     pub fn log(&self) -> String {
         log_of(&self.folder)
     }
 
-    /// Ends it now and keeps its folder: connections break, nobody listens.
+    /// Kills the server and keeps its folder: connections break, and its ports refuse new ones.
     pub fn stop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
-    /// After [`Slapd::stop`]: on the same ports, with everything it knew.
+    /// Starts the server again after [`Slapd::stop`], with the same ports and data.
     pub fn start_again(&mut self) {
         let program = program().expect("it was there before");
         self.process = spawn(program, &self.folder, self.port, self.tls_port);
@@ -148,7 +149,8 @@ fn write_files(program: &str, folder: &TempDir, certificate: Certificate, more: 
     assert!(output.status.success(), "slapadd: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The anonymous binds it allows are a trap: with an empty password they succeed.
+/// The server allows anonymous binds: a bind with an empty password succeeds, so a connector that sends one is found
+/// out.
 fn configuration(folder: &TempDir, certificate: Certificate) -> String {
     let folder = folder.path().display();
     let clients = if certificate == Certificate::FromCaDemandingOne { "demand" } else { "never" };
@@ -205,8 +207,8 @@ fn spawn(program: &str, folder: &TempDir, port: u16, tls_port: u16) -> Child {
         .expect("slapd can be started")
 }
 
-/// Below the ports that the system gives to outgoing connections: there another connection may take it before
-/// slapd does, and a probe may even be connected to itself.
+/// A port below those that the system assigns to outgoing connections: one of those may be taken by another connection
+/// before slapd listens, and a probe may even be connected to itself.
 fn free_port() -> u16 {
     let random = || RandomState::new().build_hasher().finish();
     let candidate = |_| 12_000 + u16::try_from(random() % 18_000).expect("a small number");

@@ -35,7 +35,7 @@ impl Fake {
     }
 }
 
-/// 302 back with a code.
+/// 302 back to the redirect URI with a code.
 fn authorize(request: &Request) -> Reply {
     let redirect_uri = request.query("redirect_uri").unwrap();
     let state = request.query("state").unwrap();
@@ -57,7 +57,7 @@ fn tokens(request: &Request, access: &str) -> Reply {
     }
 }
 
-/// Only with the access token of [`tokens`].
+/// Requires the access token of [`tokens`].
 fn protected(request: &Request, body: Value) -> Reply {
     match request.bearer() {
         Some("access") => Reply::ok(body),
@@ -140,7 +140,7 @@ pub async fn openshift() -> Fake {
     .await
 }
 
-/// With a JWT as access token, which names one more group.
+/// The access token is a JWT, which names one more group.
 pub async fn oauth() -> Fake {
     const JWT: &str = "e30.eyJncm91cHMiOlsib2ZfdG9rZW4iLCJhZG1pbnMiXX0.c2ln";
     Fake::start(|_, request| match request.path.as_str() {

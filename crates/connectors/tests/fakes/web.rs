@@ -1,4 +1,4 @@
-//! A web server of forty lines for upstreams that answer as a test wants, badly above all.
+//! A minimal web server for upstreams whose responses a test chooses, malformed ones above all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use url::form_urlencoded;
 #[path = "recorder.rs"]
 pub mod recorder;
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
@@ -45,16 +45,16 @@ impl Request {
 pub enum Reply {
     Json(u16, Value),
     Text(u16, &'static str, String),
-    /// JSON with one more header.
+    /// A JSON response with one more header.
     With(u16, &'static str, String, Value),
-    /// Whatever it is, header by header.
+    /// Any response, with all its headers.
     Full(u16, Vec<(&'static str, String)>, String),
     Redirect(String),
     /// Reads the request and never responds.
     Silence,
-    /// Begins like JSON and never ends.
+    /// The response begins as JSON and never ends.
     Endless,
-    /// The connection just closes.
+    /// The connection is closed without a response.
     Nothing,
 }
 
@@ -77,7 +77,7 @@ pub struct Web {
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
-/// What a TLS server shows.
+/// The certificate of a TLS server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     SelfSigned,
@@ -91,7 +91,7 @@ impl Web {
         Self::run(listener, url, None, handler)
     }
 
-    /// On a thread of its own, for tests that also wait without letting others run.
+    /// Serves from a thread of its own, for tests that block theirs.
     pub fn start_apart(handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -104,7 +104,7 @@ impl Web {
         receiver.recv().unwrap()
     }
 
-    /// Also its certificate in PEM.
+    /// Returns its certificate in PEM too.
     pub async fn start_tls(
         shown: Shown,
         handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static,
@@ -159,7 +159,7 @@ impl Web {
         Self { url, requests }
     }
 
-    /// What came so far at this path.
+    /// The requests to this path so far.
     pub fn requests(&self, path: &str) -> Vec<Request> {
         self.requests
             .lock()

@@ -1,4 +1,4 @@
-//! The cost of an attempt must not reveal whether the name is known: one bind, always.
+//! The duration of an attempt must not reveal whether the account exists: every attempt makes exactly one bind.
 
 use countersign_connectors::ldap::UserBinds;
 use countersign_core::Trace;
@@ -9,7 +9,7 @@ use crate::slapd::{PASSWORD, Slapd};
 use crate::tree::{plain, text};
 use crate::{at, attempt, cause, connector, connector_counting, refusal, sign_in, trace_text};
 
-/// Binds the directory saw from anybody but the service user.
+/// The number of binds that the server logged, except those of the service user.
 fn binds_seen(slapd: &Slapd) -> usize {
     let log = slapd.log();
     let binds = log.lines().filter(|line| line.contains(" BIND dn=") && line.contains(" method="));
@@ -38,7 +38,7 @@ async fn every_attempt_costs_exactly_one_bind_on_a_connection_of_its_own() {
     sign_in(&ldap, "jane", PASSWORD).await;
     assert_eq!(binds.count(), 8);
     let connections = slapd.log().matches(" ACCEPT from ").count();
-    // Each listener was tried once when the directory started; one is the service user's.
+    // Each listener was connected to once when the server started; one connection is the service user's.
     assert_eq!(connections, 2 + 1 + 8);
     refusal(&ldap, "jane", "").await;
     refusal(&ldap, "nobody", "").await;

@@ -34,7 +34,7 @@ async fn refused(ldap: &Connector, login: &str) -> (String, String) {
     (reason, steps)
 }
 
-/// Every line is there, in this order.
+/// Every line must be there, in this order.
 fn assert_steps(steps: &str, lines: &[&str]) {
     let mut rest = steps.lines();
     for line in lines {

@@ -1,4 +1,4 @@
-//! Several hosts, connections that are kept, and connections that break.
+//! Several hosts, kept connections, and broken connections.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Groups of people, and groups of groups.
+//! Groups of users, and nested groups.
 
 use countersign_core::connector::{LoginMethod, LoginOutcome};
 use countersign_core::{LoginScopes, Secret, Trace};

@@ -1,4 +1,5 @@
-//! Servers that hang, lie, flood or break off. Each must cost one login and no more than its timeout.
+//! Servers that do not respond, respond wrongly or too much, or close the connection. Each must fail one login only,
+//! within its time limit.
 
 use std::time::{Duration, Instant};
 
@@ -9,19 +10,19 @@ use tokio::task::JoinHandle;
 use crate::tree::{plain, text};
 use crate::{cause, connector};
 
-/// Something on a port that is not a directory.
+/// A server on a port that is not a directory server.
 pub struct Impostor {
     pub port: u16,
     task: JoinHandle<()>,
 }
 
 impl Impostor {
-    /// Answers the requests of every connection with these bytes, in turn.
+    /// Responds to the requests of every connection with these bytes, one element for each request.
     pub async fn saying(responses: Vec<Vec<u8>>) -> Self {
         Self::saying_by_turns(vec![responses]).await
     }
 
-    /// Each connection gets the answers of the next script; the last is used again and again.
+    /// Each connection gets the responses of the next script; further connections get those of the last.
     pub async fn saying_by_turns(scripts: Vec<Vec<Vec<u8>>>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -53,7 +54,7 @@ impl Drop for Impostor {
     }
 }
 
-/// One answer for each request; after the last it only listens.
+/// Sends one response for each request; after the last one it reads and does not respond.
 async fn converse(mut stream: TcpStream, responses: Vec<Vec<u8>>) {
     let mut buffer = vec![0; 4096];
     let mut responses = responses.into_iter();

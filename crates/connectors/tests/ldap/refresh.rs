@@ -1,4 +1,5 @@
-//! Asking again: who is still there, who moved, who is gone, who is somebody else.
+//! Refresh: changed groups and names, deleted and disabled accounts, and a login name that now belongs to another
+//! person.
 
 use countersign_core::Secret;
 use countersign_core::connector::{RefreshOutcome, SignedIn};

@@ -1,4 +1,4 @@
-//! Certificates, StartTLS, and what is never sent in clear.
+//! Certificates, StartTLS, and what is never sent in clear text.
 
 use countersign_config::Node;
 

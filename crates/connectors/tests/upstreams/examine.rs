@@ -1,4 +1,4 @@
-//! What an administrator learns without signing in, and where people sign out of the upstream.
+//! The diagnosis of a connector without a login, and the logout URL of the upstream.
 
 use countersign_core::connector::{ConnectorError, LoginMethod};
 use countersign_core::{Connector, Trace};
@@ -52,7 +52,8 @@ async fn a_provider_fault_is_reported_with_its_endpoint() {
         assert!(cause.contains(expected), "{path}: {cause}");
         assert!(trace.contains(&format!("failed: {cause}")), "{trace}");
     }
-    // A provider that minds the made-up callback more than our secret says nothing about it.
+    // If the provider complains about the made-up callback first, the response does not show whether the client secret
+    // is right.
     let provider = Provider::start().await;
     let reply = Reply::Json(400, json!({ "error": "invalid_request" }));
     provider.set(|b| b.replies = vec![("/token", reply)]);
@@ -81,7 +82,7 @@ async fn the_sign_out_url_is_the_providers_or_the_configured_one() {
     let keys = vec![("providerDiscoveryOverrides", overrides)];
     let expected = "https://id.example.net/bye?client_id=countersign";
     assert_eq!(sign_out_url(&provider, keys).await.as_deref(), Some(expected));
-    // It becomes a link on our page; and nobody's login fails for it.
+    // The URL becomes a link on our page, so an unsafe one is left out; the login succeeds nevertheless.
     for hostile in ["javascript:alert(1)", "data:text/html,x", "http://169.254.169.254/", "", "::"]
     {
         case(hostile);

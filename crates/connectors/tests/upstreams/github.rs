@@ -1,4 +1,4 @@
-//! GitHub: the identity, the returned address, and a refresh.
+//! GitHub: the identity, the e-mail address, and a refresh.
 
 use countersign_core::connector::{
     ConnectorError, Fingerprint, LoginOutcome, RefreshOutcome, Refusal,
@@ -87,12 +87,12 @@ async fn a_renamed_login_is_the_same_person_unless_the_login_is_the_id() {
         jane.login = "janet".to_owned();
         jane.name = None;
     });
-    // Somebody else takes the name at once.
+    // Another user takes the old login at once.
     fake.person("bob", |bob| bob.login = "jane".to_owned());
     let jane = current(refresh(&by_number, &jane, ALL).await).identity;
     assert_eq!((jane.user_id.as_str(), jane.preferred_username.as_str()), ("42", "janet"));
     assert_eq!(jane.username, "janet", "without a name the login is returned");
-    // Our own side compares user ids, so this ends in a refusal there.
+    // The issuer compares user ids and therefore refuses this refresh.
     assert_eq!(current(refresh(&by_login, &other, ALL).await).identity.user_id, "janet");
     fake.set(|state| state.signed_in = "jane".to_owned());
     assert_eq!(accepted(login(&fake, &by_number, ALL).await.0).identity.user_id, "7");
@@ -156,12 +156,12 @@ async fn an_enterprise_server_is_found_by_its_name_and_believed_by_its_certifica
     let jane = accepted(login(&fake, &connector, ALL).await.0).identity;
     assert_eq!(jane.groups.len(), 5);
     assert_eq!(fake.web.requests("/api/v3/user/teams").len(), 3, "each page with the token");
-    // It verifies no addresses.
+    // A server that verifies no addresses.
     fake.person("jane", |jane| jane.emails[0].verified = false);
     let (again, trace) = login(&fake, &connector, ALL).await;
     assert_eq!(accepted(again).identity.email, "jane@example.com");
     assert!(trace_text(&trace).contains("this server verifies no addresses"));
-    // Or it does, and then what it did not verify counts for nothing.
+    // A server that verifies addresses: an unverified one is not used.
     fake.person("jane", |jane| *jane = jane.clone().with_email("j@example.com", false, true));
     assert_eq!(refused(login(&fake, &connector, ALL).await.0), Refusal::EmailNotVerified);
 
@@ -199,7 +199,7 @@ async fn a_refresh_rereads_the_membership() {
     let mut without = jane;
     without.upstream = None;
     crate::steps::not_possible(refresh(&connector, &without, ALL).await);
-    // Nobody's header, and octocrab's builder would panic.
+    // The token contains a line feed, which no header may; octocrab's builder would panic.
     without.upstream = Some(Secret::new(r#"{"accessToken":"a\nb"}"#));
     assert!(broken(refresh(&connector, &without, ALL).await).contains("does not fit a header"));
 }
@@ -218,13 +218,13 @@ async fn tokens_that_expire_are_renewed_once_they_are_dead() {
     fake.expire();
     let next = current(refresh(&connector, &jane, ALL).await);
     assert_ne!(kept(&next), kept(&jane));
-    // Our database lost the new one: what was given for the old one is remembered a while.
+    // As if the database had lost the new token: the response to the old one is remembered for a while.
     assert_eq!(kept(&current(refresh(&connector, &jane, ALL).await)), kept(&next));
     fake.revoke("jane");
     assert!(missing(refresh(&connector, &next, ALL).await).contains("bad_refresh_token"));
 }
 
-/// The page is plain HTML, so that a real browser can do the same.
+/// The page is plain HTML, so that a real browser can submit it too.
 #[tokio::test]
 async fn the_fake_lets_a_browser_walk_through_its_page() {
     let fake = GitHub::start_apart();

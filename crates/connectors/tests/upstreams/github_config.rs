@@ -1,4 +1,4 @@
-//! GitHub's configuration: errors, each kind of GitHub server, and its diagnosis.
+//! GitHub's configuration: errors, each kind of GitHub server, and the diagnosis.
 
 use countersign_core::Trace;
 use countersign_core::connector::{Fingerprint, LoginMethod};
@@ -56,7 +56,7 @@ async fn configuration_errors_are_reported() {
     assert!(connector.is_some() && problems.len() == 2, "{problems:?}");
     assert!(problems.iter().any(|problem| problem.contains("lets everybody in")), "{problems:?}");
 
-    // Where each kind of GitHub is.
+    // The URLs of each kind of GitHub server.
     for (host, web) in [
         ("", "https://github.com"),
         ("octo.ghe.com", "https://octo.ghe.com"),

@@ -1,4 +1,4 @@
-//! GitHub's groups: the strings Dex returns, from organizations and teams, and who is refused.
+//! GitHub's groups: the strings Dex returns for organizations and teams, and which users are refused.
 
 use countersign_config::Node;
 use countersign_core::LoginScopes;
@@ -21,7 +21,7 @@ fn names(word: &str) -> (&'static str, Node) {
     ("teamNameField", text(word))
 }
 
-/// What Dex returns. Jane is in acme (Platform Team, ops) and globex (ops).
+/// The groups that Dex returns. Jane is in acme (Platform Team, ops) and globex (ops).
 #[tokio::test]
 async fn groups_are_spelled_as_dex_spells_them() {
     let all = || ("loadAllGroups", plain("true"));
@@ -43,11 +43,11 @@ async fn groups_are_spelled_as_dex_spells_them() {
         (vec![orgs(&[("acme", &["ops"])])], vec!["acme:ops"]),
         (vec![orgs(&[("acme", &["Platform Team"])])], vec!["acme:Platform Team"]),
         (vec![orgs(&[("acme", &["platform-team"])]), names("both")], vec!["acme:platform-team"]),
-        // The same team in two organizations: one is required, and it is not the other.
+        // Both organizations have a team of this name; a required team is matched with its organization.
         (vec![orgs(&[("globex", &["ops"]), ("acme", &["nobody"])])], vec!["globex:ops"]),
         (vec![orgs(&[("globex", &[]), ("acme", &["ops"])])], vec!["globex:ops", "acme:ops"]),
         (vec![orgs(&[("hooli", &[]), ("acme", &["ops"])])], vec!["acme:ops"]),
-        // As the configuration writes it; GitHub does not mind case.
+        // Spelled as in the configuration; GitHub compares names without regard to case.
         (vec![orgs(&[("ACME", &["ops"])])], vec!["ACME:ops"]),
         (vec![("org", text("acme"))], vec!["Platform Team", "ops"]),
         (vec![("org", text("acme")), names("slug")], vec!["platform-team", "ops"]),
@@ -73,7 +73,7 @@ async fn groups_are_read_only_if_requested_or_required() {
     assert_eq!(jane.identity.groups.len(), 2);
 }
 
-/// Nobody gets in because two teams look alike.
+/// A required team is compared with its organization and exactly, so a similar team admits nobody.
 #[tokio::test]
 async fn a_user_in_no_required_group_is_refused_with_the_list() {
     let fake = GitHub::start().await;
@@ -83,7 +83,7 @@ async fn a_user_in_no_required_group_is_refused_with_the_list() {
     for (of, required) in [
         (orgs(&[("hooli", &[])]), vec!["hooli"]),
         (orgs(&[("acme", &["security"])]), vec!["acme:security"]),
-        // Platform Team is acme's, and only its name is returned.
+        // Platform Team is a team of acme, not of globex; by default teams are returned by name, not by slug.
         (orgs(&[("globex", &["Platform Team"])]), vec!["globex:Platform Team"]),
         (orgs(&[("acme", &["platform-team"])]), vec!["acme:platform-team"]),
         (orgs(&[("acme", &["OPS"])]), vec!["acme:OPS"]),
@@ -129,7 +129,7 @@ async fn all_pages_are_read() {
     assert_eq!((fake.request_count("/user/teams"), fake.request_count("/user/emails")), (3, 2));
 }
 
-/// Threat 97: what an organization hides is not guessed, and the trace has the remedy.
+/// Threat 97: memberships that an organization hides are not guessed, and the trace says what to do.
 #[tokio::test]
 async fn an_organization_that_hides_its_members_is_reported_and_counts_as_none() {
     for (restriction, reason) in [
@@ -153,7 +153,7 @@ async fn an_organization_that_hides_its_members_is_reported_and_counts_as_none()
         let refusal = refused(login(&fake, &only, ALL).await.0);
         assert_eq!(refusal, Refusal::NotInRequiredGroup { required });
     }
-    // Without the requested scope nothing of it is visible either.
+    // Without the requested scope the memberships are not visible either.
     let fake = GitHub::start().await;
     fake.set(|state| state.granted_scopes = Some("user:email"));
     let only = connector(&fake, vec![orgs(&[("acme", &[])])]);

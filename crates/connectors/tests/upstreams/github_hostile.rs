@@ -1,4 +1,5 @@
-//! A GitHub that is busy, ill, or somebody else's: limits honoured, bounded time and memory, nobody let in by mistake.
+//! A GitHub that limits requests, fails or responds wrongly: limits are respected, time and memory are bounded, and no
+//! user is accepted by mistake.
 
 use std::time::{Duration, Instant};
 
@@ -48,14 +49,14 @@ async fn a_rate_limit_is_reported_and_respected() {
             assert!(reason.contains("gets no further request for"), "{reason}");
         }
         assert_eq!(fake.request_count("/user"), request_count, "it was left alone");
-        // Nobody else waits for her.
+        // The limit of one token does not delay other users.
         fake.set(|state| {
             state.limit = None;
             state.signed_in = "bob".to_owned();
         });
         let bob = accepted(login(&fake, &connector, ALL).await.0);
         current(refresh(&connector, &bob, ALL).await);
-        // She herself does, also when she signs in again.
+        // It applies to her new login too.
         fake.set(|state| state.signed_in = "jane".to_owned());
         let emails = fake.request_count("/user/emails");
         assert!(
@@ -157,7 +158,7 @@ async fn what_comes_back_is_a_code_once_or_a_refusal() {
     let denied = |code: &str| Refusal::UpstreamDenied { code: code.to_owned() };
     let again = handle_callback(&connector, &redirect, &query, ALL).await.0;
     assert_eq!(refused(again), denied("bad_verification_code"));
-    // Another user's code in this browser: PKCE binds it to its login.
+    // The code of another user's login is refused in this browser: PKCE binds it to the login that requested it.
     let other = login_url(&connector, ALL).await.unwrap();
     let stolen = fake.visited(&other.url);
     let outcome = handle_callback(&connector, &redirect, &stolen, ALL).await.0;

@@ -1,4 +1,4 @@
-//! GitLab: the person, paths and roles as Dex spells them, and tokens that live once.
+//! GitLab: the identity, group paths and roles as Dex spells them, and refresh tokens that can be used once.
 
 use countersign_core::connector::{Fingerprint, RefreshOutcome, Refusal};
 use countersign_core::{Connector, LoginScopes, Secret};
@@ -153,7 +153,7 @@ async fn a_refresh_rereads_and_a_token_used_before_a_failure_is_kept() {
     assert!(again.upstream.as_ref().unwrap().expose().contains("refresh-2"));
     let third = current(refresh(&connector, &again, ALL).await);
     assert!(third.upstream.as_ref().unwrap().expose().contains("refresh-3"));
-    // Two generations back is dead at GitLab, and here only what was just given is remembered.
+    // GitLab refuses a refresh token two generations old, and the connector remembers only the last response.
     let mut old = jane.clone();
     old.upstream = Some(Secret::new(r#"{"accessToken":"x","refreshToken":"refresh-0"}"#));
     assert!(missing(refresh(&connector, &old, ALL).await).contains("invalid_grant"));

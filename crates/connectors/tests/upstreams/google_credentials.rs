@@ -1,4 +1,4 @@
-//! Service accounts without a key file: the machine's own, and one lent by a federation.
+//! Service accounts without a key file: by the metadata server of the machine, and by workload identity federation.
 
 use countersign_core::Connector;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Groups at Google: spelled as Dex spells them, read whole, and only where Google vouches for the address.
+//! Groups of Google: spelled as by Dex, read to the last page, and only for an address that Google vouches for.
 
 use countersign_core::LoginScopes;
 use countersign_core::connector::Refusal;
@@ -51,7 +51,7 @@ async fn groups_are_read_only_if_requested() {
     let query = world.provider.visited(&redirect);
     let jane = accepted(handle_callback(&connector, &redirect, &query, plain).await.0);
     assert!(jane.identity.groups.is_empty() && world.provider.web.requests(DIRECTORY).is_empty());
-    // Required ones are looked at all the same; Dex forgets that.
+    // Required groups are read even without the scope `groups`; Dex does not check them then.
     let guarded = world.with_directory(vec![("groups", list(vec![text("z@example.com")]))]);
     let redirect = login_url(&guarded, plain).await.unwrap();
     let query = world.provider.visited(&redirect);

@@ -1,4 +1,4 @@
-//! LinkedIn, with the three things it does differently.
+//! LinkedIn, which deviates from OpenID Connect in three ways.
 
 use countersign_core::connector::Fingerprint;
 use countersign_core::{Connector, Secret};

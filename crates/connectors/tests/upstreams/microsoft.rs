@@ -1,4 +1,4 @@
-//! Microsoft: the person and the groups of Graph, as Dex spells them.
+//! Microsoft: the user and the groups of Graph, as Dex spells them.
 
 use countersign_core::connector::{Fingerprint, Refusal};
 use countersign_core::{Connector, LoginScopes};

@@ -25,7 +25,7 @@ pub fn connector(provider: &Provider, with: Keys) -> Connector {
     sound("oidc", replaced(keys(provider), with))
 }
 
-/// From the button to the person.
+/// From the authorization request to the identity.
 pub async fn login(
     provider: &Provider,
     connector: &Connector,
@@ -36,7 +36,7 @@ pub async fn login(
     handle_callback(connector, &redirect, &query, ALL).await.0
 }
 
-/// Re-authentication is requested at the upstream too, whoever is signed in there.
+/// Re-authentication is requested at the upstream too, so that a session there does not satisfy it.
 #[tokio::test]
 async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
     let provider = Provider::start().await;

@@ -1,4 +1,4 @@
-//! Callbacks: errors, made-up links, codes presented twice, responses for another login.
+//! Callbacks: errors, forged links, codes presented twice, responses to another login.
 
 use countersign_core::connector::Refusal;
 use serde_json::json;
@@ -53,7 +53,7 @@ async fn the_same_code_presented_twice_is_refused_the_second_time() {
     assert_eq!(again, Refusal::UpstreamDenied { code: "invalid_grant".to_owned() });
 }
 
-/// RFC 9207: the answer of another provider is not taken to this one's token endpoint.
+/// RFC 9207: a code issued by another provider is not sent to this one's token endpoint.
 #[tokio::test]
 async fn a_provider_that_promises_to_name_itself_must() {
     let provider = Provider::start().await;
@@ -65,7 +65,7 @@ async fn a_provider_that_promises_to_name_itself_must() {
     let redirect = login_url(&connector, ALL).await.unwrap();
     let mut query = provider.visited(&redirect);
     let (login, trace) = handle_callback(&connector, &redirect, &query, ALL).await;
-    // Whoever made that link is refused; the provider is not called down for it.
+    // The login is refused. The connector is not recorded as down, because anybody can forge such a link.
     assert_eq!(refused(login), Refusal::UpstreamDenied { code: "invalid_request".to_owned() });
     assert!(trace_text(&trace).contains("iss") && !trace_text(&trace).contains("token endpoint"));
     query.push(("iss".to_owned(), provider.web.url.clone()));

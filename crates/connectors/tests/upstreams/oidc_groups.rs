@@ -1,4 +1,4 @@
-//! Groups and e-mail addresses: exactly as Dex spells them, and nothing that was not returned.
+//! Groups and e-mail addresses: spelled as by Dex, and none that the provider did not return.
 
 use countersign_core::connector::Refusal;
 use serde_json::{Value, json};
@@ -124,8 +124,7 @@ async fn a_user_in_no_allowed_group_is_refused_with_the_list() {
     }
 }
 
-/// Threat 94. Only `true` is accepted, unless configured otherwise; and even then a "no" is
-/// passed on as one.
+/// Threat 94. Only `true` is accepted, unless configured otherwise; even then `false` is passed on as `false`.
 #[tokio::test]
 async fn threat_94_an_unverified_address_is_never_a_verified_one() {
     for (claim, skip, expected) in [

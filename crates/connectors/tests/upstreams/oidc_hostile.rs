@@ -1,4 +1,5 @@
-//! Threats 100 and 101: an upstream that is slow, huge, gone, or points where it should not.
+//! Threats 100 and 101: an upstream that is slow, sends too much, is unreachable, or refers to URLs that must not be
+//! fetched.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ async fn threat_100_for_any_upstream_response_the_login_ends_soon_and_names_the_
             (Reply::not_found(), "answered 404"),
             (Reply::Text(200, "text/html", "<html>maintenance</html>".into()), "JSON"),
             (Reply::Text(200, "application/json", "[1".into()), "JSON"),
-            // Not undone, so it is not a bomb but no JSON either.
+            // The body is not decompressed, so it is neither a decompression bomb nor JSON.
             (Reply::With(200, "Content-Encoding", "gzip".into(), json!({})), ""),
         ] {
             let provider = Provider::start().await;
@@ -199,7 +200,7 @@ async fn endpoints_of_the_configuration_replace_those_of_the_document() {
     accepted(login(&provider, &connector(&provider, with)).await);
 }
 
-/// Time passes for the connector without anybody sleeping.
+/// Advances the connector's clock without waiting.
 async fn later(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;

@@ -1,4 +1,4 @@
-//! Asking again without the person: rotating tokens, refusals, and what may not log out the company.
+//! Refresh without the user: rotating refresh tokens, refusals, and errors that must not end sessions.
 
 use countersign_core::Secret;
 use countersign_core::connector::SignedIn;
@@ -63,7 +63,7 @@ async fn a_token_is_not_lost_when_the_caller_disconnects() {
     provider.set(|b| b.rotates = true);
     let connector = connector(&provider, vec![]);
     let jane = accepted(login(&provider, &connector).await);
-    // kubectl was interrupted: the request is dropped at its first wait.
+    // The client disconnects, so the future is dropped at its first await.
     let refreshing = refresh(&connector, &jane, ALL);
     tokio::select! {
         biased;

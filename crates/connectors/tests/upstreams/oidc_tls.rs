@@ -1,4 +1,4 @@
-//! Threats 100 and 105: who the upstream is, by its certificate.
+//! Threats 100 and 105: the upstream is authenticated by its certificate.
 
 use crate::oidc::{connector, keys, login};
 use crate::provider::Provider;

@@ -1,4 +1,5 @@
-//! Threat 93, the P0 of every relying party: ID tokens that are not for us, not now, or not theirs.
+//! Threat 93, priority P0 for every relying party: ID tokens for another audience, outside their validity, or of
+//! another issuer.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! The `saml` connector: its request, honest responses (also of xmlsec1), configuration, refresh.
+//! The `saml` connector: its request, valid responses (also of xmlsec1), configuration, refresh.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -74,7 +74,7 @@ pub fn posted_raw(
     (outcome, trace)
 }
 
-/// Why a response is refused.
+/// The reason why a response is refused.
 pub fn invalid(connector: &Connector, xml: &str) -> String {
     match posted(connector, xml).0 {
         Ok(LoginOutcome::Refused(Refusal::InvalidResponse { reason })) => reason,
@@ -187,7 +187,7 @@ fn what_xmlsec1_signed_is_accepted_unless_it_signed_too_little() {
         assert_eq!(identity.username, "J\u{e4}ne & D\u{f6}e", "{file}");
         assert_eq!(identity.groups, ["admins", "d<e>v"], "{file}");
     }
-    // Threat 107: all of the text, also behind a comment.
+    // Threat 107: the whole text is read, also after a comment.
     let (outcome, _) = posted(&connector("rsa.pem"), &data("comment.xml"));
     assert_eq!(accepted(outcome).identity.user_id, "jane@example.com.evil.example");
     for (file, reason) in [
@@ -302,7 +302,8 @@ fn every_mistake_in_the_configuration_is_named() {
         assert!(found.contains(expected), "{expected}: {found}");
     }
     assert_eq!(problems(vec![("insecureSkipSignatureValidation", plain("false"))]), "");
-    // Where Dex would fail at login, so do we, with both addresses named.
+    // Dex fails at login if `redirectURI` is not its own callback; here the request fails too, and the error names both
+    // URLs.
     let other = connector(&idp, vec![("redirectURI", text("https://id.example.com/other"))]);
     let error = request_xml(&other, false).unwrap_err();
     assert!(error.cause().contains("/other, expected https://id.example.com/dex/callback or"));

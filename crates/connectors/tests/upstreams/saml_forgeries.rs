@@ -19,7 +19,7 @@ fn world() -> (IdentityProvider, Connector) {
     (idp, connector)
 }
 
-/// Never somebody else, whatever the reason.
+/// Asserts that the response is refused, for whatever reason.
 fn refused(connector: &Connector, name: &str, xml: &str) {
     let (outcome, _) = posted(connector, xml);
     assert!(matches!(outcome, Ok(LoginOutcome::Refused(_))), "{name}: {outcome:?}\n{xml}");
@@ -107,7 +107,7 @@ fn signature_wrapping_is_refused() {
     ] {
         refused(&connector, name, &xml);
     }
-    // The honest ones, so that this is not a test of typing errors.
+    // The unmodified responses are accepted, so the forgeries above are not refused because of malformed test data.
     for xml in [signed_response, honest().around(&signed_assertion)] {
         assert_eq!(accepted(posted(&connector, &xml).0).identity.user_id, "jane-1");
     }
@@ -130,7 +130,7 @@ fn a_change_after_signing_is_refused() {
             invalid(&connector, &xml.replace("<ds:SignatureValue>", "<ds:SignatureValue>AAAA"));
         assert!(reason.contains("none of the configured certificates"), "{signed:?}: {reason}");
     }
-    // An unsigned part of the response around a signed assertion decides nothing but refusals.
+    // Unsigned parts of the response around a signed assertion can only cause a refusal.
     let xml = idp.sign(&honest(), Signed::Assertion);
     let moved = xml.replacen("https://idp.example.com/", "https://evil.example/", 1);
     let strict = sound(

@@ -1,4 +1,4 @@
-//! Steps of every test: a connector as an administrator would configure it, a login, a refresh.
+//! Steps shared by the tests: a connector with an ordinary configuration, a login, a refresh.
 
 use countersign_config::Node;
 use countersign_connectors::read;
@@ -17,7 +17,7 @@ pub type Keys = Vec<(&'static str, Node)>;
 pub const CALLBACK: &str = "https://id.example.com/dex/callback";
 pub const ALL: LoginScopes = LoginScopes { offline: true, groups: true };
 
-/// The connector, if there is one, and every problem with its configuration.
+/// The connector, unless it cannot be used, and every problem with its configuration.
 pub fn configured(kind: &str, keys: Keys) -> (Option<Connector>, Vec<String>) {
     tree::read(map(keys), |section| {
         read(kind, ConnectorId::new("up"), "Up".to_owned(), Some(section))
@@ -29,7 +29,7 @@ pub fn sound(kind: &str, keys: Keys) -> Connector {
     connector.unwrap_or_else(|| panic!("{problems:#?}"))
 }
 
-/// The keys given replace or add.
+/// The keys of `with` replace or extend those of `keys`.
 pub fn replaced(mut keys: Keys, with: Keys) -> Keys {
     for (name, node) in with {
         keys.retain(|(other, _)| *other != name);
@@ -38,7 +38,7 @@ pub fn replaced(mut keys: Keys, with: Keys) -> Keys {
     keys
 }
 
-/// The fakes sign with the time there is.
+/// The current time, because the fakes sign tokens with it.
 pub fn now() -> Timestamp {
     Timestamp::from_secs(crate::provider::now().cast_signed())
 }
@@ -62,7 +62,7 @@ pub async fn login_url(
     method.login_url(&upstream_login(login_scopes)).await
 }
 
-/// Back with this, and the trace of it.
+/// Handles this callback; returns the outcome and the trace.
 pub async fn handle_callback(
     connector: &Connector,
     redirect: &LoginRedirect,
@@ -101,7 +101,7 @@ pub fn refused(login: Result<LoginOutcome, ConnectorError>) -> Refusal {
     }
 }
 
-/// The cause an administrator would read.
+/// The cause of the error, as logged for the administrator.
 pub fn broken<T: std::fmt::Debug>(response: Result<T, ConnectorError>) -> String {
     let down = response.unwrap_err();
     assert!(down.to_string().starts_with("up is "), "{down}");
@@ -122,7 +122,7 @@ pub fn missing(refreshed: Result<RefreshOutcome, ConnectorError>) -> String {
     }
 }
 
-/// The upstream returned no token to revalidate the session with.
+/// Asserts that the session cannot be revalidated, because the upstream returned no token for it.
 pub fn not_possible(refreshed: Result<RefreshOutcome, ConnectorError>) {
     assert!(matches!(refreshed, Ok(RefreshOutcome::NotPossible)), "{refreshed:?}");
 }

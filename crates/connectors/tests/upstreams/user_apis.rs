@@ -1,4 +1,4 @@
-//! `gitea`, `bitbucket-cloud`, `openshift` and `oauth`: who somebody is, groups as Dex spells them, refresh, refusals.
+//! `gitea`, `bitbucket-cloud`, `openshift` and `oauth`: the identity, groups as Dex spells them, refresh, refusals.
 
 use countersign_core::connector::{RefreshOutcome, Refusal};
 use countersign_core::{Connector, Identity, LoginScopes};
@@ -157,7 +157,7 @@ async fn openshift_returns_the_groups_of_the_user() {
     let nobody = json!({ "metadata": { "name": "kube:admin" }, "groups": null });
     fake.replies("/apis/user.openshift.io/v1/users/~", Reply::ok(nobody));
     assert!(broken(login(&connector, ALL).await).contains("no uid"));
-    // A document that leads to the metadata service of a cloud is not followed.
+    // Metadata whose endpoints are at the metadata service of a cloud is refused.
     let metadata = json!({ "authorization_endpoint": "http://169.254.169.254/", "token_endpoint": "http://169.254.169.254/" });
     fake.replies("/.well-known/oauth-authorization-server", Reply::ok(metadata));
     let error = login_url(&openshift_at(&fake, vec![]), ALL).await;

@@ -1,5 +1,4 @@
-//! What a client may register, wherever it is registered: in the configuration file, through an API, or in the data
-//! of a Dex.
+//! Validation of client registrations: from the configuration file, the API, or Dex's data.
 
 use url::Url;
 
@@ -7,10 +6,10 @@ use super::{DEVICE_CALLBACK, OUT_OF_BAND, OWN_PAGES};
 use crate::network::is_link_local_or_special_url;
 use crate::{Client, ClientId};
 
-/// Schemes that a browser executes or reads by itself.
+/// Schemes that a browser executes or opens locally.
 const EXECUTED_SCHEMES: [&str; 6] = ["javascript", "data", "vbscript", "file", "blob", "about"];
 
-/// Why a client cannot be registered; `Ok` if it can.
+/// Validates a client; the error states why it cannot be registered.
 pub fn check_client(client: &Client) -> Result<(), String> {
     check_id(&client.id)?;
     if client.secret.is_none() && !client.public {
@@ -24,7 +23,7 @@ pub fn check_client(client: &Client) -> Result<(), String> {
     Ok(())
 }
 
-/// RFC 6749 appendix A.1. The id of our own pages belongs to no client.
+/// RFC 6749 appendix A.1. The id of the account pages is reserved.
 pub fn check_id(id: &ClientId) -> Result<(), String> {
     if id.as_str().is_empty() {
         return Err("its id is empty".to_owned());
@@ -40,7 +39,7 @@ pub fn check_id(id: &ClientId) -> Result<(), String> {
     Ok(())
 }
 
-/// Absolute and without fragment (RFC 6749 section 3.1.2), or one of Dex's special forms.
+/// Validates a redirect URI: absolute and without fragment (RFC 6749 section 3.1.2), or one of Dex's special forms.
 pub fn check_redirect_uri(uri: &str) -> Result<(), &'static str> {
     // Dex's redirect URI of the device flow, with or without the issuer's path.
     let is_device_callback = uri.starts_with('/') && uri.ends_with(DEVICE_CALLBACK);
@@ -50,7 +49,8 @@ pub fn check_redirect_uri(uri: &str) -> Result<(), &'static str> {
     check_absolute(uri)
 }
 
-/// A path of this host: one slash at its beginning, so that no browser reads another host in it.
+/// Whether the text is a path on this host: it begins with a single slash, so that no browser resolves it to another
+/// host.
 pub fn is_path(uri: &str) -> bool {
     uri.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
         && uri.bytes().all(|b| b.is_ascii_graphic())
@@ -62,7 +62,7 @@ fn check_absolute(uri: &str) -> Result<(), &'static str> {
     let Some((scheme, rest)) = uri.split_once(':') else { return Err(EXPECTED) };
     let scheme_fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    // One letter is a drive of Windows.
+    // A single letter is a Windows drive.
     if !scheme_fits || scheme.len() < 2 || rest.is_empty() {
         return Err(EXPECTED);
     }

@@ -1,4 +1,4 @@
-//! The command line is consistent, and what people type is understood.
+//! The command line is consistent, and all forms of its arguments are parsed.
 
 use clap::CommandFactory;
 
@@ -14,7 +14,7 @@ fn parse(arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// Issue 9, item 14.
+/// Regression (issue 9, item 14).
 #[test]
 fn ids_that_begin_with_a_hyphen_are_accepted_everywhere() {
     for arguments in [

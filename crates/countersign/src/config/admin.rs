@@ -1,11 +1,11 @@
-//! `admin`: the administrators, and the contact that is shown to a blocked person.
+//! `admin`: the administrators, and the contact shown to a blocked user.
 
 use countersign_config::{Item, Section, Value, did_you_mean};
 use countersign_core::{Client, ClientId, ConnectorId};
 use countersign_issuer::admin::{AdminGroup, AdminPolicy};
 
-/// Without the block there are no administrators. A group is named together with its connector, since a group
-/// of the same name in another directory is a different group.
+/// Without the block there are no administrators. A group is configured with its connector, because the same group name
+/// in another directory is a different group.
 pub fn read(root: &Section<'_>, clients: &[Client], connectors: &[String]) -> AdminPolicy {
     let Some(section) = root.section("admin") else { return AdminPolicy::default() };
     let groups = section.items("groups");

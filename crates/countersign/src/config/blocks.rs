@@ -1,5 +1,5 @@
-//! The content of the file, key by key, as far as it is needed to compare two versions: a digest of each value
-//! (environment variables expanded), and the files it names whose change is a reason to read it again.
+//! The content of the file, key by key, for comparing two versions: a digest of each value (with environment variables
+//! expanded), and the files it names whose changes cause a reload.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,11 +11,11 @@ use countersign_config::{Key, Node, Section, Value};
 #[derive(Clone, Debug, Default)]
 pub struct Blocks {
     digests: BTreeMap<String, u64>,
-    /// Keys and certificates beside the configuration file itself.
+    /// Files with keys and certificates that the configuration file names.
     pub files: Vec<PathBuf>,
 }
 
-/// Keys whose entries have a name of their own, and the keys of those names.
+/// Lists whose entries are identified by a key, and these keys.
 const LISTS: [(&str, &[&str]); 3] =
     [("connectors", &["id"]), ("staticclients", &["id", "idenv"]), ("staticpasswords", &["email"])];
 const FILES: [(&str, &str); 5] = [
@@ -81,7 +81,7 @@ fn text_of<'a>(entries: &'a [(Key, Node)], name: &str) -> Option<&'a str> {
     }
 }
 
-/// One key that differs.
+/// One difference between two versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
     Added(String),
@@ -104,7 +104,7 @@ impl Blocks {
         self.digests.insert(key, hasher.finish());
     }
 
-    /// How `newer` differs, in the order of the keys.
+    /// How `newer` differs, ordered by key.
     pub fn differences(&self, newer: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
         for (key, digest) in &self.digests {
@@ -121,7 +121,7 @@ impl Blocks {
     }
 }
 
-/// Positions in the file and the order of keys do not matter.
+/// Positions in the file and the order of keys are not hashed.
 fn hash(node: &Node, hasher: &mut DefaultHasher) {
     match &node.value {
         Value::Null => 0_u8.hash(hasher),

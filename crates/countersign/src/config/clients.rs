@@ -1,4 +1,4 @@
-//! `staticClients`: the relying parties (RFC 6749 section 2).
+//! `staticClients`: the registered clients (RFC 6749 section 2).
 
 mod kubernetes;
 pub(super) mod lifetimes;
@@ -8,16 +8,17 @@ use countersign_config::{Environment, Item, Section, did_you_mean};
 use countersign_core::client::{DEVICE_CALLBACK, OUT_OF_BAND, OWN_PAGES, registration};
 use countersign_core::network::is_loopback_url;
 use countersign_core::{Client, ClientId, ConnectorId, Secret};
+use countersign_issuer::settings::SignOnPolicy;
 use url::Url;
 
-use super::{Sessions, pages, text_items};
+use super::{pages, text_items};
 
-/// The settings that clients are checked against.
+/// Settings that clients are validated against.
 pub struct Known<'a> {
     pub connectors: &'a [String],
     pub remote_logos: bool,
-    /// Lifetimes of browsers' sessions, for clients without their own.
-    pub sessions: &'a Sessions,
+    /// Session lifetimes, for clients without their own.
+    pub sessions: &'a SignOnPolicy,
     pub env: Environment<'a>,
 }
 
@@ -52,7 +53,7 @@ pub fn read(root: &Section<'_>, known: &Known<'_>) -> Vec<Client> {
     clients
 }
 
-/// Every key is read before an error is returned; the caller checks trusted peers.
+/// Every key is read before an error is returned; the caller validates trusted peers.
 fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -> Option<Client> {
     let public = section.flag("public").unwrap_or(false);
     let name = section.required_text("name");
@@ -79,7 +80,7 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
         ..Client::default()
     };
     client.kubernetes = kubernetes::read(section, &client, known.env);
-    // Also recorded for entries with other errors, so that their peers are not reported as unknown.
+    // Entries with other errors are kept too, so that references to them are not reported as unknown.
     (!client.id.as_str().is_empty()).then_some(client)
 }
 
@@ -109,7 +110,7 @@ fn read_id(section: &Section<'_>, env: Environment<'_>) -> Option<ClientId> {
     Some(ClientId::new(id))
 }
 
-/// `Err` after an error.
+/// `Err`: an error was recorded.
 fn read_secret(
     section: &Section<'_>,
     public: bool,
@@ -143,7 +144,7 @@ fn read_secret(
     }
 }
 
-/// The value of the variable that a key names. Unset and empty are errors: with an empty secret anybody could
+/// The environment variable that a key names. Unset and empty are errors: with an empty secret anyone could
 /// authenticate as this client.
 fn variable(section: &Section<'_>, key: &'static str, env: Environment<'_>) -> Option<String> {
     let name = section.required_text(key)?;
@@ -167,7 +168,7 @@ fn read_redirect_uris(section: &Section<'_>) -> Vec<String> {
     items.into_iter().map(|(_, uri)| uri).collect()
 }
 
-/// Returned unchanged, since redirect URIs are compared as bytes.
+/// Validates a redirect URI. It is used unchanged, since redirect URIs are compared byte for byte.
 fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     if let Err(reason) = registration::check_redirect_uri(uri) {
         item.error(format!("found {uri:?}, {reason}"));
@@ -192,7 +193,7 @@ fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     }
 }
 
-/// `clientCredentialsClaims`, as in Dex.
+/// `clientCredentialsClaims`: groups for tokens of the client credentials grant, as in Dex.
 fn read_own_groups(section: &Section<'_>) -> Vec<String> {
     let Some(claims) = section.section("clientCredentialsClaims") else { return Vec::new() };
     let groups = claims.texts("groups");

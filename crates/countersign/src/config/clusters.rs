@@ -1,4 +1,4 @@
-//! `clusters`: the Kubernetes clusters that people find at `/clusters`.
+//! `clusters`: the Kubernetes clusters listed at `/clusters`.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use countersign_core::network::is_loopback_url;
 use countersign_core::{Client, ClientId, KubernetesCluster};
 use url::Url;
 
-/// A certificate authority with its chain is a few kilobytes.
+/// A certificate authority with its chain takes a few kilobytes.
 const MAX_PEM_BYTES: usize = 64 * 1024;
 
 pub fn read(root: &Section<'_>, clients: &[Client]) -> Vec<KubernetesCluster> {
@@ -53,7 +53,7 @@ fn read_cluster(section: &Section<'_>, clients: &[Client]) -> Option<KubernetesC
     (!cluster.name.is_empty()).then_some(cluster)
 }
 
-/// The name is used in paths and as the context of a kubeconfig.
+/// The name is used in paths and as a kubeconfig's context.
 fn is_name(name: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
     name.len() <= 63 && name.bytes().all(fits) && !matches!(name, "." | "..")

@@ -1,4 +1,5 @@
-//! `connectors`, the password database (`enablePasswordDB`, `staticPasswords`), and the connectors of the database.
+//! `connectors`, the password database (`enablePasswordDB`, `staticPasswords`), and building connectors stored in the
+//! database.
 
 use std::collections::HashMap;
 
@@ -42,7 +43,7 @@ pub fn read(root: &Section<'_>) -> Upstreams {
         }
         upstreams.connectors.extend(connector);
     }
-    // If it is no list, that has been reported already.
+    // A value that is not a list has already been reported.
     let is_list = list.is_none_or(|list| matches!(list.node.value, Value::List(_)));
     if is_list && entries.is_empty() && !local_enabled {
         let reason =
@@ -80,7 +81,7 @@ fn read_connector(
         section.error("type", reason);
         return None;
     }
-    // Read also without id or name, so that all problems are reported at once.
+    // Read even without id or name, so that all problems are reported at once.
     let named = id.is_some() && name.is_some();
     let id = ConnectorId::new(id.unwrap_or_default());
     let connector = countersign_connectors::read(&kind, id, name.unwrap_or_default(), config);
@@ -102,14 +103,14 @@ fn check_id(section: &Section<'_>, id: &str, local_enabled: bool, ids: &[String]
     }
 }
 
-/// `grantTypes` limits a connector to grant types, as in Dex; an empty list is no limit (`None`). Without
-/// `authorization_code` nobody signs in with a browser through the connector.
+/// `grantTypes` limits a connector to grant types, as in Dex; an empty list means no limit (`None`). Without
+/// `authorization_code` browsers cannot log in through the connector.
 fn read_grant_types(section: &Section<'_>) -> Option<Vec<GrantType>> {
     let items = text_items(section, "grantTypes");
     let mut grant_types = Vec::new();
     for (item, text) in &items {
         match GrantType::parse(text) {
-            // Nobody signs in through it.
+            // `client_credentials` involves no user, so no connector.
             Some(known) if known != GrantType::ClientCredentials => grant_types.push(known),
             _ => {
                 let names = GrantType::ALL.into_iter().map(GrantType::as_str);
@@ -129,13 +130,13 @@ fn read_grant_types(section: &Section<'_>) -> Option<Vec<GrantType>> {
     Some(grant_types)
 }
 
-/// Reads the configuration of a stored connector. As in Dex, `$` in it is taken literally.
+/// Builds connectors from their stored configuration. As in Dex, `$` is not expanded in it.
 pub struct StoredConnectors;
 
 impl ConnectorFactory for StoredConnectors {
     fn build(&self, stored: &StoredConnector) -> Result<Connector, String> {
         let text = stored.config.expose();
-        // JSON is YAML; without a config there is still a map to read.
+        // JSON is valid YAML; an absent config is an empty map.
         let text = if text.trim().is_empty() { "{}" } else { text };
         let root = parse_yaml(text).map_err(|_| "its config is not a JSON object".to_owned())?;
         let problems = Problems::new(true);

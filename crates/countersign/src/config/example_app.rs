@@ -1,15 +1,15 @@
-//! `exampleApp`: the example application beside the server.
+//! `exampleApp`: the example application that runs beside the server.
 
 use countersign_config::{Section, did_you_mean};
 use countersign_core::Client;
 use countersign_core::network::is_loopback_url;
 use url::Url;
 
-/// The client that the example application acts for, and where it listens.
+/// The example application's client and listen address.
 #[derive(Clone)]
 pub struct ExampleApp {
     pub client: Client,
-    /// The first redirect URI of the client that is http on this machine.
+    /// The client's first redirect URI that is http on this machine.
     pub redirect_uri: Url,
 }
 

@@ -1,4 +1,4 @@
-//! `grpc`: Dex's administration API.
+//! `grpc`: Dex's gRPC API.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use countersign_config::{Environment, Section};
 use super::web::TlsVersion;
 use super::{Addresses, Listen, listen};
 
-/// As in Dex: allows the calls about connectors, which read and write upstream secrets.
+/// As in Dex: enables the calls about connectors, which read and write upstream secrets.
 const CONNECTORS: &str = "DEX_API_CONNECTORS_CRUD";
 
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Grpc {
     pub listen: Listen,
     /// `None`: not encrypted.
     pub tls: Option<GrpcTls>,
-    /// Whether the service describes itself to programs such as grpcurl.
+    /// Whether gRPC server reflection is enabled, for tools such as grpcurl.
     pub reflection: bool,
     /// Whether connectors can be listed and changed.
     pub has_connectors: bool,
@@ -27,14 +27,14 @@ pub struct GrpcTls {
     /// PEM; the leaf first.
     pub cert_file: PathBuf,
     pub key_file: PathBuf,
-    /// Clients need a certificate of one of these authorities; `None`: clients need none.
+    /// Clients must have a certificate from one of these authorities; `None`: no client certificates.
     pub client_ca_file: Option<PathBuf>,
     pub min_version: TlsVersion,
-    /// `None`: the newest there is.
+    /// `None`: the newest supported version.
     pub max_version: Option<TlsVersion>,
 }
 
-/// `None`: the API is not served. The address of the command line comes before that of the file, as in Dex.
+/// `None`: the API is not served. The address from the command line takes precedence over that of the file, as in Dex.
 pub fn read(root: &Section<'_>, addresses: &Addresses, env: Environment<'_>) -> Option<Grpc> {
     let flag = addresses.grpc.clone();
     let has_connectors = read_switch(root, env);
@@ -63,7 +63,7 @@ pub fn read(root: &Section<'_>, addresses: &Addresses, env: Environment<'_>) -> 
     Some(Grpc { listen: listen?, tls, reflection, has_connectors })
 }
 
-/// The values that Dex accepts: those of Go's `strconv.ParseBool`.
+/// Accepts the values that Dex accepts: those of Go's `strconv.ParseBool`.
 fn read_switch(root: &Section<'_>, env: Environment<'_>) -> bool {
     let Some(value) = env(CONNECTORS).filter(|value| !value.is_empty()) else { return false };
     match value.as_str() {

@@ -4,7 +4,7 @@ use countersign_config::Section;
 use countersign_core::network::is_loopback_url;
 use url::Url;
 
-/// An http or https URL without user, query or fragment.
+/// An http or https URL without user, query and fragment.
 #[derive(Clone, Debug)]
 pub struct Issuer {
     text: String,
@@ -17,7 +17,7 @@ impl Issuer {
         &self.text
     }
 
-    /// Plain http to another machine: passwords and codes can be read on the way.
+    /// Whether it is plain http to another machine, so that passwords and codes could be intercepted.
     pub fn is_exposed(&self) -> bool {
         self.url.scheme() == "http" && !is_loopback_url(&self.url)
     }

@@ -4,37 +4,26 @@ use std::time::Duration;
 
 use countersign_config::{Section, Value};
 use countersign_core::clock::show_duration;
+use countersign_issuer::settings::{RefreshPolicy, SignOnPolicy};
 
 #[derive(Clone, Debug)]
 pub struct Expiry {
-    /// ID and access tokens.
+    /// Lifetime of ID and access tokens.
     pub id_tokens: Duration,
-    /// From `/auth` to the code.
+    /// Time from the request at `/auth` to the code.
     pub auth_requests: Duration,
     pub codes: Duration,
-    /// Device codes and user codes (RFC 8628).
+    /// Lifetime of device codes and user codes (RFC 8628).
     pub device_requests: Duration,
-    pub refresh_tokens: RefreshTokens,
-}
-
-#[derive(Clone, Debug)]
-pub struct RefreshTokens {
-    /// Refresh tokens are not rotated (`disableRotation`).
-    pub disable_rotation: bool,
-    /// How long the previous refresh token is answered with the same successor.
-    pub reuse_interval: Duration,
-    /// Since the sign-in; `None`: unlimited.
-    pub absolute_lifetime: Option<Duration>,
-    /// Since the last use; `None`: unlimited.
-    pub valid_if_not_used_for: Option<Duration>,
+    pub refresh_tokens: RefreshPolicy,
 }
 
 #[derive(Clone, Debug)]
 pub struct Signer {
     pub algorithm: Algorithm,
-    /// Of access tokens; `None`: as ID tokens.
+    /// Algorithm of access tokens; `None`: that of ID tokens.
     pub access_token_algorithm: Option<Algorithm>,
-    /// How long a key signs.
+    /// For how long a key signs.
     pub rotation_period: Duration,
 }
 
@@ -44,26 +33,13 @@ pub enum Algorithm {
     Es256,
 }
 
-#[derive(Clone, Debug)]
-pub struct Sessions {
-    /// Whether a signed-in browser needs no new login for another client.
-    pub sso: bool,
-    pub absolute_lifetime: Duration,
-    /// After this idle time a new login is required.
-    pub valid_if_not_used_for: Duration,
-    /// Older snapshots are revalidated with the upstream before tokens are issued.
-    pub upstream_refresh_interval: Duration,
-    /// For connectors without revalidation: a new login is required after this time.
-    pub max_snapshot_age: Duration,
-}
-
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const REUSE_INTERVAL: Duration = Duration::from_secs(30);
-/// Below this a client cannot retry in time after a lost response.
+/// With a shorter interval a client may be unable to retry in time after a lost response.
 pub(super) const SHORT_REUSE_INTERVAL: Duration = Duration::from_secs(10);
-/// RFC 6749 section 4.1.2.
+/// Recommended maximum lifetime of a code (RFC 6749 section 4.1.2).
 pub(super) const LONG_CODE: Duration = Duration::from_mins(10);
 
 pub fn read_expiry(root: &Section<'_>) -> Expiry {
@@ -94,14 +70,14 @@ pub fn read_expiry(root: &Section<'_>) -> Expiry {
         refresh.finish();
     }
     if let Some(section) = section {
-        // Read together with the signer, which may override it.
+        // Marked as known here; read together with the signer, which may override it.
         section.has("signingKeys");
         section.finish();
     }
     expiry
 }
 
-fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshTokens {
+fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshPolicy {
     let reuse_interval = block.and_then(|block| duration(block, "reuseInterval"));
     if let Some(short) = reuse_interval.filter(|configured| *configured < SHORT_REUSE_INTERVAL)
         && let Some(block) = block
@@ -113,8 +89,8 @@ fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshTokens {
     let end = |key| {
         block.and_then(|block| duration(block, key)).filter(|configured| !configured.is_zero())
     };
-    RefreshTokens {
-        disable_rotation: block.and_then(|block| block.flag("disableRotation")).unwrap_or(false),
+    RefreshPolicy {
+        rotate: !block.and_then(|block| block.flag("disableRotation")).unwrap_or(false),
         reuse_interval: reuse_interval.unwrap_or(REUSE_INTERVAL),
         absolute_lifetime: end("absoluteLifetime"),
         valid_if_not_used_for: end("validIfNotUsedFor"),
@@ -152,7 +128,7 @@ pub fn read_signer(root: &Section<'_>) -> Signer {
     signer
 }
 
-/// `expiry.signingKeys`, the older place of `signer.config.keysRotationPeriod`.
+/// `expiry.signingKeys`, the older key for `signer.config.keysRotationPeriod`.
 fn expiry_signing_keys(root: &Section<'_>) -> Option<Duration> {
     let is_map = |item: &countersign_config::Item<'_>| matches!(item.node.value, Value::Map(_));
     let section = root.item("expiry").filter(is_map)?.section()?;
@@ -171,22 +147,20 @@ fn read_local_signer(config: &Section<'_>, signer: &mut Signer) {
     }
 }
 
-pub fn read_sessions(root: &Section<'_>) -> Sessions {
+pub fn read_sessions(root: &Section<'_>) -> SignOnPolicy {
     let section = root.section("sessions");
     let block = section.as_ref();
-    let sessions = Sessions {
+    let sessions = SignOnPolicy {
         sso: block.and_then(|block| block.flag("sso")).unwrap_or(true),
         absolute_lifetime: lifetime(block, "absoluteLifetime").unwrap_or(HOUR * 24),
-        valid_if_not_used_for: lifetime(block, "validIfNotUsedFor").unwrap_or(HOUR * 8),
+        idle_lifetime: lifetime(block, "validIfNotUsedFor").unwrap_or(HOUR * 8),
         upstream_refresh_interval: block
             .and_then(|block| duration(block, "upstreamRefreshInterval"))
             .unwrap_or(MINUTE * 5),
         max_snapshot_age: lifetime(block, "maxSnapshotAge").unwrap_or(HOUR),
     };
     let Some(section) = section else { return sessions };
-    if sessions.valid_if_not_used_for > sessions.absolute_lifetime
-        && section.has("validIfNotUsedFor")
-    {
+    if sessions.idle_lifetime > sessions.absolute_lifetime && section.has("validIfNotUsedFor") {
         section.error("validIfNotUsedFor", "is longer than absoluteLifetime");
     }
     section.ignored("cookieName", "the name of the cookie is derived from the issuer");
@@ -200,8 +174,8 @@ pub fn read_sessions(root: &Section<'_>) -> Sessions {
         "a sign-in serves every client that may use its connector",
     );
     section.finish();
-    Sessions {
-        valid_if_not_used_for: sessions.valid_if_not_used_for.min(sessions.absolute_lifetime),
+    SignOnPolicy {
+        idle_lifetime: sessions.idle_lifetime.min(sessions.absolute_lifetime),
         ..sessions
     }
 }

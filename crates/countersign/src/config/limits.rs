@@ -1,4 +1,4 @@
-//! `limits`: what clients can use at the same time. `retention`: how long records about users are kept.
+//! `limits`: limits on concurrent use by clients. `retention`: how long records about users are kept.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::lifetimes::lifetime;
 pub struct RetentionPolicy {
     /// The audit log.
     pub events: Duration,
-    /// From when to when a user had a group.
+    /// Group memberships of the past.
     pub memberships: Duration,
 }
 
-/// 400 days: a year, and the time to look at it.
+/// 400 days: a year, plus time to examine it.
 const RETENTION: Duration = Duration::from_hours(400 * 24);
 
 pub fn read_limits(root: &Section<'_>) -> Limits {
@@ -33,7 +33,7 @@ pub fn read_limits(root: &Section<'_>) -> Limits {
     if let Some(found) = number(&section, "requestBodies", 1, 100_000) {
         limits.request_bodies = found;
     }
-    // hyper refuses less than 8 KiB.
+    // hyper does not accept less than 8 KiB.
     if let Some(found) = number(&section, "headerBytes", 8 * 1024, 1024 * 1024) {
         limits.header_bytes = found;
     }

@@ -4,16 +4,16 @@ use std::fmt;
 
 use countersign_config::Section;
 
-/// `host:port`. Port 0 lets the system choose.
+/// `host:port`. With port 0 the system chooses a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// A name or an address, without brackets.
+    /// A host name or an address, without brackets.
     pub host: String,
     pub port: u16,
 }
 
 impl Listen {
-    /// `:5556` is every address of this machine, as in Go.
+    /// Parses an address; `:5556` means every address of this machine, as in Go.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let port = port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok())??;
@@ -44,7 +44,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// The address at a key; absent or empty is `None`.
+/// The address at a key; `None` if absent or empty.
 pub fn read(section: &Section<'_>, key: &'static str) -> Option<Listen> {
     let text = section.text(key).filter(|text| !text.is_empty())?;
     let listen = Listen::parse(&text);

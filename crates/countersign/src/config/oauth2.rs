@@ -3,6 +3,7 @@
 use countersign_config::{Section, did_you_mean};
 use countersign_core::session::ChallengeMethod;
 use countersign_core::{ConnectorId, GrantType, ResponseType};
+use countersign_issuer::settings::PkcePolicy;
 
 use super::text_items;
 
@@ -14,26 +15,16 @@ pub struct OAuth2 {
     pub response_types: ResponseType,
     /// The connector that the password grant uses.
     pub password_connector: Option<ConnectorId>,
-    /// The approval page is skipped, except where a request requires it.
+    /// Whether the approval page is skipped, unless a request requires it.
     pub skip_approval_screen: bool,
-    /// The connector choice is shown also for a single connector.
+    /// Whether the selection page is shown even for a single connector.
     pub always_show_login_screen: bool,
-    pub pkce: Pkce,
-    /// An unknown scope is `invalid_scope` instead of being dropped.
+    pub pkce: PkcePolicy,
+    /// Whether an unknown scope is refused with `invalid_scope` instead of being ignored.
     pub strict_scopes: bool,
 }
 
-/// RFC 7636.
-#[derive(Clone, Debug)]
-pub struct Pkce {
-    /// Every client must use PKCE.
-    pub enforce: bool,
-    pub require_for_public_clients: bool,
-    /// Never empty.
-    pub methods: Vec<ChallengeMethod>,
-}
-
-/// The default of `oauth2.grantTypes`. The others are risky, or need further configuration.
+/// The default of `oauth2.grantTypes`. The others are risky or need further configuration.
 const DEFAULT_GRANT_TYPES: [GrantType; 3] =
     [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode];
 /// `connectors` are the ids of all connectors.
@@ -44,9 +35,9 @@ pub fn read(root: &Section<'_>, connectors: &[String]) -> OAuth2 {
         password_connector: None,
         skip_approval_screen: false,
         always_show_login_screen: false,
-        pkce: Pkce {
+        pkce: PkcePolicy {
             enforce: false,
-            require_for_public_clients: true,
+            required_for_public_clients: true,
             methods: vec![ChallengeMethod::S256],
         },
         strict_scopes: false,
@@ -66,7 +57,8 @@ pub fn read(root: &Section<'_>, connectors: &[String]) -> OAuth2 {
     oauth2
 }
 
-/// As in Dex, `responseTypes` and `passwordConnector` enable their grant types, unless a list leaves out `password`.
+/// As in Dex, `responseTypes` and `passwordConnector` enable their grant types, unless `grantTypes` is configured
+/// without `password`.
 fn read_grant_types(section: &Section<'_>, oauth2: &mut OAuth2) {
     let items = text_items(section, "grantTypes");
     let has_tokens = oauth2.response_types.has_tokens();
@@ -134,9 +126,9 @@ fn read_response_types(section: &Section<'_>, response_types: &mut ResponseType)
     }
 }
 
-fn read_pkce(block: &Section<'_>, pkce: &mut Pkce) {
+fn read_pkce(block: &Section<'_>, pkce: &mut PkcePolicy) {
     pkce.enforce = block.flag("enforce").unwrap_or(false);
-    pkce.require_for_public_clients = block.flag("requireForPublicClients").unwrap_or(true);
+    pkce.required_for_public_clients = block.flag("requireForPublicClients").unwrap_or(true);
     let items = text_items(block, "codeChallengeMethodsSupported");
     if items.is_empty() {
         return;

@@ -5,25 +5,17 @@ mod theme_files;
 use std::path::Path;
 
 use countersign_config::{Environment, Section};
-use countersign_server::pages::ThemeFiles;
+use countersign_server::pages::{Theme, ThemeFiles};
 
 #[derive(Clone, Debug)]
 pub struct Frontend {
-    /// The name of the installation, on every page.
+    /// The name of the installation, shown on every page.
     pub issuer: String,
     pub logo_url: Option<String>,
     pub theme: Theme,
-    /// Logos of other hosts are loaded; these hosts then learn when somebody signs in.
+    /// Whether logos of other hosts are loaded; these hosts can then observe logins.
     pub allow_remote_logos: bool,
     pub files: ThemeFiles,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Theme {
-    /// The browser's preference.
-    Auto,
-    Light,
-    Dark,
 }
 
 #[derive(Clone, Debug)]
@@ -81,7 +73,7 @@ pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
     if let Some(text) = section.text("theme").filter(|text| !text.is_empty()) {
         match themes.iter().find(|(word, _)| *word == text) {
             Some((_, theme)) => frontend.theme = *theme,
-            // A folder below `themes` of one's own.
+            // A directory below `themes` of the custom files.
             None if dir.is_some() => {}
             None => {
                 section

@@ -1,11 +1,10 @@
-//! Root keys, under which secrets in the database are sealed. They are never in the database themselves.
+//! Root keys, which seal secrets in the database. They are never stored in the database.
 
 use std::path::{Path, PathBuf};
 
 use countersign_config::{Environment, Item, Section, Value, read_text, readable_by_others};
 use countersign_core::Secret;
-
-use super::Storage;
+use countersign_store::Location;
 
 #[derive(Clone, Debug)]
 pub enum RootKeys {
@@ -17,14 +16,14 @@ pub enum RootKeys {
     None,
 }
 
-/// Shorter texts could be guessed.
+/// Shorter keys could be guessed.
 const MIN_CHARACTERS: usize = 32;
 const MAX_FILE_BYTES: usize = 64 * 1024;
 
-/// `None` only after an error.
+/// `None` only after an error was recorded.
 pub fn read(
     root: &Section<'_>,
-    storage: Option<&Storage>,
+    storage: Option<&Location>,
     env: Environment<'_>,
 ) -> Option<RootKeys> {
     let configured: Vec<(&'static str, Vec<Item<'_>>)> = ["rootKey", "rootKeyEnv", "rootKeyFile"]
@@ -54,16 +53,16 @@ pub fn read(
     keys.map(RootKeys::Keys)
 }
 
-/// The default without a configured key.
-fn default(root: &Section<'_>, storage: Option<&Storage>) -> RootKeys {
+/// The default if no key is configured.
+fn default(root: &Section<'_>, storage: Option<&Location>) -> RootKeys {
     match storage {
-        Some(Storage::Sqlite { file }) => RootKeys::Beside(beside(file)),
-        Some(Storage::Postgres(_)) => {
+        Some(Location::Sqlite { file }) => RootKeys::Beside(beside(file)),
+        Some(Location::Postgres(_)) => {
             let message = "is missing: signing keys rest unsealed in the database, as in Dex";
             root.warning("rootKey", message);
             RootKeys::None
         }
-        Some(Storage::Memory) | None => RootKeys::None,
+        Some(Location::Memory) | None => RootKeys::None,
     }
 }
 

@@ -6,57 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use countersign_config::Section;
-use countersign_core::Secret;
+use countersign_store::{Location, PostgresHost, PostgresOptions, SslMode};
 
-#[derive(Clone, Debug)]
-pub enum Storage {
-    /// In memory; lost when the program ends.
-    Memory,
-    Sqlite {
-        /// Relative to the working directory; created if missing.
-        file: PathBuf,
-    },
-    Postgres(Box<Postgres>),
-}
-
-#[derive(Clone, Debug)]
-pub struct Postgres {
-    pub database: String,
-    pub user: String,
-    pub password: Option<Secret>,
-    /// One server, or a primary with its standbys in any order.
-    pub hosts: Vec<Host>,
-    pub connection_timeout: Duration,
-    pub max_open_connections: u32,
-    /// `None`: connections are used as long as they work.
-    pub connection_max_lifetime: Option<Duration>,
-    pub ssl_mode: SslMode,
-    pub ca_file: Option<PathBuf>,
-    pub key_file: Option<PathBuf>,
-    pub cert_file: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
-    /// A host name, an address, or the folder of a socket if it begins with `/`.
-    pub name: String,
-    pub port: u16,
-}
-
-/// The values of libpq.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SslMode {
-    Disable,
-    /// Encrypted, without verifying the server.
-    Require,
-    VerifyCa,
-    VerifyFull,
-}
-
-/// Connections are replaced after this time, so that they spread over the servers behind one name.
+/// Connections are replaced after this time, so that they are distributed over the servers behind one name.
 const CONNECTION_LIFETIME: Duration = Duration::from_mins(30);
 
-pub fn read(root: &Section<'_>) -> Option<Storage> {
+pub fn read(root: &Section<'_>) -> Option<Location> {
     if !root.has("storage") {
         root.error("storage", "is missing");
         return None;
@@ -69,7 +24,7 @@ pub fn read(root: &Section<'_>) -> Option<Storage> {
             if let Some(config) = config {
                 config.finish();
             }
-            Some(Storage::Memory)
+            Some(Location::Memory)
         }
         "sqlite3" => read_sqlite(&section, config),
         "postgres" => read_postgres(&section, config),
@@ -86,7 +41,7 @@ pub fn read(root: &Section<'_>) -> Option<Storage> {
     storage
 }
 
-fn read_sqlite(section: &Section<'_>, config: Option<Section<'_>>) -> Option<Storage> {
+fn read_sqlite(section: &Section<'_>, config: Option<Section<'_>>) -> Option<Location> {
     let Some(config) = config else {
         section.error("config", "is missing");
         return None;
@@ -95,12 +50,12 @@ fn read_sqlite(section: &Section<'_>, config: Option<Section<'_>>) -> Option<Sto
     config.finish();
     let file = file?;
     if file == ":memory:" {
-        return Some(Storage::Memory);
+        return Some(Location::Memory);
     }
-    Some(Storage::Sqlite { file: PathBuf::from(file) })
+    Some(Location::Sqlite { file: PathBuf::from(file) })
 }
 
-fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<Storage> {
+fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<Location> {
     let Some(config) = config else {
         section.error("config", "is missing");
         return None;
@@ -124,14 +79,14 @@ fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<S
         ("verify-ca", SslMode::VerifyCa),
         ("verify-full", SslMode::VerifyFull),
     ];
-    let mut postgres = Postgres {
+    let mut postgres = PostgresOptions {
         database: String::new(),
         user: String::new(),
-        password: config.secret("password").filter(|password| !password.is_empty()),
+        password: config.secret("password").unwrap_or_default(),
         hosts: read_hosts(&config, port.unwrap_or(5432)),
-        connection_timeout: seconds("connectionTimeout").unwrap_or(Duration::from_secs(10)),
-        max_open_connections: count("maxOpenConns", 5),
-        connection_max_lifetime: match config.number("connMaxLifetime", 0, 86_400) {
+        connect_timeout: seconds("connectionTimeout").unwrap_or(Duration::from_secs(10)),
+        max_connections: count("maxOpenConns", 5),
+        max_lifetime: match config.number("connMaxLifetime", 0, 86_400) {
             Some(0) => None,
             found => Some(found.map_or(CONNECTION_LIFETIME, Duration::from_secs)),
         },
@@ -139,12 +94,12 @@ fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<S
             .as_ref()
             .and_then(|ssl| ssl.choice("mode", &modes))
             .unwrap_or(SslMode::VerifyFull),
-        ca_file: file("caFile"),
-        key_file: file("keyFile"),
-        cert_file: file("certFile"),
+        ssl_root_cert: file("caFile"),
+        ssl_key: file("keyFile"),
+        ssl_cert: file("certFile"),
     };
     if let Some(ssl) = ssl {
-        if postgres.key_file.is_some() != postgres.cert_file.is_some() {
+        if postgres.ssl_key.is_some() != postgres.ssl_cert.is_some() {
             ssl.error("certFile", "certFile and keyFile belong together, one of them is missing");
         }
         ssl.finish();
@@ -152,15 +107,15 @@ fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<S
     config.ignored("maxIdleConns", "a connection that is idle for ten minutes is closed");
     config.finish();
     (postgres.database, postgres.user) = (database?, user?);
-    Some(Storage::Postgres(Box::new(postgres)))
+    Some(Location::Postgres(postgres))
 }
 
-/// `hosts`, each with a port of its own or `port`; or the one `host`.
-fn read_hosts(config: &Section<'_>, port: u16) -> Vec<Host> {
+/// Reads `hosts`, each with its own port or `port`; or the single `host`.
+fn read_hosts(config: &Section<'_>, port: u16) -> Vec<PostgresHost> {
     let one = config.text("host");
     if !config.is_set("hosts") {
         let name = one.unwrap_or_else(|| "localhost".to_owned());
-        return vec![Host { name, port }];
+        return vec![PostgresHost { name, port }];
     }
     if one.is_some() {
         config.error("hosts", "host and hosts are both given, expected one of them");
@@ -179,11 +134,11 @@ fn read_hosts(config: &Section<'_>, port: u16) -> Vec<Host> {
     hosts
 }
 
-/// `name`, `name:port`, `[IPv6]`, `[IPv6]:port`, or the folder of a socket.
-fn parse_host(text: &str, default_port: u16) -> Option<Host> {
+/// Parses `name`, `name:port`, `[IPv6]`, `[IPv6]:port`, or the directory of a socket.
+fn parse_host(text: &str, default_port: u16) -> Option<PostgresHost> {
     let host = |name: &str, port| {
         let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
-        is_name.then(|| Host { name: name.to_owned(), port })
+        is_name.then(|| PostgresHost { name: name.to_owned(), port })
     };
     if text.starts_with('/') {
         return host(text, default_port);
@@ -197,7 +152,7 @@ fn parse_host(text: &str, default_port: u16) -> Option<Host> {
     }
     match text.split_once(':') {
         None => host(text, default_port),
-        // Several colons: an IPv6 address without brackets has no port.
+        // Several colons: an IPv6 address without brackets, which has no port.
         Some((_, rest)) if rest.contains(':') => host(text, default_port),
         Some((name, port)) => host(name, port.parse().ok().filter(|port| *port > 0)?),
     }

@@ -7,13 +7,16 @@ use countersign_core::clock::show_duration;
 use countersign_core::{Client, GrantType};
 
 use super::clients::lifetimes;
-use super::{Algorithm, Config, Host, Pkce, RootKeys, Storage};
+use countersign_issuer::settings::PkcePolicy;
+use countersign_store::{Location, PostgresHost};
+
+use super::{Algorithm, Config, RootKeys};
 
 impl Config {
-    /// A few lines per subject, each ending in a line break.
+    /// A few lines per subject, each ending with a line break.
     pub fn summary(&self) -> String {
         let mut text = String::new();
-        // Writing to a string cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = self.write_summary(&mut text);
         text
     }
@@ -81,7 +84,7 @@ impl Config {
             writeln!(
                 out,
                 "refresh     {}, reusable for {}, unused at most {}, in all at most {}",
-                if refresh.disable_rotation { "not rotated" } else { "rotated" },
+                if refresh.rotate { "rotated" } else { "not rotated" },
                 show_duration(refresh.reuse_interval),
                 end(refresh.valid_if_not_used_for),
                 end(refresh.absolute_lifetime),
@@ -97,7 +100,7 @@ impl Config {
             out,
             "sign-on     at most {}, idle at most {}",
             show_duration(sessions.absolute_lifetime),
-            show_duration(sessions.valid_if_not_used_for),
+            show_duration(sessions.idle_lifetime),
         )
     }
 
@@ -106,12 +109,12 @@ impl Config {
     }
 }
 
-fn storage(storage: &Storage) -> String {
+fn storage(storage: &Location) -> String {
     match storage {
-        Storage::Memory => "memory (all is forgotten at the end)".to_owned(),
-        Storage::Sqlite { file } => format!("sqlite3 {}", file.display()),
-        Storage::Postgres(pg) => {
-            let host = |host: &Host| format!("{}:{}", host.name, host.port);
+        Location::Memory => "memory (all is forgotten at the end)".to_owned(),
+        Location::Sqlite { file } => format!("sqlite3 {}", file.display()),
+        Location::Postgres(pg) => {
+            let host = |host: &PostgresHost| format!("{}:{}", host.name, host.port);
             let hosts: Vec<String> = pg.hosts.iter().map(host).collect();
             format!("postgres {}@{}/{}", pg.user, hosts.join(","), pg.database)
         }
@@ -126,8 +129,8 @@ fn root_keys(keys: &RootKeys) -> String {
     }
 }
 
-fn pkce(pkce: &Pkce) -> String {
-    let scope = match (pkce.enforce, pkce.require_for_public_clients) {
+fn pkce(pkce: &PkcePolicy) -> String {
+    let scope = match (pkce.enforce, pkce.required_for_public_clients) {
         (true, _) => "required of every client",
         (false, true) => "required of public clients",
         (false, false) => "required of no client",

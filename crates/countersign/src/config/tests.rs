@@ -1,4 +1,4 @@
-//! Reads whole files and checks the exact messages.
+//! Reads whole files and compares the exact messages.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ mod messages;
 mod values;
 mod warnings;
 
-/// The smallest file that starts, without its first line.
+/// The smallest valid file, without its first line.
 const REST: &str = "storage: {type: memory}
 web: {http: 127.0.0.1:5556}
 expiry: {idTokens: 10m}
@@ -39,7 +39,7 @@ fn read(text: &str, file: &Path, env: Environment<'_>, lenient: bool) -> Loaded 
     })
 }
 
-/// `issuer`, this, and those lines of [`REST`] whose keys it does not have.
+/// A file of `issuer`, the block, and the lines of [`REST`] whose keys the block does not have.
 fn with(block: &str) -> String {
     let is_configured = |line: &str| {
         let key = line.split(':').next().unwrap_or_default();
@@ -57,7 +57,7 @@ fn with(block: &str) -> String {
     text
 }
 
-/// The problems of [`with`] this block, without the file's name.
+/// The problems of [`with`] this block, without the file name.
 fn problems(block: &str) -> Vec<String> {
     lines(&load(&with(block)))
 }

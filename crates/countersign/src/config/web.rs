@@ -15,14 +15,14 @@ use super::{Addresses, Listen, listen, text_items};
 pub struct Web {
     pub http: Option<Listen>,
     pub https: Option<Https>,
-    /// CORS: origins whose scripts may read responses, compared exactly; `*` is any. Empty: none.
+    /// CORS: origins whose scripts may read responses, compared exactly; `*` means any. Empty: none.
     pub allowed_origins: Vec<String>,
-    /// Request headers such scripts may send.
+    /// Request headers that such scripts may send.
     pub allowed_headers: Vec<String>,
-    /// `None`: the address of a client is the peer of the connection.
+    /// `None`: a client's address is the peer address of the connection.
     pub client_address: Option<ClientAddress>,
     pub headers: Headers,
-    /// From SIGTERM until no connection is accepted any more; not ready meanwhile.
+    /// Time between SIGTERM and closing the listeners, during which the server reports itself as not ready.
     pub shutdown_delay: Duration,
 }
 
@@ -43,11 +43,11 @@ impl Default for Web {
 #[derive(Clone, Debug)]
 pub struct Https {
     pub listen: Listen,
-    /// PEM; the leaf first.
+    /// PEM, the leaf certificate first.
     pub cert_file: PathBuf,
     pub key_file: PathBuf,
     pub min_version: TlsVersion,
-    /// `None`: the newest there is.
+    /// `None`: the newest supported version.
     pub max_version: Option<TlsVersion>,
 }
 
@@ -60,13 +60,13 @@ pub enum TlsVersion {
 /// How a client's address is determined behind a reverse proxy.
 #[derive(Clone, Debug)]
 pub struct ClientAddress {
-    /// Trusted only for connections from one of `trusted_proxies`.
+    /// Used only for connections from `trusted_proxies`.
     pub header: String,
     /// Never empty.
     pub trusted_proxies: Vec<Network>,
 }
 
-/// Response headers an operator may set; `None` keeps ours.
+/// Response headers that an operator may replace; `None` keeps the default.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     pub content_security_policy: Option<String>,
@@ -76,7 +76,7 @@ pub struct Headers {
     pub strict_transport_security: Option<String>,
 }
 
-/// Addresses of the command line come before those of the file, as in Dex.
+/// Addresses from the command line take precedence over those of the file, as in Dex.
 pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
     let flag = addresses.web_http.as_ref();
     if !root.has("web") {
@@ -112,7 +112,7 @@ pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
     Some(web)
 }
 
-/// Long enough for load balancers and kube-proxy to notice that a replica is not ready.
+/// Long enough for load balancers and kube-proxy to observe that a replica is not ready.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 const MAX_SHUTDOWN_DELAY: Duration = Duration::from_mins(10);
 
@@ -124,7 +124,7 @@ fn read_shutdown_delay(section: &Section<'_>) -> Duration {
     found
 }
 
-/// Whether the listener is configured, and the result.
+/// Whether the listener is configured, and its settings if they are valid.
 fn read_https(section: &Section<'_>, flag: Option<Listen>) -> (bool, Option<Https>) {
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
     let wanted = flag.is_some() || section.is_set("https");

@@ -1,4 +1,4 @@
-//! `countersign kubernetes config`: how an API server is set up to accept the tokens of one cluster's client.
+//! `countersign kubernetes config`: the settings with which an API server accepts the tokens of one cluster's client.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -61,13 +61,13 @@ fn read_pem(file: &Path) -> Result<String, String> {
         .map_err(|reason| format!("--certificate-authority: {} {reason}", file.display()))
 }
 
-/// As a YAML list, for the `command` of a static pod.
+/// A YAML list for the `command` of a static pod.
 fn flags(expected: &Expected<'_>, arguments: &ClusterConfigArguments) -> String {
     let mut lines = vec![
         format!("--oidc-issuer-url={}", expected.issuer),
         format!("--oidc-client-id={}", expected.cluster.client),
         format!("--oidc-username-claim={}", arguments.username_claim),
-        // An empty prefix is the default one, which is the issuer; `-` is none.
+        // An empty value would select the default prefix, the issuer; `-` means no prefix.
         format!(
             "--oidc-username-prefix={}",
             if arguments.username_prefix.is_empty() { "-" } else { &arguments.username_prefix }
@@ -90,7 +90,7 @@ fn flags(expected: &Expected<'_>, arguments: &ClusterConfigArguments) -> String 
         expected.cluster.name
     );
     for line in lines {
-        // Writing to a string cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(text, "- {}", quoted(&line));
     }
     text
@@ -114,7 +114,7 @@ fn configuration(
         let _ = writeln!(text, "      certificateAuthority: {}", quoted(pem));
     }
     if expected.has_trusted_peers() {
-        // An expression, because a token for one audience may have no azp.
+        // An expression, because a token for one audience may lack `azp`.
         let rule = format!("!has(claims.azp) || claims.azp == '{}'", expected.cluster.client);
         let _ = write!(
             text,

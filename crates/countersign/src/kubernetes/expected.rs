@@ -1,15 +1,15 @@
-//! What the configuration of an API server must agree with: the issuer and one cluster of our own file.
+//! The values that an API server's configuration must match: the issuer and one cluster of our configuration file.
 
 use countersign_core::{Client, KubernetesCluster};
 
 use crate::config::{Algorithm, Config};
 
-/// What an API server of this cluster must agree with.
+/// The values that the configuration of this cluster's API server must match.
 pub struct Expected<'a> {
     pub issuer: &'a str,
     pub cluster: &'a KubernetesCluster,
     pub client: Option<&'a Client>,
-    /// Clients of other clusters: none of them may be an audience here.
+    /// Other clusters, whose clients must not be an audience here.
     pub other_clusters: Vec<&'a KubernetesCluster>,
     pub algorithm: &'static str,
 }
@@ -32,8 +32,8 @@ impl<'a> Expected<'a> {
         }
     }
 
-    /// Whether every token for the cluster's client has `azp`. Without a `kubernetes` block a token for one
-    /// audience has none, as in Dex (OpenID Connect Core 2).
+    /// Whether every token for the cluster's client has `azp`. Without a `kubernetes` block a token for a single
+    /// audience lacks it, as in Dex (OpenID Connect Core 2).
     pub fn always_has_azp(&self) -> bool {
         self.client.is_some_and(|client| client.kubernetes.is_some())
     }

@@ -1,8 +1,8 @@
-//! `countersign kubernetes config --lint`: finds in an API server's configuration what would refuse everybody, or
-//! admit more than was meant.
+//! `countersign kubernetes config --lint`: finds settings of an API server that would refuse all users, or admit more
+//! than intended.
 //!
-//! Reads an AuthenticationConfiguration, or the `--oidc-…` flags in any other file, such as the manifest of a static
-//! pod. It compares them with the cluster's client; the API server itself checks the rest when it starts.
+//! Reads an AuthenticationConfiguration, or the `--oidc-…` flags in any other file, such as a static pod's manifest,
+//! and compares them with the cluster's client. The API server itself validates the rest when it starts.
 
 mod flags;
 
@@ -14,7 +14,7 @@ use super::expected::Expected;
 
 const MAX_FILE_BYTES: usize = 1024 * 1024;
 
-/// Something an administrator should change (`is_error`) or know.
+/// A setting that must be changed (`is_error`), or that the administrator should know.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LintProblem {
     pub mark: Mark,
@@ -30,7 +30,7 @@ impl LintProblem {
     }
 }
 
-/// `Err`: the file cannot be read, or holds neither.
+/// `Err`: the file cannot be read, or contains neither format.
 pub fn lint(file: &Path, expected: &Expected<'_>) -> Result<Vec<LintProblem>, String> {
     let text = read_text(file, MAX_FILE_BYTES)
         .map_err(|reason| format!("--lint: {} {reason}", file.display()))?;
@@ -216,7 +216,7 @@ fn check_groups(mappings: &Node, expected: &Expected<'_>, found: &mut Problems) 
     }
 }
 
-/// `prefix` is required with `claim`, and may be empty.
+/// `prefix` is required together with `claim`, and may be empty.
 fn check_prefix(mapping: &Node, what: &str, found: &mut Problems) {
     if get(mapping, "claim").is_none() {
         return;
@@ -247,7 +247,7 @@ fn check_peers(entry: &Node, whole: &str, expected: &Expected<'_>, found: &mut P
     }
 }
 
-/// All texts of an entry, to look for a claim anywhere.
+/// All text of an entry, for finding a claim anywhere in it.
 fn whole_text(node: &Node) -> String {
     match &node.value {
         Value::Null => String::new(),

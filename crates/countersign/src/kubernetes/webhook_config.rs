@@ -31,7 +31,7 @@ fn webhook_config(config: &Config, arguments: &WebhookConfigArguments) -> Result
             .to_owned(),
     };
     let mut text = String::new();
-    // Writing to a string cannot fail.
+    // Writing to a `String` cannot fail.
     let _ = write!(
         text,
         r"# Webhook token authentication of kube-apiserver, for its flags

@@ -36,14 +36,14 @@ impl Line {
                 Value::String(value) => format!("\"{}\"", escaped(value)),
                 other => other.to_string(),
             };
-            // Writing to a string cannot fail.
+            // Writing to a `String` cannot fail.
             let _ = write!(text, " {name}={shown}");
         }
         text.push('\n');
         text
     }
 
-    /// With milliseconds, to distinguish lines.
+    /// With milliseconds, to distinguish lines of one second.
     fn time(&self) -> String {
         let seconds = self.at.to_string();
         let millis = self.at.millis().rem_euclid(1000);
@@ -79,8 +79,8 @@ fn escaped(text: &str) -> String {
     })
 }
 
-/// The same for JSON, whose own escaping excludes DEL and everything above ASCII; a terminal takes U+009B for
-/// the start of a control sequence. Outside of strings JSON contains none of these.
+/// Escapes these characters in JSON, whose own escaping omits DEL and everything above ASCII; a terminal interprets
+/// U+009B as the beginning of a control sequence. JSON contains none of them outside strings.
 fn visible(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
         if is_deceptive(c) {
@@ -92,10 +92,10 @@ fn visible(json: &str) -> String {
     })
 }
 
-/// As one or two UTF-16 code units (RFC 8259 section 7).
+/// Writes one or two UTF-16 code units (RFC 8259 section 7).
 fn write_json_escape(out: &mut String, c: char) {
     for unit in c.encode_utf16(&mut [0; 2]) {
-        // Writing to a string cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(out, "\\u{unit:04x}");
     }
 }

@@ -1,5 +1,5 @@
-//! Calls a server's administrator API over HTTP, with an access token of the client itself (RFC 6749
-//! section 4.4) or one from the environment.
+//! Calls a server's administrator API over HTTP, with an access token obtained by client credentials (RFC 6749 section
+//! 4.4) or taken from the environment.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 use super::error::CommandError;
 use crate::environment::non_empty_variable;
 
-/// Of one request: the server spends up to 10 s on ending sessions before it answers.
+/// Time limit of one request: the server takes up to 10 s to end sessions.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Names and values of a request to the API, at most once each.
+/// Names and values of an API request, each name at most once.
 pub type RequestFields = Vec<(String, String)>;
 
 pub struct ApiClient {
@@ -37,7 +37,7 @@ struct TokenResponse {
 }
 
 impl ApiClient {
-    /// Obtains an access token. `certificate_authority` is a PEM file, trusted beside the system's.
+    /// Obtains an access token. `certificate_authority` is a PEM file, trusted in addition to the system's authorities.
     pub async fn connect(
         issuer: &str,
         certificate_authority: Option<&Path>,
@@ -111,7 +111,7 @@ async fn request_token(http: &Client, issuer: &str) -> Result<Secret, CommandErr
     let client_secret = Secret::new(required("COUNTERSIGN_CLIENT_SECRET")?);
     let discovery = http.get(format!("{issuer}/.well-known/openid-configuration"));
     let metadata: ProviderMetadata = json_response(discovery).await?;
-    // OpenID Connect Discovery section 4.3: otherwise the secret would be sent to any URL in the document.
+    // OpenID Connect Discovery section 4.3: otherwise the secret could be sent to any URL in the document.
     if metadata.issuer.trim_end_matches('/') != issuer {
         let found = metadata.issuer;
         return Err(CommandError::Other(format!(

@@ -1,4 +1,4 @@
-//! Values on the command line that several commands share.
+//! Argument types shared by several commands.
 
 use countersign_core::Timestamp;
 use countersign_core::clock::parse_duration;
@@ -8,7 +8,7 @@ use super::api_client::RequestFields;
 /// Characters of an id made by `countersign_core::ids::random_id`.
 const ID_LENGTH: usize = 32;
 
-/// An instant, checked here so that the message names the option; the backend reads it.
+/// Validates an instant here, so that the message names the option; the backend parses it.
 pub fn instant(text: &str) -> Result<String, String> {
     let is_instant = text.eq_ignore_ascii_case("now")
         || text.parse::<Timestamp>().is_ok()
@@ -23,7 +23,7 @@ pub fn instant(text: &str) -> Result<String, String> {
     }
 }
 
-/// A session or grant id. Ids made by earlier versions may begin with `-`; anything else that does is a
+/// Parses a session or grant id. Ids created by earlier versions may begin with `-`; any other value that does is a
 /// misspelt option.
 pub fn id(text: &str) -> Result<String, String> {
     match text.starts_with('-') && !is_hyphenated_id(text) {
@@ -32,13 +32,13 @@ pub fn id(text: &str) -> Result<String, String> {
     }
 }
 
-/// An id that a command line would take for an option.
+/// Whether the text is an id that a command line would parse as an option.
 pub fn is_hyphenated_id(text: &str) -> bool {
     let is_base64url = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     text.starts_with('-') && text.len() == ID_LENGTH && is_base64url
 }
 
-/// Those that have a value, as request fields.
+/// The fields that have a value, as request fields.
 pub fn fields<const N: usize>(values: [(&str, Option<&str>); N]) -> RequestFields {
     let set_pairs = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
     set_pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

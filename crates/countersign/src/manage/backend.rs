@@ -1,5 +1,5 @@
-//! Where a command works: on the database itself, or through a server's API. What each can do is beside
-//! the command that needs it, in the module of the resource.
+//! The backend of a command: the database itself, or a server's API. The calls are defined in the module of each
+//! resource.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ enum Location {
 }
 
 impl BackendArguments {
-    /// An option on the command line overrides both variables. Neither variable precedes the other: an
-    /// ending must not reach a server that was not meant.
+    /// An option on the command line overrides both variables. If both variables are set it is an error, so that a
+    /// change never reaches a server that was not meant.
     fn location(&self, env: impl Fn(&str) -> Option<String>) -> Result<Location, CommandError> {
         if let Some(url) = &self.url {
             return Ok(Location::Url(url.clone()));
@@ -84,7 +84,7 @@ impl Backend {
         let clock = Arc::new(SystemClock::default());
         let opened = wiring::open(&config, &Shared::new(&config, clock.clone())).await;
         let app = opened.map_err(CommandError::Other)?;
-        // Replicas on PostgreSQL follow the database's clock; so does this process.
+        // Replicas on PostgreSQL use the database's clock, and so does this process.
         if let Ok(Some(database)) = app.issuer.store.database_time().await {
             clock.follow(database);
         }
@@ -101,7 +101,7 @@ impl Backend {
     }
 }
 
-/// The fields, checked against those that the operation knows.
+/// The fields, validated against the names that the operation knows.
 pub fn checked<'a>(
     fields: &'a RequestFields,
     known: &[&str],

@@ -1,15 +1,15 @@
-//! Why a command failed, in the words of the command line.
+//! Why a command failed, for the command line.
 
 use std::fmt;
 
 use countersign_issuer::IssuerError;
-use countersign_issuer::admin::fields::FieldError;
+use countersign_issuer::admin::fields::{FieldError, RequestError};
 
 /// One line for standard error.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CommandError {
-    /// The value of one request field is not accepted. `field` is its name in the API until
-    /// [`CommandError::with_option_names`] replaces it by the option's.
+    /// The value of a request field is invalid. `field` is its name in the API until
+    /// [`CommandError::with_option_names`] replaces it by the option's name.
     Field {
         field: String,
         problem: String,
@@ -22,8 +22,7 @@ impl CommandError {
         Self::Other(error.to_string())
     }
 
-    /// Names the option instead of the API's field: the one that `exceptions` has, otherwise the field's
-    /// own name with hyphens.
+    /// Replaces the API's field name by the option's: the one in `exceptions`, otherwise the field's name with hyphens.
     pub fn with_option_names(self, exceptions: &[(&str, &str)]) -> Self {
         match self {
             Self::Field { field, problem } => {
@@ -51,6 +50,15 @@ impl fmt::Display for CommandError {
 impl From<FieldError> for CommandError {
     fn from(bad: FieldError) -> Self {
         Self::Field { field: bad.field, problem: bad.problem }
+    }
+}
+
+impl From<RequestError> for CommandError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Field(bad) => bad.into(),
+            RequestError::Failed(error) => error.into(),
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl Backend {
             Self::Api(api) => api.get("/events", request).await,
             Self::Database { app, .. } => {
                 let query = checked(request, &EVENT_FIELDS, &app.issuer)?.events()?;
-                Ok(app.issuer.find_events(query).await??)
+                Ok(app.issuer.find_events(query).await?)
             }
         }
     }
@@ -173,8 +173,7 @@ fn row(event: &EventView, terminal: &Terminal) -> Vec<Cell> {
     ]
 }
 
-/// Who did it; on a terminal by name, and `user` where it is the user the event is about, who has a column
-/// already.
+/// The actor; on a terminal the display name, or `user` if it is the user the event is about, who has a column.
 fn actor<'a>(event: &'a EventView, terminal: &Terminal) -> &'a str {
     let user = event.actor.strip_prefix("user:").filter(|_| terminal.width.is_some());
     match (user, &event.actor_name) {

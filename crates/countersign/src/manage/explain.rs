@@ -104,7 +104,7 @@ fn blocked(block: &BlockedUserView) -> String {
     format!("yes, until {until}, by {}: {}", block.blocked_by, block.reason)
 }
 
-/// The view has the newest sessions; all are counted.
+/// The number of live sessions; the view contains only the newest ones.
 fn live_sessions(person: &PersonView) -> String {
     let shown = person.sessions.len();
     match i64::try_from(shown).is_ok_and(|shown| shown < person.sessions_total) {
@@ -113,8 +113,8 @@ fn live_sessions(person: &PersonView) -> String {
     }
 }
 
-/// What the upstream answered just now. Groups are printed only where it answered about the user:
-/// otherwise they are unknown, and not none.
+/// The upstream's current response. Groups are printed only if it returned the user: otherwise they are unknown, which
+/// differs from none.
 fn render_upstream(upstream: &UpstreamView, terminal: &Terminal) -> String {
     let title = format!("{}: {}", printable(&upstream.connector), printable(&upstream.outcome));
     let mut text = fold(&title, terminal.width, 0, |line| terminal.paint(Colour::Bold, line));

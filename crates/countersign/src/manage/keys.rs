@@ -131,7 +131,7 @@ fn absent(number: i64) -> CommandError {
     CommandError::Other(format!("there is no signing key {number}"))
 }
 
-/// For standard error.
+/// The preview, for standard error.
 fn render_preview(preview: &KeyDropPreviewView) -> String {
     let key = &preview.key;
     let signing = preview.signing_kid.clone();

@@ -1,4 +1,4 @@
-//! `countersign events --had-group`: who had a group between two instants.
+//! `countersign events --had-group`: the members of a group between two instants.
 
 use countersign_issuer::admin::fields::HOLDER_FIELDS;
 use countersign_issuer::admin::view::{MembershipPageView, MembershipView};
@@ -41,7 +41,7 @@ impl Backend {
                 let fields = checked(request, &HOLDER_FIELDS, &app.issuer)?;
                 let query = fields.memberships()?;
                 let query = query.ok_or_else(|| CommandError::other("--had-group: is empty"))?;
-                Ok(app.issuer.memberships(&query, &page(&fields)?).await??)
+                Ok(app.issuer.memberships(&query, &page(&fields)?).await?)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Prints a result, as a table for people or JSON for programs; and the question before a command that ends something.
+//! Prints a result as a table or JSON, and asks for confirmation before a command that ends something.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -25,7 +25,7 @@ pub enum OutputFormat {
 }
 
 impl OutputArguments {
-    /// Prints `view` as JSON, or the text that `render` makes of it.
+    /// Prints `view` as JSON, or as the text that `render` returns.
     pub fn print<T: Serialize>(
         &self,
         view: &T,
@@ -46,7 +46,7 @@ impl OutputArguments {
     }
 }
 
-/// A closed pipe, such as that of `| head`, is not an error.
+/// A closed pipe, as with `| head`, is not an error.
 fn write_to_stdout(text: &str) -> Result<(), CommandError> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::other(error)),
@@ -54,8 +54,8 @@ fn write_to_stdout(text: &str) -> Result<(), CommandError> {
     }
 }
 
-/// Asks on the terminal; an error unless the answer is `yes`. Without a terminal, `--yes` is required.
-/// `otherwise` is printed when nothing was done.
+/// Asks for confirmation on the terminal; an error unless the answer is `yes`. Without a terminal `--yes` is required.
+/// `otherwise` is printed if nothing was done.
 pub fn confirm(question: &str, otherwise: &str) -> Result<(), CommandError> {
     if !io::stdin().is_terminal() {
         return Err(CommandError::Other(format!(

@@ -1,4 +1,4 @@
-//! `countersign reload`: a running server reads its configuration file again, or prints what that would change.
+//! `countersign reload`: makes a running server reload its configuration file, or prints what that would change.
 
 use std::fmt::Write;
 

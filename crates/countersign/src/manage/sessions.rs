@@ -136,7 +136,7 @@ impl Backend {
                     SESSION_FIELDS.iter().copied().chain(["limit", "page"]).collect();
                 let fields = checked(request, &known, &app.issuer)?;
                 let found = app.issuer.find_sessions(&fields.sessions()?, &page(&fields)?).await;
-                Ok(found??)
+                Ok(found?)
             }
         }
     }
@@ -156,7 +156,7 @@ impl Backend {
 
 fn render_sessions(page: &SessionPageView, terminal: &Terminal) -> String {
     let all_live = page.sessions.iter().all(|session| session.ended.is_none());
-    // Where all are live, the column is omitted.
+    // The last column is omitted if all sessions are live.
     let columns = if all_live { &COLUMNS[..7] } else { &COLUMNS };
     let row = |session: &SessionView| {
         let cells = [
@@ -190,7 +190,7 @@ fn state(ended: Option<&EndedView>) -> Cell {
     }
 }
 
-/// The same name as on the pages.
+/// The display name, as on the pages.
 fn user_name(session: &SessionView) -> &str {
     display_name([&session.username, &session.preferred_username, &session.email, &session.user_id])
 }

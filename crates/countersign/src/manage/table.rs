@@ -1,23 +1,23 @@
 //! Tables and lists of facts that fit the terminal.
 //!
-//! A table that does not fit first cuts the columns that may be cut, then leaves out the least important
-//! ones and names them below.
+//! If a table does not fit, columns that may be truncated are truncated first; then the least important columns are
+//! omitted and named below the table.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::terminal::{Colour, Terminal, printable};
 
-/// Between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     title: &'static str,
-    /// Of two columns, the one with the higher rank is left out first; 0 is always shown.
+    /// Columns with a higher rank are omitted first; 0 is always shown.
     rank: u8,
-    /// May be cut to this width; `None` is never cut.
+    /// The width to which the column may be truncated; `None`: not at all.
     minimum: Option<usize>,
-    /// Shown only where lines may be as long as they need to be.
+    /// Shown only if the width is not limited.
     only_wide: bool,
 }
 
@@ -53,7 +53,7 @@ impl<T: AsRef<str>> From<T> for Cell {
     }
 }
 
-/// One cell per column in every row.
+/// A table with one cell per column in every row.
 pub fn table(terminal: &Terminal, columns: &[Column], rows: &[Vec<Cell>]) -> String {
     let (columns, rows) = match terminal.width {
         Some(_) => without_empty_columns(columns, rows),
@@ -77,7 +77,7 @@ pub fn table(terminal: &Terminal, columns: &[Column], rows: &[Vec<Cell>]) -> Str
     text
 }
 
-/// Leaves out the columns that are empty in every row and not of rank 0: the others get their width.
+/// Omits columns that are empty in every row and not of rank 0, so that the others get their width.
 fn without_empty_columns(columns: &[Column], rows: &[Vec<Cell>]) -> (Vec<Column>, Vec<Vec<Cell>>) {
     let is_kept = |(place, column): (usize, &Column)| {
         let mut cells = rows.iter().filter_map(|row| row.get(place));
@@ -91,7 +91,7 @@ fn select<T: Clone>(values: &[T], kept: &[bool]) -> Vec<T> {
     values.iter().zip(kept).filter(|(_, kept)| **kept).map(|(value, _)| value.clone()).collect()
 }
 
-/// Cells without a width are left out.
+/// A line of the table. Cells without a width are omitted.
 fn line(terminal: &Terminal, cells: &[Cell], widths: &[Option<usize>]) -> String {
     let mut line = String::new();
     let mut padding = 0;
@@ -109,7 +109,7 @@ fn line(terminal: &Terminal, cells: &[Cell], widths: &[Option<usize>]) -> String
     line + "\n"
 }
 
-/// How to get the next page, where there is one.
+/// How to request the next page, if there is one.
 pub fn next_page(next: Option<&str>, terminal: &Terminal) -> String {
     let Some(next) = next else { return String::new() };
     let note = format!("More: --page {next}");
@@ -124,7 +124,7 @@ fn natural_widths(columns: &[Column], rows: &[Vec<Cell>]) -> Vec<usize> {
     columns.iter().enumerate().map(widest).collect()
 }
 
-/// The width of each column that is shown. Columns of one rank are shown or left out together.
+/// The width of each column to show. Columns of the same rank are shown or omitted together.
 fn fit(width: Option<usize>, columns: &[Column], natural: &[usize]) -> Vec<Option<usize>> {
     let Some(width) = width else { return natural.iter().copied().map(Some).collect() };
     let minimum = |(column, natural): (&Column, &usize)| {
@@ -146,7 +146,7 @@ fn fit(width: Option<usize>, columns: &[Column], natural: &[usize]) -> Vec<Optio
     let fitting = ranks.iter().rev().map(|rank| shown_with(*rank)).find(|w| total(w) <= width);
     let mut widths = fitting.unwrap_or_else(|| shown_with(0));
     let mut spare = width.saturating_sub(total(&widths));
-    // What is left goes to the columns that were cut, the most important first.
+    // The remaining width goes to truncated columns, the most important first.
     let mut order: Vec<usize> = (0..columns.len()).collect();
     order.sort_by_key(|place| columns.get(*place).map(|column| column.rank));
     for place in order {
@@ -159,7 +159,7 @@ fn fit(width: Option<usize>, columns: &[Column], natural: &[usize]) -> Vec<Optio
     widths
 }
 
-/// At most `width` columns, with `…` in place of what is cut.
+/// Truncates to `width` columns, with `…` at the end.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -172,7 +172,7 @@ fn cut(text: &str, width: usize) -> String {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
-/// `name   value`, one a line; long values are folded below their beginning, empty ones are left out.
+/// `name   value`, one per line; long values are wrapped and indented, empty ones omitted.
 pub fn facts(terminal: &Terminal, facts: &[(&str, String)]) -> String {
     let names = facts.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
     let indent = names + GAP;
@@ -185,7 +185,7 @@ pub fn facts(terminal: &Terminal, facts: &[(&str, String)]) -> String {
     facts.iter().filter(|(_, value)| !value.is_empty()).map(line).collect()
 }
 
-/// Lines of at most `width` columns, broken at spaces and indented. A word longer than a line stays whole.
+/// Wraps into lines of at most `width` columns, at spaces, indented. A word longer than a line is not split.
 pub fn fold(
     text: &str,
     width: Option<usize>,

@@ -1,4 +1,4 @@
-//! What standard output can show: its width, colours, and times as people read them.
+//! Properties of standard output: width, colours, and the format of times.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -12,13 +12,13 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// How to render text for people.
+/// How text is rendered.
 #[derive(Clone, Debug)]
 pub struct Terminal {
-    /// Columns; `None` when lines may be as long as they need to be.
+    /// Columns; `None`: not limited.
     pub width: Option<usize>,
     pub has_colours: bool,
-    /// The instant that relative times count from; `None` prints RFC 3339.
+    /// The instant that relative times refer to; `None` prints RFC 3339.
     pub now: Option<Timestamp>,
 }
 
@@ -32,8 +32,8 @@ pub enum Colour {
 }
 
 impl Terminal {
-    /// `wide`: lines of any length and RFC 3339, also on a terminal. `COLUMNS` overrides the terminal's own
-    /// width, and `NO_COLOR` (<https://no-color.org>) or `TERM=dumb` turns colours off.
+    /// `wide`: lines of any length and RFC 3339, even on a terminal. `COLUMNS` overrides the terminal's width, and
+    /// `NO_COLOR` (<https://no-color.org>) or `TERM=dumb` disables colours.
     pub fn of_stdout(wide: bool) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let env = crate::environment::non_empty_variable;
@@ -48,7 +48,7 @@ impl Terminal {
         }
     }
 
-    /// For previews and questions, without colours and relative times.
+    /// For previews and confirmations, without colours and relative times.
     pub fn of_stderr() -> Self {
         Self { width: Self::of_stdout(false).width, has_colours: false, now: None }
     }
@@ -75,7 +75,7 @@ impl Terminal {
         }
     }
 
-    /// An instant, relative and exact, where the width permits both.
+    /// An instant, exact and on a terminal also relative.
     pub fn instant_in_full(&self, rfc3339: &str) -> String {
         match (self.now, rfc3339.parse::<Timestamp>()) {
             (Some(now), Ok(at)) => format!("{rfc3339} ({})", relative(at, now)),
@@ -84,7 +84,7 @@ impl Terminal {
     }
 }
 
-/// Rounded to the nearest unit, so that 7 h 59 min is `in 8 h`; the date when it is over 60 days away.
+/// Rounded to the nearest unit, so that 7 h 59 min is `in 8 h`; a date if it is more than 60 days away.
 fn relative(at: Timestamp, now: Timestamp) -> String {
     let (is_past, distance) = match at <= now {
         true => (true, now.since(at)),
@@ -116,8 +116,8 @@ fn rounded(distance: Duration) -> Option<String> {
     }
 }
 
-/// Without control characters, line breaks and characters that change the text's direction: names chosen by
-/// other people are printed, and must not move the cursor.
+/// Replaces control characters, line breaks and characters that change the text's direction, so that names chosen by
+/// others cannot move the cursor.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_deceptive(c) { ' ' } else { c }).collect()
 }

@@ -150,7 +150,7 @@ impl Backend {
             Self::Api(api) => api.post("/blocked-users/preview", request).await,
             Self::Database { app, administrator } => {
                 let person = checked(request, &PERSON_FIELDS, &app.issuer)?.person()?;
-                Ok(app.issuer.preview_block(administrator, &person).await??)
+                Ok(app.issuer.preview_block(administrator, &person).await?)
             }
         }
     }
@@ -160,7 +160,7 @@ impl Backend {
             Self::Api(api) => api.post("/blocked-users", request).await,
             Self::Database { app, administrator } => {
                 let request = checked(request, &BLOCK_FIELDS, &app.issuer)?.block()?;
-                Ok(app.issuer.block_user(administrator, request).await??)
+                Ok(app.issuer.block_user(administrator, request).await?)
             }
         }
     }
@@ -186,7 +186,7 @@ impl Backend {
             Self::Api(api) => api.get("/blocked-users", request).await,
             Self::Database { app, .. } => {
                 let page = page(&checked(request, &["limit", "page"], &app.issuer)?)?;
-                Ok(app.issuer.blocked_users(&page).await??)
+                Ok(app.issuer.blocked_users(&page).await?)
             }
         }
     }
@@ -196,7 +196,7 @@ fn name(user: &BlockedUserView) -> &str {
     user.name.as_deref().unwrap_or(&user.user_id)
 }
 
-/// For standard error.
+/// The preview, for standard error.
 fn render_preview(preview: &BlockPreviewView, keeps_sessions: bool) -> String {
     let unknown = || "unknown: no session of this user is stored; is the user id right?".to_owned();
     let suggestions: Vec<String> = preview

@@ -1,4 +1,4 @@
-//! The example application beside the server (`exampleApp` in the configuration).
+//! Runs the example application beside the server (`exampleApp` in the configuration).
 
 use std::io;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::config::Config;
 use crate::system_clock::SystemClock;
 use crate::wiring::example_app::{ExampleClient, prepare};
 
-/// The application while it runs; nothing where none is configured.
+/// The running application; `None` if it is not configured or could not start.
 pub struct RunningExampleApp(Option<(JoinHandle<io::Result<()>>, ShutdownHandle)>);
 
-/// Starts it, if it is configured. An address in use is a warning: the issuer serves without it.
+/// Starts it, if configured. If its address is in use, a warning is logged and the server continues without it.
 pub fn start(config: &Config, process: ProcessState) -> RunningExampleApp {
     let Some(example) = &config.example_app else { return RunningExampleApp(None) };
     let client = ExampleClient {

@@ -1,10 +1,10 @@
-//! The startup banner on a terminal: where to sign in, and with which account of the example.
+//! The start-up message on a terminal: the login URL, and the account of the example configuration.
 
 use std::path::Path;
 
 use crate::config::Config;
 
-/// The password of the account in `config.example.yaml`; shown only while that account exists.
+/// The account of `config.example.yaml` and its password; shown only if that account exists.
 const DEMO: (&str, &str) = ("alice@example.com", "countersign");
 
 pub fn say(config: &Config, file: &Path, has_example_app: bool) {
@@ -52,7 +52,7 @@ fn text(config: &Config, file: &Path, has_example_app: bool) -> String {
     lines.join("\n")
 }
 
-/// A login for the first client that has a redirect URI.
+/// An authorization request for the first client that has a redirect URI.
 fn authorization_request(config: &Config) -> Vec<String> {
     let client = config.clients.iter().find(|c| !c.public && !c.redirect_uris.is_empty());
     let Some((client, redirect)) = client.and_then(|c| Some((c, c.redirect_uris.first()?))) else {

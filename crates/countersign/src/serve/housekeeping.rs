@@ -1,4 +1,4 @@
-//! Periodic work of a running server: keys, clock, collection of expired rows. What fails is tried again next time.
+//! Periodic work of a running server: keys, clock, deletion of expired rows. Failed work is repeated the next time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::system_clock::{SystemClock, TOLERATED};
 
 const ROUND: Duration = Duration::from_secs(30);
-/// Expired rows are collected every so many rounds.
+/// Expired rows are deleted every this many rounds.
 const COLLECT_EVERY: u32 = 10;
 
-/// A circuit breaker that another replica opened, or an administrator closed there, is known here within this time.
+/// Maximum delay until this replica knows that another replica opened or closed a circuit breaker.
 const CIRCUIT_BREAKER_INTERVAL: Duration = Duration::from_secs(3);
 
 pub async fn run(current: CurrentApp, clock: Arc<SystemClock>) {
@@ -22,7 +22,7 @@ pub async fn run(current: CurrentApp, clock: Arc<SystemClock>) {
     tokio::join!(polling, follow_changes(current.clone()), deliveries, rounds(current, clock));
 }
 
-/// Reads again what another replica changed, as soon as it announces it. Polling finds out too, a little later.
+/// Reads changed data again when another replica announces a change. Polling finds it too, later.
 async fn follow_changes(current: CurrentApp) {
     let mut changes = current.app().issuer.store.changes();
     loop {
@@ -64,7 +64,7 @@ async fn follow_circuit_breakers(current: CurrentApp) {
 async fn rounds(current: CurrentApp, clock: Arc<SystemClock>) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick is immediate, and everything was just done at the start.
+    // The first tick is immediate, and everything was done at start-up.
     rounds.tick().await;
     for round in 1_u32.. {
         rounds.tick().await;
@@ -85,7 +85,7 @@ async fn sweep(app: &App) {
     }
 }
 
-/// Follows the database's clock, if the database has one.
+/// Adjusts to the database's clock, if the database has one.
 pub async fn check_clock(app: &App, clock: &SystemClock) {
     if let Ok(Some(database)) = app.issuer.store.database_time().await {
         let off = clock.follow(database);

@@ -1,4 +1,5 @@
-//! How a configuration file differs from the one in use: which keys, what needs a restart, and whose sessions end.
+//! How a configuration file differs from the one in use: changed keys, what requires a restart, and whose sessions
+//! would end.
 
 use countersign_core::{ConnectorId, SessionFilter};
 use countersign_issuer::Issuer;
@@ -7,9 +8,9 @@ use countersign_server::reload::{Change, ChangeKind, EndingSessions};
 use crate::config::blocks::Difference;
 use crate::config::{Config, LOCAL};
 
-/// Which server this is and where its data are. A file with other values belongs to another server.
+/// Keys that identify the server and its data. A file with other values belongs to another server.
 const REFUSED: [&str; 2] = ["issuer", "storage"];
-/// Read once, when the process starts.
+/// Keys that are read only at start-up.
 const AT_START: [&str; 11] = [
     "web.http",
     "web.https",
@@ -27,7 +28,7 @@ const AT_START: [&str; 11] = [
 pub struct Plan {
     pub changes: Vec<Change>,
     pub needs_restart: Vec<String>,
-    /// Why the file cannot be taken up without a restart at all.
+    /// Why the file cannot be loaded without a restart.
     pub refusals: Vec<String>,
 }
 
@@ -63,8 +64,8 @@ fn change(difference: Difference) -> Change {
     }
 }
 
-/// Live sessions that the newer configuration refuses: of connectors that are gone or ask another upstream, of local
-/// users who were removed or have another password, and those with grants of removed clients.
+/// Live sessions that the new configuration would reject: of connectors that are removed or have another upstream, of
+/// local users who are removed or have another password, and those with grants of removed clients.
 pub async fn ending_sessions(
     issuer: &Issuer,
     running: &Config,
@@ -82,7 +83,7 @@ pub async fn ending_sessions(
         }
         Ok::<(), String>(())
     };
-    // Those of the database stay, whatever the file says.
+    // Connectors of the database remain, whatever the file contains.
     let configured = issuer.connectors.iter().filter(|c| issuer.connectors.is_configured(&c.id));
     for connector in configured {
         let is_kept_local = connector.id.as_str() == LOCAL && newer.password_db.is_some();

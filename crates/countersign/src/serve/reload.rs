@@ -1,7 +1,8 @@
-//! Reads the configuration file again: on SIGHUP, when it or a file it names has changed, and on request of an administrator.
+//! Reloads the configuration file: on SIGHUP, when it or a file it names has changed, and at an administrator's
+//! request.
 //!
-//! A new application is made of it, completely, before the one in use is replaced; whatever is wrong changes nothing.
-//! Kept across a reload: the database, the threads and tables that count attempts, metrics, circuit breakers.
+//! A complete new application is built before the one in use is replaced; an error changes nothing. Kept across a
+//! reload: the database, the threads and tables that count attempts, metrics, circuit breakers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::logging::LogHandle;
 use crate::wiring::Shared;
 use crate::{tls, wiring};
 
-/// The actor of a reload that nobody requested by name.
+/// The actor of a reload that no administrator requested.
 const SYSTEM: &str = "system";
 
 pub struct Reloader {
@@ -64,7 +65,7 @@ impl Reloader {
         }
     }
 
-    /// `actor` is who the audit log names.
+    /// `actor` is recorded in the audit log.
     async fn reload(&mut self, reason: &str, actor: &str) -> ReloadReport {
         self.watch.take_up();
         let (config, mut report) = self.plan().await;
@@ -98,7 +99,7 @@ impl Reloader {
         report
     }
 
-    /// Each replica reads its own file, and each records what changed for it.
+    /// Each replica reads its own file and records its own changes.
     async fn audit(&self, report: &ReloadReport, reason: &str, actor: &str) {
         if report.changes.is_empty() {
             return;
@@ -115,7 +116,7 @@ impl Reloader {
         }
     }
 
-    /// Reads and validates the file. The configuration is there if it can be applied.
+    /// Reads and validates the file. The configuration is returned if it can be applied.
     async fn plan(&self) -> (Option<Config>, ReloadReport) {
         let mut report = ReloadReport::default();
         let (config, errors, warnings) = read_again(&self.arguments);
@@ -168,7 +169,7 @@ impl Reloader {
     }
 }
 
-/// The certificates and keys that a configuration names, as they are now.
+/// The certificates and keys that a configuration names, as read now.
 struct NewTls {
     web: Option<Arc<ServerConfig>>,
     grpc: Option<Arc<ServerConfig>>,
@@ -184,7 +185,7 @@ impl NewTls {
     }
 }
 
-/// What an earlier reload left for a restart is still left for it.
+/// Changes that an earlier reload left for a restart are still pending.
 fn merged(mut all: Vec<String>, more: &[String]) -> Vec<String> {
     all.extend_from_slice(more);
     all.sort();

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 pub enum StopSignal {
     /// SIGTERM, from a supervisor.
     Terminate,
-    /// SIGINT from a terminal, or a terminal that closed.
+    /// SIGINT, or the closing of the terminal.
     Interrupt,
 }
 
@@ -21,12 +21,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From here on SIGTERM, SIGINT and SIGHUP no longer end the process by themselves.
+    /// From now on SIGTERM, SIGINT and SIGHUP no longer kill the process.
     pub fn listen() -> Result<Self, String> {
         let listen = |kind| signal(kind).map_err(|e: io::Error| format!("signals: {e}"));
         let (count, hangups) = watch::channel(0_u32);
         let (lost, terminal_lost) = watch::channel(false);
-        // A process that was started to outlive its terminal (nohup) ignores the signal.
+        // A process started with nohup ignores the signal.
         if !is_hangup_ignored() {
             let hangup = listen(SignalKind::hangup())?;
             tokio::spawn(follow_hangups(hangup, has_terminal(), count, lost));
@@ -39,7 +39,7 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM, for SIGINT, or for the terminal to close in which this process was started.
+    /// Waits for SIGTERM, SIGINT, or the closing of the terminal in which this process was started.
     pub async fn stop(&mut self) -> StopSignal {
         tokio::select! {
             _ = self.terminate.recv() => StopSignal::Terminate,
@@ -54,8 +54,8 @@ impl Signals {
     }
 }
 
-/// SIGHUP means two things: a terminal closes, and its programs end; or a service reads its configuration again. It is
-/// the first if this process had a terminal and has none any more.
+/// SIGHUP has two meanings: the terminal was closed and its programs should exit, or a service should reload its
+/// configuration. It is the first if this process had a controlling terminal and has none now.
 async fn follow_hangups(
     mut hangup: Signal,
     had_terminal: bool,
@@ -71,12 +71,12 @@ async fn follow_hangups(
     }
 }
 
-/// `/dev/tty` is the controlling terminal, and cannot be opened without one.
+/// `/dev/tty` is the controlling terminal; it cannot be opened without one.
 fn has_terminal() -> bool {
     std::fs::File::open("/dev/tty").is_ok()
 }
 
-/// From the mask of ignored signals in /proc (proc(5)); signal 1 is its lowest bit.
+/// From the mask of ignored signals in /proc (proc(5)); signal 1 is the lowest bit.
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,16 +1,16 @@
-//! Notices that files have changed, by looking at them: a file written in place, one that was renamed over another, or
-//! the symbolic links of a Kubernetes ConfigMap or Secret, which are replaced as a whole.
+//! Detects changed files by polling: files written in place, replaced by a rename, or the symbolic links of a
+//! Kubernetes ConfigMap or Secret, which are replaced as a whole.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How often files are looked at. A change is taken up when two looks in a row find the same, so that a file is not read
+/// The polling interval. A change is reported when two successive polls find the same state, so that a file is not read
 /// while it is being written.
 pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Device, inode, time of the last change in nanoseconds, size; `None` when the file is not there.
+/// Device, inode, modification time in nanoseconds, size; `None` if the file does not exist.
 type FileIdentity = Option<(u64, u64, i128, u64)>;
 
 pub struct FileWatch {
@@ -25,7 +25,7 @@ impl FileWatch {
         Self { files, in_use: now.clone(), last_look: now }
     }
 
-    /// From now on these files. Those that were watched before keep their state, so that a change in between is seen.
+    /// Watches these files from now on. Files watched before keep their state, so that a change in between is detected.
     pub fn follow(&mut self, files: Vec<PathBuf>) {
         let known = |file: &PathBuf| {
             let position = self.files.iter().position(|other| other == file)?;
@@ -37,12 +37,12 @@ impl FileWatch {
         self.files = files;
     }
 
-    /// The files are about to be read as they are now.
+    /// Records the present state; called just before the files are read.
     pub fn take_up(&mut self) {
         self.in_use = identities(&self.files);
     }
 
-    /// Looks; true when there is a change to take up. It is reported once.
+    /// Polls; true if there is a new, settled change. Each change is reported once.
     pub fn has_changed(&mut self) -> bool {
         let now = identities(&self.files);
         let is_settled = now == self.last_look && now.iter().all(Option::is_some);

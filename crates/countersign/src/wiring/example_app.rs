@@ -1,4 +1,4 @@
-//! The example application, from a command line or a configuration.
+//! Builds the example application from the command line or the configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use countersign_server::example_app::{ExampleApp, Settings, VerifyIdToken};
 use countersign_server::listen::Listener;
 use url::Url;
 
-/// How far the clocks of this machine and of the issuer may be apart.
+/// Tolerated clock difference between this machine and the issuer.
 const LEEWAY: Duration = Duration::from_mins(1);
 
-/// Verifies with the keys that the issuer publishes; the same code that verifies the ID tokens of upstreams.
+/// Verifies ID tokens with the issuer's published keys, by the code that verifies upstream ID tokens.
 struct PublishedKeys {
     issuer: String,
     client_id: String,
@@ -35,17 +35,17 @@ impl VerifyIdToken for PublishedKeys {
     }
 }
 
-/// A client as the example application acts for it.
+/// The client that the example application acts as.
 pub struct ExampleClient<'a> {
     pub issuer: &'a str,
     pub client_id: &'a str,
     pub client_secret: Option<Secret>,
     pub redirect_uri: Url,
-    /// PEM, beside the system's authorities.
+    /// PEM, trusted in addition to the system's authorities.
     pub authorities: Vec<u8>,
 }
 
-/// Binds at the host and port of the redirect URI, unless `listen` names another address.
+/// Binds to the host and port of the redirect URI, unless `listen` specifies another address.
 pub fn prepare(
     client: ExampleClient<'_>,
     listen: Option<&str>,

@@ -33,7 +33,8 @@ fn read(file: &Path) -> Result<Option<Secret>, String> {
     }
 }
 
-/// A database with keys was sealed under a root key: a new one would only hide that the old one is missing.
+/// Creates the root key of an empty database. If the database has keys, it was sealed under a root key that is missing,
+/// and creating a new one would conceal that.
 async fn first(file: &Path, store: &Store) -> Result<Secret, String> {
     let keys = store.signing_keys().await.map_err(|e| e.to_string())?;
     if !keys.is_empty() {
@@ -45,7 +46,7 @@ async fn first(file: &Path, store: &Store) -> Result<Secret, String> {
     let key = RootKeys::generate().map_err(|e| e.to_string())?;
     match write_new(file, &key) {
         Ok(()) => Ok(key),
-        // Another process was faster.
+        // Another process created it first.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             read(file)?.ok_or_else(|| format!("the root key {} vanished", file.display()))
         }
@@ -53,7 +54,7 @@ async fn first(file: &Path, store: &Store) -> Result<Secret, String> {
     }
 }
 
-/// Atomic: written beside, then linked to its name, which fails if the name exists.
+/// Atomic: writes a temporary file and links it to its name, which fails if the name exists.
 fn write_new(file: &Path, key: &Secret) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));

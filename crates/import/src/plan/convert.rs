@@ -1,4 +1,4 @@
-//! Clients, passwords and connectors of Dex as ours.
+//! Converts clients, passwords and connectors of Dex.
 
 use countersign_core::client::registration::{check_client, parse_backchannel_logout_uri};
 use countersign_core::{Client, Secret, StoredConnector, StoredUser};
@@ -7,11 +7,26 @@ use countersign_store::StoredObject;
 
 use crate::dex::{DexClient, DexConnector, DexPassword};
 
-/// An object, or why it is not taken over.
+/// An object of Dex, as ours.
 pub(super) struct Converted {
     pub what: String,
-    pub result: Result<Result<StoredObject, IssuerError>, String>,
+    pub result: Result<StoredObject, ConversionError>,
     pub warnings: Vec<String>,
+}
+
+pub(super) enum ConversionError {
+    /// The object is not taken over, for this reason.
+    Skipped(String),
+    Failed(IssuerError),
+}
+
+/// `checked` has the reason why the object is not taken over; else `object` makes it.
+fn converted(
+    checked: Result<(), String>,
+    object: impl FnOnce() -> Result<StoredObject, IssuerError>,
+) -> Result<StoredObject, ConversionError> {
+    checked.map_err(ConversionError::Skipped)?;
+    object().map_err(ConversionError::Failed)
 }
 
 const IN_FILE: &str = "the configuration file has one of this id, which comes first as in Dex";
@@ -20,14 +35,15 @@ pub(super) fn client(issuer: &Issuer, dex: &DexClient) -> Converted {
     let mut warnings = Vec::new();
     let what = format!("client {}", dex.id);
     if issuer.clients.is_configured(&dex.id) {
-        return Converted { what, result: Err(IN_FILE.to_owned()), warnings };
+        let result = Err(ConversionError::Skipped(IN_FILE.to_owned()));
+        return Converted { what, result, warnings };
     }
     let client = converted_client(dex, &mut warnings);
     if dex.needs_mfa {
         warnings.push("it requires a second factor, which is not supported".to_owned());
     }
-    // As for a client of the configuration file or of the gRPC API.
-    let result = check_client(&client).map(|()| stored::client_object(&issuer.root, &client));
+    // The same validation as for a client of the configuration file or of the gRPC API.
+    let result = converted(check_client(&client), || stored::client_object(&issuer.root, &client));
     Converted { what, result, warnings }
 }
 
@@ -78,7 +94,7 @@ pub(super) fn user(issuer: &Issuer, dex: &DexPassword) -> Converted {
             Ok(())
         }
     };
-    let result = result.map(|()| stored::user_object(&issuer.root, &user));
+    let result = converted(result, || stored::user_object(&issuer.root, &user));
     Converted { what, result, warnings }
 }
 
@@ -95,6 +111,6 @@ pub(super) fn connector(issuer: &Issuer, dex: &DexConnector) -> Converted {
         true => Err(IN_FILE.to_owned()),
         false => issuer.stored.connectors().build(&stored).map(|_| ()),
     };
-    let result = result.map(|()| stored::connector_object(&issuer.root, &stored));
+    let result = converted(result, || stored::connector_object(&issuer.root, &stored));
     Converted { what, result, warnings: Vec::new() }
 }

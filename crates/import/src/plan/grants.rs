@@ -1,5 +1,5 @@
-//! Offline sessions and refresh tokens of Dex become sessions and grants: one session for a person at a
-//! connector, because Dex keeps one set of upstream data for all of that person's clients.
+//! Converts Dex's offline sessions and refresh tokens to sessions and grants: one session per user and connector,
+//! because Dex stores one set of upstream data for all of that user's clients.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use countersign_store::{ImportedGrant, ImportedSession, ObjectKind};
 use super::{Plan, Skipped};
 use crate::dex::{DexData, DexOfflineSession, DexRefreshToken};
 
-/// Requests of every kind are served by what was imported: Dex requested all of it from the upstream.
+/// The imported data suffices for all scopes, because Dex requested all of them from the upstream.
 const EVERYTHING: LoginScopes = LoginScopes { offline: true, groups: true };
-/// Our first rotation writes the number of the key. Until then no MAC key is kept for this grant.
+/// The first rotation stores the number of the MAC key. Until then the grant needs none.
 const NO_MAC_KEY: i64 = i64::MAX;
 
 type Person = (String, ConnectorId);
@@ -75,7 +75,7 @@ fn of(user_id: &str, tokens: &[&DexRefreshToken]) -> String {
     format!("refresh tokens of {user_id} for {}", clients.join(", "))
 }
 
-/// Dex counts the token that the offline session names for the client; a row without it is a remainder.
+/// Whether the token is the one that the offline session names for the client; other rows are leftovers.
 fn is_current(
     offline: &BTreeMap<Person, &DexOfflineSession>,
     person: &Person,
@@ -85,7 +85,7 @@ fn is_current(
     session.and_then(|s| s.tokens.get(token.client.as_str())).is_some_and(|id| *id == token.id)
 }
 
-/// Those of the file, those of our database, and those that this plan adds.
+/// The connectors of the configuration file, of our database, and those that this plan adds.
 fn known_connectors(
     issuer: &Issuer,
     plan: &Plan,
@@ -101,7 +101,7 @@ fn known_connectors(
     Ok(connectors)
 }
 
-/// The fingerprints of the users that this plan adds, by user id: the connector knows them only once they are
+/// The fingerprints of the users that this plan adds, by user id: the connector knows these users only after they are
 /// written.
 fn known_users(issuer: &Issuer, plan: &Plan) -> Result<BTreeMap<String, String>, IssuerError> {
     let mut fingerprints = BTreeMap::new();
@@ -115,7 +115,7 @@ fn known_users(issuer: &Issuer, plan: &Plan) -> Result<BTreeMap<String, String>,
     Ok(fingerprints)
 }
 
-/// What a session of this person at this connector is built on today.
+/// The current fingerprint for a session of this user at this connector.
 async fn fingerprint(
     connector: &Connector,
     tokens: &[&DexRefreshToken],
@@ -128,7 +128,7 @@ async fn fingerprint(
     if let Some(fingerprint) = users.get(&identity.user_id) {
         return Some(fingerprint.clone());
     }
-    // Costs nothing: only local users have fingerprints of their own.
+    // Sends no request: only local users have fingerprints of their own.
     let request = RefreshRequest {
         identity,
         upstream: None,
@@ -154,7 +154,7 @@ fn session(
     let connector = latest.map(|token| token.connector.clone()).unwrap_or_default();
     let created = tokens.iter().filter_map(|token| token.created_at).min().unwrap_or(now);
     let seen = latest.and_then(|token| token.last_used).unwrap_or(created);
-    // Before the offline session had it, it was in the row of the token.
+    // Older versions of Dex stored it in the token's row instead of the offline session.
     let own = tokens.iter().map(|token| &token.connector_data).find(|data| !data.is_empty());
     let upstream = upstream.filter(|data| !data.is_empty()).or(own);
     Ok(Session {

@@ -1,13 +1,13 @@
-//! The words, names and literals of a dump.
+//! The tokens of a dump: words, names and literals.
 
 use crate::ReadError;
 
-/// Who escapes what in a text.
+/// The escape rules of text literals.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// Backslash escapes in every text.
+    /// Backslash escapes in all literals.
     MySql,
-    /// A backslash is a backslash, unless the text begins with `E'`.
+    /// Backslashes are literal, unless the literal begins with `E'`.
     Postgres,
     /// Backslash escapes of COPY.
     Copy,
@@ -15,7 +15,7 @@ pub(super) enum Dialect {
 
 pub(super) enum Literal {
     Null,
-    /// Also a number or a truth value, as written.
+    /// Also a number or a boolean, as written.
     Text(String),
     /// The digits of `0x…`.
     Hex(String),
@@ -34,14 +34,14 @@ impl<'a> Scanner<'a> {
         Self { rest: text, whole: text, dialect }
     }
 
-    /// Names the line, and never the text there, which may be a secret.
+    /// An error that names the line, without its text, which may be a secret.
     pub(super) fn error(&self, message: &str) -> ReadError {
         let read = self.whole.len() - self.rest.len();
         let line = 1 + self.whole.get(..read).unwrap_or_default().matches('\n').count();
         ReadError::Format(format!("line {line}: {message}"))
     }
 
-    /// Skips blanks, comments and lone semicolons; false at the end.
+    /// Skips blanks, comments and empty statements; false at the end.
     pub(super) fn skip_to_statement(&mut self) -> bool {
         self.skip_blank();
         while self.take(';') {}
@@ -76,7 +76,7 @@ impl<'a> Scanner<'a> {
         Some(line.trim_end_matches('\r'))
     }
 
-    /// Reads these words, or nothing.
+    /// Consumes these words, or nothing.
     pub(super) fn keywords(&mut self, words: &[&str]) -> bool {
         let before = self.rest;
         for word in words {
@@ -105,7 +105,7 @@ impl<'a> Scanner<'a> {
         word
     }
 
-    /// A name, without its quotes and its schema.
+    /// A name without quotes and schema.
     pub(super) fn name(&mut self) -> Result<String, ReadError> {
         let mut name = self.name_part()?;
         while self.take('.') {
@@ -172,7 +172,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What follows an opening quotation mark. A doubled one is an escape in every dialect.
+    /// The text after an opening quotation mark. A doubled quotation mark is an escape in every dialect.
     fn text(&mut self, dialect: Dialect) -> Result<String, ReadError> {
         let mut raw = String::new();
         let mut characters = self.rest.char_indices().peekable();
@@ -196,7 +196,7 @@ impl<'a> Scanner<'a> {
         Err(self.error("a text has no end"))
     }
 
-    /// To the next entry of a list in parentheses; false behind its end.
+    /// Skips to the next entry of a list in parentheses; false after its end.
     pub(super) fn skip_to_next_in_list(&mut self) -> Result<bool, ReadError> {
         let mut depth = 0_u32;
         while let Some(c) = self.rest.chars().next() {

@@ -1,5 +1,5 @@
-//! Blocking a person: no sign-in, no tokens, no access to clusters, until the block ends or is lifted. What they
-//! hold is refused wherever it is looked up; for relying parties that verify tokens offline the reported time counts.
+//! Blocking a user: until the block expires or is lifted, sign-ins, tokens and Kubernetes requests are refused wherever
+//! the session is looked up. Relying parties that verify tokens offline accept them until the reported expiry.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use countersign_store::{BlockUser, BlockedUser};
 use serde::{Deserialize, Serialize};
 
 use super::Administrator;
-use super::fields::{FieldError, Fields, bad};
+use super::fields::{FieldError, Fields, RequestError, bad};
 use super::queries::Page;
 use super::view::{BEYOND, ClientCount, EndView, rfc3339};
 use crate::{Issuer, IssuerError};
@@ -19,10 +19,10 @@ pub const PERSON_FIELDS: [&str; 2] = ["connector", "user_id"];
 pub const BLOCK_FIELDS: [&str; 5] = ["connector", "user_id", "reason", "until", "keep_sessions"];
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 500;
-/// Persons suggested where the user id is unknown.
+/// Users suggested when the given user id is unknown.
 const SUGGESTIONS: i64 = 5;
 
-/// A person at one connector, as in `sub`.
+/// A user of one connector: the pair that `sub` encodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonId {
     pub connector: ConnectorId,
@@ -33,7 +33,7 @@ pub struct PersonId {
 pub struct BlockRequest {
     pub person: PersonId,
     pub reason: String,
-    /// `None`: until it is lifted.
+    /// `None`: the block lasts until it is lifted.
     pub expires_at: Option<Timestamp>,
     /// Their sessions are refused but do not end: they work again once the block is over, and applications
     /// receive no logout tokens.
@@ -44,13 +44,13 @@ pub struct BlockRequest {
 pub struct BlockedUserView {
     pub connector: String,
     pub user_id: String,
-    /// As of their newest session that is kept.
+    /// Display name from the user's newest stored session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub reason: String,
     pub blocked_at: String,
     pub blocked_by: String,
-    /// Absent: until it is lifted.
+    /// Absent: the block lasts until it is lifted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
@@ -63,25 +63,25 @@ pub struct BlockedUserPageView {
     pub next: Option<String>,
 }
 
-/// What blocking this person would end.
+/// What blocking this user would end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlockPreviewView {
     pub connector: String,
     pub user_id: String,
-    /// Absent: no session of this person is kept, so the user id may be misspelt.
+    /// Absent: no session of this user is stored, so the user id may be misspelt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Persons of this connector whose login, e-mail address or name was given instead of the user id.
+    /// Users of this connector whose login, e-mail address or name equals the given user id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suggestions: Vec<SuggestionView>,
     /// Live sessions.
     pub sessions: i64,
     pub grants: i64,
     pub clients: Vec<ClientCount>,
-    /// Tokens that are verified offline are accepted until then; absent when there are none.
+    /// Expiry of the last token that relying parties verify offline; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
-    /// The block in force, which a new one replaces.
+    /// The block currently in force; a new block replaces it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedUserView>,
 }
@@ -95,7 +95,7 @@ pub struct SuggestionView {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlockView {
     pub blocked_user: BlockedUserView,
-    /// Sessions that ended with it; none of them where they were kept.
+    /// Sessions that ended with the block; none when `keep_sessions` is set.
     pub ended: EndView,
 }
 
@@ -130,10 +130,8 @@ impl Issuer {
         &self,
         who: &Administrator,
         person: &PersonId,
-    ) -> Result<Result<BlockPreviewView, FieldError>, IssuerError> {
-        if let Err(bad) = self.check_person(who, person) {
-            return Ok(Err(bad));
-        }
+    ) -> Result<BlockPreviewView, RequestError> {
+        self.check_person(who, person)?;
         let PersonId { connector, user_id } = person;
         let count = self.store.count_sessions(&sessions_of(person)).await?;
         let name = self.name_of(person).await?;
@@ -150,7 +148,7 @@ impl Issuer {
         }
         let blocked = self.store.blocked_user(connector, user_id, self.now()).await?;
         let clients = count.clients.iter();
-        Ok(Ok(BlockPreviewView {
+        Ok(BlockPreviewView {
             connector: connector.to_string(),
             user_id: user_id.clone(),
             blocked: blocked.map(|block| view(&block, name.clone())),
@@ -162,18 +160,16 @@ impl Issuer {
                 .map(|(client, grants)| ClientCount { client: client.to_string(), grants: *grants })
                 .collect(),
             tokens_until: rfc3339(count.tokens_until),
-        }))
+        })
     }
 
-    /// Blocks a person, or replaces the block there is; then ends their sessions, unless they are kept.
+    /// Blocks a user, replacing an existing block, then ends their sessions unless `keep_sessions` is set.
     pub async fn block_user(
         self: &Arc<Self>,
         who: &Administrator,
         request: BlockRequest,
-    ) -> Result<Result<BlockView, FieldError>, IssuerError> {
-        if let Err(bad) = self.check_person(who, &request.person) {
-            return Ok(Err(bad));
-        }
+    ) -> Result<BlockView, RequestError> {
+        self.check_person(who, &request.person)?;
         let person = &request.person;
         let block = BlockUser {
             connector: person.connector.clone(),
@@ -196,10 +192,10 @@ impl Issuer {
             }
             false => EndView::from(&self.end_sessions(who, sessions_of(person)).await?),
         };
-        Ok(Ok(BlockView { blocked_user, ended }))
+        Ok(BlockView { blocked_user, ended })
     }
 
-    /// Lifts a block; false when the person is not blocked.
+    /// Lifts a block; false when the user is not blocked.
     pub async fn unblock_user(
         &self,
         who: &Administrator,
@@ -213,13 +209,10 @@ impl Issuer {
         Ok(lifted)
     }
 
-    /// In the order of connector and user id.
-    pub async fn blocked_users(
-        &self,
-        page: &Page,
-    ) -> Result<Result<BlockedUserPageView, FieldError>, IssuerError> {
+    /// Blocked users, ordered by connector and user id.
+    pub async fn blocked_users(&self, page: &Page) -> Result<BlockedUserPageView, RequestError> {
         let after = match page.after.as_deref().map(parse_cursor) {
-            Some(None) => return Ok(Err(bad("page", "is no page of this list"))),
+            Some(None) => return Err(bad("page", "is no page of this list").into()),
             Some(Some(after)) => Some(after),
             None => None,
         };
@@ -227,7 +220,7 @@ impl Issuer {
         let persons: Vec<_> =
             found.users.iter().map(|user| (user.connector.clone(), user.user_id.clone())).collect();
         let names = self.store.person_names(&persons).await?;
-        Ok(Ok(BlockedUserPageView {
+        Ok(BlockedUserPageView {
             next: persons.last().filter(|_| found.more).map(cursor),
             blocked_users: found
                 .users
@@ -235,10 +228,10 @@ impl Issuer {
                 .zip(names)
                 .map(|(user, name)| view(user, name))
                 .collect(),
-        }))
+        })
     }
 
-    /// The block of a person that is in force.
+    /// The block of this user that is in force now, if any.
     pub async fn blocked_user(
         &self,
         connector: &ConnectorId,
@@ -253,7 +246,7 @@ impl Issuer {
         Ok(self.store.person_names(&[person]).await?.pop().flatten())
     }
 
-    /// A misspelt connector would block nobody; one's own account would lock the administrator out.
+    /// Refuses an unknown connector, which would block no user, and the administrator's own account.
     fn check_person(&self, who: &Administrator, person: &PersonId) -> Result<(), FieldError> {
         if self.connectors.get(&person.connector).is_none() {
             return Err(bad("connector", "is no connector of this issuer"));
@@ -282,7 +275,7 @@ fn view(block: &BlockedUser, name: Option<String>) -> BlockedUserView {
     }
 }
 
-/// Connector and user id of the last row, in hexadecimal: it travels in addresses and on command lines.
+/// Connector and user id of the last row, hex-encoded so that it needs no escaping in URLs and on command lines.
 fn cursor((connector, user_id): &(ConnectorId, String)) -> String {
     let text = format!("{connector}\n{user_id}");
     text.bytes().map(|byte| format!("{byte:02x}")).collect()

@@ -12,13 +12,13 @@ use serde_json::json;
 use super::Administrator;
 use crate::{Issuer, IssuerError};
 
-/// Sessions of one transaction, so that no other write waits long.
+/// Sessions ended in one transaction; bounded, so that other writes do not wait long.
 const BATCH: i64 = 200;
-/// One call ends what it can in this time, which is well within a request's, and reports whether there is more.
+/// Time limit of one call, well below the request timeout. The result reports whether matching sessions remain.
 const ONE_CALL: Duration = Duration::from_secs(10);
 
 impl Issuer {
-    /// `None`: there is no such session, or it has ended.
+    /// Ends a session and its grants; `None` when there is no such session or it has already ended.
     pub async fn end_session(
         &self,
         who: &Administrator,
@@ -31,7 +31,7 @@ impl Issuer {
         Ok(end)
     }
 
-    /// `None`: there is no such grant, or it has ended.
+    /// Ends a grant; `None` when there is no such grant or it has already ended.
     pub async fn end_grant(
         &self,
         who: &Administrator,
@@ -52,8 +52,8 @@ impl Issuer {
         Ok(self.store.count_sessions(filter).await?)
     }
 
-    /// Ends all live sessions that match the filter, except those that begin meanwhile. Runs to completion also
-    /// when the client disconnects. `more` in the result: there were too many for one call.
+    /// Ends all live sessions that match the filter, except those created after the call began. Runs to completion even
+    /// if the client disconnects. `more` in the result: the call ended its maximum and matching sessions remain.
     pub async fn end_sessions(
         self: &Arc<Self>,
         who: &Administrator,

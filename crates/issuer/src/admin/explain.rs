@@ -1,5 +1,5 @@
-//! Why somebody can or cannot sign in, and why a group is or is not in their token: what is stored, what the upstream
-//! answers now, and what a client would receive.
+//! Explains why a user can or cannot sign in, and why a group is or is not in their token: the stored sessions, the
+//! current response of the upstreams, and the claims a client would receive.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use super::blocked_users::BlockedUserView;
 use super::view::SessionView;
 use crate::{Issuer, IssuerError};
 
-/// People of that name, over all connectors, at most.
+/// At most this many users of that name, over all connectors.
 const MOST_PEOPLE: i64 = 20;
 const MOST_SESSIONS: i64 = 20;
-/// An upstream that has not answered by then is down for this purpose.
+/// An upstream that does not respond within this time is reported as unreachable.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Everything known under one name.
+/// All that is known about one user name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explanation {
     pub user: String,
-    /// Who has signed in under this name, by connector.
+    /// The users who have signed in under this name, by connector.
     pub people: Vec<PersonView>,
-    /// What upstreams that can be queried without the person answer now.
+    /// Current responses of the upstreams that can be queried without the user's credentials.
     pub upstreams: Vec<UpstreamView>,
 }
 
@@ -40,14 +40,14 @@ pub struct PersonView {
     pub email: String,
     pub groups: Vec<String>,
     pub administrator: bool,
-    /// The block in force.
+    /// The block currently in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedUserView>,
-    /// The newest live ones, 20 at most.
+    /// The newest live sessions, at most 20.
     pub sessions: Vec<SessionView>,
-    /// How many live ones there are.
+    /// Number of live sessions.
     pub sessions_total: i64,
-    /// What the client of the request would receive.
+    /// What the client named in the request would receive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientExplanation>,
 }
@@ -58,7 +58,7 @@ pub struct ClientExplanation {
     pub may_use_connector: bool,
     /// Seconds.
     pub token_lifetime: u64,
-    /// In words: what prevents a login, or which claims it receives.
+    /// Sentences that state what prevents a login, or which claims the client receives.
     pub notes: Vec<String>,
 }
 
@@ -67,11 +67,12 @@ pub struct UpstreamView {
     pub connector: String,
     /// One line each: → request, ← response, + included, - excluded, · note.
     pub trace: Vec<String>,
-    /// What came of it, in words.
+    /// The result of the query, as a sentence.
     pub outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// Absent where it returned no result for the user: unknown, which differs from none.
+    /// Absent when the upstream returned no result for the user: the groups are unknown, which differs from an empty
+    /// list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
 }
@@ -91,7 +92,7 @@ impl Issuer {
         Ok(Explanation { user: user.to_owned(), people, upstreams })
     }
 
-    /// All at once: one that hangs keeps nobody from hearing the others.
+    /// Queries all directories concurrently, so that a hanging one does not delay the others.
     async fn ask_directories(&self, user: &str) -> Result<Vec<UpstreamView>, IssuerError> {
         let mut tasks = JoinSet::new();
         for (place, connector) in self.connectors.iter().enumerate() {
@@ -197,7 +198,7 @@ fn upstream(
     }
 }
 
-/// A trace as people read it.
+/// A trace as lines of text.
 pub fn trace_lines(trace: &Trace) -> Vec<String> {
     let line = |step: &countersign_core::trace::TraceStep| {
         let sign = match step.kind {

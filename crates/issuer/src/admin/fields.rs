@@ -5,14 +5,16 @@ use countersign_core::event::EventKind;
 use countersign_core::{
     ClientId, ConnectorId, GrantId, SessionFilter, SessionId, SessionState, Timestamp,
 };
-use countersign_store::EventQuery;
+use countersign_store::{EventQuery, StoreError};
 
-/// Longest text of any field, in bytes: no name, address or id comes near it.
+use crate::IssuerError;
+
+/// Longest value of any field, in bytes.
 const LONGEST: usize = 1024;
 
-/// The one field that may be repeated, as the checkboxes of a list do: ids of sessions.
+/// The only field that may be repeated: session ids, as the checkboxes of a form send them.
 const REPEATABLE: &str = "id";
-/// Sessions that are named one by one.
+/// At most this many session ids in one request.
 const MOST_IDS: usize = 100;
 
 /// A field whose value is not accepted, with an explanation.
@@ -23,15 +25,34 @@ pub struct FieldError {
     pub problem: String,
 }
 
-/// Named texts, each at most once; an empty one is absent.
+/// Why a request of an administrator has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    #[error(transparent)]
+    Failed(#[from] IssuerError),
+}
+
+impl From<StoreError> for RequestError {
+    /// The parameter `page` with a value that no page returned as `next` is an error of the request.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::InvalidCursor => Self::Field(bad("page", "is no page of this list")),
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// Named values, each name at most once except [`REPEATABLE`]. An empty value counts as absent.
 pub struct Fields<'a> {
     pairs: &'a [(String, String)],
     now: Timestamp,
 }
 
 impl<'a> Fields<'a> {
-    /// Refuses repeated fields and those that `known` does not name: a misspelt filter that is ignored
-    /// would end sessions nobody meant.
+    /// Refuses repeated fields, and fields not in `known`: a misspelt filter that was ignored would end sessions that
+    /// the administrator did not mean.
     pub fn new(
         pairs: &'a [(String, String)],
         known: &[&str],
@@ -64,7 +85,7 @@ impl<'a> Fields<'a> {
         self.text(name).map(str::to_owned)
     }
 
-    /// An instant of RFC 3339, `now`, or how long ago, such as `90m`.
+    /// A past or present instant: RFC 3339, `now`, or a duration before now such as `90m`.
     pub fn instant(&self, name: &str) -> Result<Option<Timestamp>, FieldError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         if text.eq_ignore_ascii_case("now") {
@@ -83,7 +104,7 @@ impl<'a> Fields<'a> {
         number.ok_or_else(|| bad(name, format!("expected a whole number from 1 to {most}")))
     }
 
-    /// An instant of RFC 3339 in the future, or how long from now, such as `8h`.
+    /// A future instant: RFC 3339, or a duration from now such as `8h`.
     pub fn end(&self, name: &str) -> Result<Option<Timestamp>, FieldError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let from_now = || parse_duration(text).map(|duration| self.now + duration);
@@ -97,7 +118,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Each id of `id`, which may be repeated and may hold several, separated by commas.
+    /// The session ids of all `id` fields; each field may hold several, separated by commas.
     fn session_ids(&self) -> Result<Vec<SessionId>, FieldError> {
         let values = self.pairs.iter().filter(|(name, _)| name == REPEATABLE);
         let ids = values.flat_map(|(_, value)| value.split(',')).map(str::trim);
@@ -133,7 +154,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// See [`BULK_FIELDS`], and `everything`, which a filter that narrows nothing must say `true` to.
+    /// See [`BULK_FIELDS`], and `everything`, which must be `true` if and only if the filter matches every session.
     pub fn bulk(&self) -> Result<SessionFilter, FieldError> {
         let filter = self.sessions()?;
         match (filter.is_everything(), self.text("everything")) {
@@ -145,7 +166,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// See [`HOLDER_FIELDS`]; without instants it is about now. `None`: no group is named.
+    /// See [`HOLDER_FIELDS`]. The interval defaults to the present instant. `None`: no group is given.
     pub fn memberships(&self) -> Result<Option<Holders>, FieldError> {
         let Some(group) = self.owned("group") else { return Ok(None) };
         let until = self.instant("until")?.unwrap_or(self.now);
@@ -180,17 +201,17 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Who had this group between these instants?
+/// A query for the users who had this group between two instants.
 #[derive(Clone, Debug)]
 pub struct Holders {
     pub group: String,
-    /// At this connector only.
+    /// Only members at this connector; `None`: at any.
     pub connector: Option<ConnectorId>,
     pub since: Timestamp,
     pub until: Timestamp,
 }
 
-/// Fields of [`Holders`], the page among them.
+/// Fields of [`Holders`], paging included.
 pub const HOLDER_FIELDS: [&str; 6] = ["group", "connector", "since", "until", "limit", "page"];
 /// Fields of a [`SessionFilter`].
 pub const SESSION_FIELDS: [&str; 12] = [
@@ -207,12 +228,12 @@ pub const SESSION_FIELDS: [&str; 12] = [
     "created_before",
     "state",
 ];
-/// The same for a bulk end, which is of live sessions only: all but the last, `state`.
+/// Fields of a bulk end, which applies to live sessions only: [`SESSION_FIELDS`] without the last one, `state`.
 pub const BULK_FIELDS: &[&str] = match SESSION_FIELDS.split_last() {
     Some((_state, rest)) => rest,
     None => &[],
 };
-/// Fields of an [`EventQuery`], the page among them.
+/// Fields of an [`EventQuery`], paging included.
 pub const EVENT_FIELDS: [&str; 13] = [
     "session",
     "grant",

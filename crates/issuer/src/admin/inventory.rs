@@ -1,5 +1,5 @@
-//! Clients and connectors as an administrator sees them: as configured, with their health and counts. Only the
-//! rows of one page are counted.
+//! Clients and connectors for an administrator: their configuration, health, and counts of sessions and grants.
+//! Sessions are counted only for the rows of the requested page.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use countersign_store::{ClientCount, ConnectorCount};
 use serde::{Deserialize, Serialize};
 
 use super::Administrator;
-use super::fields::{FieldError, bad};
+use super::fields::{FieldError, RequestError, bad};
 use super::queries::Page;
 use super::view::rfc3339;
 use crate::upstream_health::{ConnectorStatus, Health};
@@ -21,18 +21,18 @@ pub struct ClientView {
     pub public: bool,
     pub redirect_uris: Vec<String>,
     pub trusted_peers: Vec<String>,
-    /// Empty: all.
+    /// Empty: every connector is allowed.
     pub allowed_connectors: Vec<String>,
     /// Seconds.
     pub token_lifetime: u64,
-    /// Live sessions with a grant of it that has not ended.
+    /// Live sessions with a grant of this client that has not ended.
     pub sessions: i64,
     pub grants: i64,
     /// True when there are more than were counted.
     pub at_least: bool,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
 pub struct ClientPageView {
     pub clients: Vec<ClientView>,
     pub total: usize,
@@ -46,26 +46,26 @@ pub struct ConnectorView {
     pub id: String,
     pub kind: String,
     pub name: String,
-    /// As this replica saw it last: `up`, `down`, or `unknown` without a request in the last 10 minutes.
+    /// As last observed by this replica: `up`, `down`, or `unknown` when it sent no request in the last 10 minutes.
     pub health: Health,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_response: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
-    /// The cause of `last_failure`.
+    /// The error of `last_failure`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// Its circuit breaker is open: it refused so many people at once that its refusals are not acted on
-    /// until an administrator confirms them.
+    /// Set while its circuit breaker is open: the upstream refused so many users within a minute that refusals are not
+    /// acted upon until an administrator confirms them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_open_since: Option<String>,
-    /// Live sessions of it.
+    /// Live sessions created through this connector.
     pub sessions: i64,
     /// True when there are more than were counted.
     pub at_least: bool,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
 pub struct ConnectorPageView {
     pub connectors: Vec<ConnectorView>,
     pub total: usize,
@@ -75,22 +75,16 @@ pub struct ConnectorPageView {
 }
 
 impl Issuer {
-    /// In the order of their ids.
-    pub async fn client_views(
-        &self,
-        page: &Page,
-    ) -> Result<Result<ClientPageView, FieldError>, IssuerError> {
+    /// The clients, ordered by id.
+    pub async fn client_views(&self, page: &Page) -> Result<ClientPageView, RequestError> {
         let mut all: Vec<Arc<Client>> = self.clients.iter().collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
-        let (shown, next) = match part(&all, page) {
-            Ok(part) => part,
-            Err(bad) => return Ok(Err(bad)),
-        };
+        let (shown, next) = part(&all, page)?;
         let ids: Vec<ClientId> = shown.iter().map(|client| client.id.clone()).collect();
         let counts = self.store.count_clients(&ids).await?;
         let view = |(client, count): (&Arc<Client>, &ClientCount)| self.client_view(client, count);
         let clients = shown.iter().zip(&counts).map(view).collect();
-        Ok(Ok(ClientPageView { clients, total: all.len(), next }))
+        Ok(ClientPageView { clients, total: all.len(), next })
     }
 
     fn client_view(&self, client: &Client, count: &ClientCount) -> ClientView {
@@ -108,24 +102,17 @@ impl Issuer {
         }
     }
 
-    /// In the order of the configuration.
-    pub async fn connector_views(
-        &self,
-        page: &Page,
-    ) -> Result<Result<ConnectorPageView, FieldError>, IssuerError> {
+    /// The connectors, in the order of the configuration.
+    pub async fn connector_views(&self, page: &Page) -> Result<ConnectorPageView, RequestError> {
         let all = self.connector_statuses();
-        let (shown, next) = match part(&all, page) {
-            Ok(part) => part,
-            Err(bad) => return Ok(Err(bad)),
-        };
+        let (shown, next) = part(&all, page)?;
         let ids: Vec<ConnectorId> = shown.iter().map(|status| status.connector.clone()).collect();
         let counts = self.store.count_connectors(&ids).await?;
         let connectors = shown.iter().zip(&counts).map(connector_view).collect();
-        Ok(Ok(ConnectorPageView { connectors, total: all.len(), next }))
+        Ok(ConnectorPageView { connectors, total: all.len(), next })
     }
 
-    /// An administrator confirms what an upstream answers, which closes its circuit breaker; false when it
-    /// was not open.
+    /// Confirms an upstream's refusals, which closes its circuit breaker; false when the breaker was not open.
     pub async fn confirm_connector(
         &self,
         who: &Administrator,
@@ -151,7 +138,7 @@ fn connector_view((status, count): (&ConnectorStatus, &ConnectorCount)) -> Conne
     }
 }
 
-/// The rows of a page, and the next page. A page is named by how many rows are before it.
+/// The rows of a page, and the cursor of the next page: the number of rows before it.
 fn part<'a, T>(all: &'a [T], page: &Page) -> Result<(&'a [T], Option<String>), FieldError> {
     let begin = match page.after.as_deref() {
         None => 0,

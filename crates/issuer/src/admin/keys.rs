@@ -1,4 +1,4 @@
-//! The signing keys as an administrator sees them; publishing the next one, and dropping one that leaked.
+//! Signing keys for an administrator: lists them, publishes the next one early, and drops a compromised one.
 
 use countersign_core::Timestamp;
 use countersign_store::SigningKeyRow;
@@ -9,23 +9,22 @@ use super::view::{KeyView, RotationView, rfc3339};
 use crate::keyring::{KEPT_AFTER, KeyToDrop, successor};
 use crate::{Issuer, IssuerError};
 
-/// Who keeps accepting a dropped key, reported with every drop.
+/// Which relying parties keep accepting a dropped key; reported with every drop.
 pub const KEY_DROP_BEYOND: &str = "Other replicas drop the key within 30 s. Whoever has fetched it keeps it: a \
     Kubernetes API server until it is restarted or its authentication configuration is reloaded, other clients \
     until they fetch /keys again (max-age, 5 min).";
 
-/// What dropping a key now would end.
+/// What dropping a key now would cause.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyDropPreviewView {
     pub key: KeyView,
-    /// Tokens that it signed, which nobody accepts any more, would have been valid until then; absent when it
-    /// has signed none.
+    /// Latest expiry of the tokens signed with it, all of which become invalid; absent when it has signed none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
-    /// The key that signs afterwards; absent: a new one, which no client has fetched yet.
+    /// The key that signs afterwards. Absent: a new key, which no client has fetched yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing_kid: Option<String>,
-    /// Who keeps accepting the key nevertheless.
+    /// See [`KEY_DROP_BEYOND`].
     pub beyond: String,
 }
 
@@ -35,7 +34,7 @@ pub struct KeyDropView {
     pub kid: String,
     /// The key that signs from now on.
     pub signing_kid: String,
-    /// It was made just now, because none was published.
+    /// True when a new key was generated, because no successor was published.
     pub made: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
@@ -43,7 +42,7 @@ pub struct KeyDropView {
 }
 
 impl Issuer {
-    /// By number, newest first, as the database has them.
+    /// Signing keys as stored in the database, by number, newest first.
     pub async fn signing_keys(&self) -> Result<Vec<KeyView>, IssuerError> {
         let rows = self.store.signing_keys().await?;
         let now = self.now();
@@ -53,15 +52,15 @@ impl Issuer {
         Ok(views)
     }
 
-    /// Publishes the next key now. It signs an hour later, when every API server has fetched it; the present
-    /// one goes when the last token it signed has expired.
+    /// Publishes the next key now. It signs an hour later, after clients have had time to fetch it; the present key is
+    /// dropped after the last token signed with it has expired.
     pub async fn rotate_keys(&self, who: &Administrator) -> Result<RotationView, IssuerError> {
         self.keyring
             .publish_next(&self.store, &self.root, &self.settings, self.now(), who.actor())
             .await
     }
 
-    /// What [`Issuer::drop_key`] would end now; `None` when there is no such key.
+    /// What [`Issuer::drop_key`] would cause now; `None` when there is no such key.
     pub async fn preview_drop_key(
         &self,
         number: i64,
@@ -69,7 +68,7 @@ impl Issuer {
         let (rows, now) = (self.store.signing_keys().await?, self.now());
         let Some(row) = rows.iter().find(|row| row.number == number) else { return Ok(None) };
         let next = successor(&rows, row);
-        // As the store chooses it.
+        // The same choice as in `Store::drop_signing_key_now`.
         let of_use = |access_tokens_only: bool| {
             rows.iter().filter(move |other| other.access_tokens_only == access_tokens_only)
         };
@@ -93,7 +92,7 @@ impl Issuer {
         }))
     }
 
-    /// Deletes a signing key that leaked: no token it signed is accepted any more. `None` when there is no
+    /// Deletes a compromised signing key: tokens signed with it are no longer accepted here. `None` when there is no
     /// such key.
     pub async fn drop_key(
         &self,
@@ -124,7 +123,7 @@ impl Issuer {
     }
 }
 
-/// The latest expiry of a token that the key signed, as far as that can be in the future.
+/// Latest expiry of a token that the key may have signed, if it is in the future.
 fn tokens_until(
     row: &SigningKeyRow,
     next: Option<&SigningKeyRow>,

@@ -1,18 +1,18 @@
-//! Read-only queries: sessions, events, and who had a group.
+//! Read-only queries: sessions, events, and the members of a group over time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::{ConnectorId, GrantId, SessionFilter, SessionId, Timestamp};
-use countersign_store::{EventQuery, MembershipQuery, StoreError, StoredEvent};
+use countersign_store::{EventQuery, MembershipQuery, StoredEvent};
 
-use super::fields::{FieldError, Fields, Holders, bad};
+use super::fields::{FieldError, Fields, Holders, RequestError};
 use super::view::{
     EventPageView, EventView, GrantView, MembershipPageView, MembershipView, SessionDetailView,
     SessionPageView, SessionView,
 };
 use crate::{Issuer, IssuerError};
 
-/// Persons whose names are read by one statement.
+/// Users whose display names are read by one statement.
 const NAMES_OF_ONE_STATEMENT: usize = 100;
 /// Events shown with a session.
 const EVENTS_OF_A_SESSION: i64 = 200;
@@ -20,13 +20,13 @@ const EVENTS_OF_A_SESSION: i64 = 200;
 /// A page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The `next` of the page before; `None` is the first page.
+    /// The value `next` of the previous page; `None` for the first page.
     pub after: Option<String>,
     pub limit: i64,
 }
 
 impl Fields<'_> {
-    /// The same for a list of which each row is counted.
+    /// `page` and `limit` for a list whose rows each need a count: at most 100 rows instead of 500.
     pub fn short_page(&self) -> Result<Page, FieldError> {
         let after = self.text("page").map(str::to_owned);
         Ok(Page { after, limit: self.number("limit", 50, 100)? })
@@ -40,18 +40,18 @@ impl Fields<'_> {
 }
 
 impl Issuer {
-    /// Newest sign-in first.
+    /// Sessions that match the filter, newest first. The inner error: the cursor is not valid.
     pub async fn find_sessions(
         &self,
         filter: &SessionFilter,
         page: &Page,
-    ) -> Result<Result<SessionPageView, FieldError>, IssuerError> {
-        let found = self.store.find_sessions(filter, page.after.as_deref(), page.limit).await;
-        Ok(named_page(found)?.map(|found| SessionPageView {
+    ) -> Result<SessionPageView, RequestError> {
+        let found = self.store.find_sessions(filter, page.after.as_deref(), page.limit).await?;
+        Ok(SessionPageView {
             sessions: found.sessions.iter().map(SessionView::from).collect(),
             next: found.next,
             total: found.total,
-        }))
+        })
     }
 
     /// One session with its grants and events; `None` when there is no such session.
@@ -87,7 +87,7 @@ impl Issuer {
         }))
     }
 
-    /// The session a grant belongs to.
+    /// The session of a grant; `None` when there is no such grant.
     pub async fn session_of_grant(
         &self,
         grant: &GrantId,
@@ -96,22 +96,15 @@ impl Issuer {
     }
 
     /// The audit log, newest first.
-    pub async fn find_events(
-        &self,
-        query: EventQuery,
-    ) -> Result<Result<EventPageView, FieldError>, IssuerError> {
+    pub async fn find_events(&self, query: EventQuery) -> Result<EventPageView, RequestError> {
         let limit = query.limit;
-        let found = self.store.events(query).await;
-        let events = match named_page(found)? {
-            Ok(events) => events,
-            Err(bad) => return Ok(Err(bad)),
-        };
+        let events = self.store.events(query).await?;
         let full = i64::try_from(events.len()).unwrap_or(i64::MAX) >= limit;
         let next = events.last().filter(|_| full).map(|last| last.id.clone());
-        Ok(Ok(EventPageView { next, events: self.event_views(&events).await? }))
+        Ok(EventPageView { next, events: self.event_views(&events).await? })
     }
 
-    /// With the names of the persons they are about and of those who acted.
+    /// Adds the display names of the user an event is about and of the user who caused it.
     async fn event_views(&self, events: &[StoredEvent]) -> Result<Vec<EventView>, IssuerError> {
         let mut persons: BTreeSet<(ConnectorId, String)> = BTreeSet::new();
         for event in events {
@@ -133,7 +126,7 @@ impl Issuer {
         Ok(events.iter().map(view).collect())
     }
 
-    /// The person who acted: `user:ID@CONNECTOR`, or `user:ID` at the connector of the event.
+    /// The user who caused the event: `user:ID@CONNECTOR`, or `user:ID` at the event's connector.
     fn actor_of(&self, stored: &StoredEvent) -> Option<(ConnectorId, String)> {
         let user = stored.event.actor.strip_prefix("user:")?;
         let known = |(id, connector): &(&str, &str)| {
@@ -145,12 +138,12 @@ impl Issuer {
         }
     }
 
-    /// Who had this group between two instants, and by which upstream.
+    /// The users who had this group between two instants, and at which connector.
     pub async fn memberships(
         &self,
         holders: &Holders,
         page: &Page,
-    ) -> Result<Result<MembershipPageView, FieldError>, IssuerError> {
+    ) -> Result<MembershipPageView, RequestError> {
         let query = MembershipQuery {
             group: holders.group.clone(),
             connector: holders.connector.clone(),
@@ -159,24 +152,15 @@ impl Issuer {
             after: page.after.clone(),
             limit: page.limit,
         };
-        let found = self.store.memberships(query).await;
-        Ok(named_page(found)?.map(|found| MembershipPageView {
+        let found = self.store.memberships(query).await?;
+        Ok(MembershipPageView {
             group: holders.group.clone(),
             memberships: found.memberships.iter().map(MembershipView::from).collect(),
             next: found.next,
-        }))
+        })
     }
 }
 
 fn subject_of(stored: &StoredEvent) -> Option<(ConnectorId, String)> {
     Some((stored.event.connector.clone()?, stored.event.user_id.clone()?))
-}
-
-/// A cursor that was not issued is an error of the request, everything else is ours.
-fn named_page<T>(found: Result<T, StoreError>) -> Result<Result<T, FieldError>, IssuerError> {
-    match found {
-        Ok(found) => Ok(Ok(found)),
-        Err(StoreError::InvalidCursor) => Ok(Err(bad("page", "is no page of this list"))),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -1,7 +1,7 @@
 //! Creates, changes and deletes clients, local users and connectors of the database, as Dex's gRPC API does.
 //!
-//! Those of the configuration file are read-only. A change takes effect in this process at once, and in other
-//! replicas when they next look at the version of the stored objects, within seconds.
+//! Objects of the configuration file are read-only. A change takes effect in this process at once, and in other
+//! replicas within seconds, when they next read the version of the stored objects.
 
 use countersign_core::client::registration::check_client;
 use countersign_core::event::EventKind;
@@ -19,7 +19,7 @@ use crate::stored::{
 };
 use crate::{Issuer, IssuerError};
 
-/// How often a change is tried again when others change the same object.
+/// Attempts at a change when other requests change the same object concurrently.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// The outcome of a change.
@@ -28,10 +28,23 @@ pub enum ObjectOutcome {
     Done,
     AlreadyExists,
     NotFound,
-    /// The configuration file has it, and comes first.
+    /// The object is defined in the configuration file, which takes precedence.
     ReadOnly,
-    /// It cannot be used as it would be; says why, without secrets.
+    /// The object would not be usable; the reason, without secrets.
     Invalid(String),
+}
+
+/// Why a new document of an object was not made.
+enum ChangeError {
+    /// The object would be invalid, for this reason.
+    Invalid(String),
+    Failed(IssuerError),
+}
+
+impl From<IssuerError> for ChangeError {
+    fn from(error: IssuerError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Issuer {
@@ -49,7 +62,7 @@ impl Issuer {
         self.create_object(who, client_object(&self.root, client)?).await
     }
 
-    /// `change` may be called more than once.
+    /// `change` may be called more than once, because a conflicting change by another request causes a retry.
     pub async fn change_client(
         &self,
         who: &Administrator,
@@ -63,8 +76,8 @@ impl Issuer {
             let mut client = client_of(&self.root, object)?;
             change(&mut client);
             match check_client(&client) {
-                Ok(()) => client_object(&self.root, &client).map(Ok),
-                Err(reason) => Ok(Err(reason)),
+                Ok(()) => Ok(client_object(&self.root, &client)?),
+                Err(reason) => Err(ChangeError::Invalid(reason)),
             }
         })
         .await
@@ -92,7 +105,7 @@ impl Issuer {
         self.create_object(who, user_object(&self.root, user)?).await
     }
 
-    /// `change` may be called more than once; it does not change the address.
+    /// `change` may be called more than once. It must not change the e-mail address.
     pub async fn change_user(
         &self,
         who: &Administrator,
@@ -106,9 +119,11 @@ impl Issuer {
             let mut user = user_of(&self.root, object)?;
             change(&mut user);
             match self.refused_user(&user) {
-                None => user_object(&self.root, &user).map(Ok),
-                Some(ObjectOutcome::Invalid(reason)) => Ok(Err(reason)),
-                Some(_) => Ok(Err("the configuration file has a user of this address".to_owned())),
+                None => Ok(user_object(&self.root, &user)?),
+                Some(ObjectOutcome::Invalid(reason)) => Err(ChangeError::Invalid(reason)),
+                Some(_) => Err(ChangeError::Invalid(
+                    "the configuration file has a user of this address".to_owned(),
+                )),
             }
         })
         .await
@@ -125,7 +140,7 @@ impl Issuer {
         self.delete_object(who, ObjectKind::User, &canonical_email(email)).await
     }
 
-    /// Whether there is a local user of this address, in the configuration file or the database.
+    /// Whether there is a local user with this e-mail address, in the configuration file or the database.
     pub async fn has_user(&self, email: &str) -> Result<bool, IssuerError> {
         if self.is_configured_user(email) {
             return Ok(true);
@@ -134,7 +149,7 @@ impl Issuer {
         Ok(stored.is_some())
     }
 
-    /// All local users, those of the configuration file first. Their hashes are empty.
+    /// All local users, those of the configuration file first, without their password hashes.
     pub async fn users(&self) -> Result<Vec<StoredUser>, IssuerError> {
         let local = self.stored.local_users();
         let mut users = local.map(LocalUsers::configured).unwrap_or_default();
@@ -161,7 +176,7 @@ impl Issuer {
         self.create_object(who, connector_object(&self.root, connector)?).await
     }
 
-    /// `change` may be called more than once.
+    /// `change` may be called more than once, because a conflicting change by another request causes a retry.
     pub async fn change_connector(
         &self,
         who: &Administrator,
@@ -175,8 +190,8 @@ impl Issuer {
             let mut connector = connector_of(&self.root, object)?;
             change(&mut connector);
             match self.check_connector(&connector) {
-                Ok(()) => connector_object(&self.root, &connector).map(Ok),
-                Err(reason) => Ok(Err(reason)),
+                Ok(()) => Ok(connector_object(&self.root, &connector)?),
+                Err(reason) => Err(ChangeError::Invalid(reason)),
             }
         })
         .await
@@ -193,7 +208,7 @@ impl Issuer {
         self.delete_object(who, ObjectKind::Connector, id.as_str()).await
     }
 
-    /// The connectors of the database that the configuration file does not replace.
+    /// The connectors of the database, except those whose id the configuration file also defines.
     pub async fn stored_connectors(&self) -> Result<Vec<StoredConnector>, IssuerError> {
         let objects = self.store.stored_objects().await?;
         let connectors = objects.iter().filter(|object| object.kind == ObjectKind::Connector);
@@ -207,7 +222,7 @@ impl Issuer {
         self.stored.local_users().is_some_and(|local| local.is_configured(email))
     }
 
-    /// `None`: the user can sign in.
+    /// Why the user could not sign in; `None` when they can.
     fn refused_user(&self, user: &StoredUser) -> Option<ObjectOutcome> {
         let Some(local) = self.stored.local_users() else {
             let reason = "enablePasswordDB is not true in the configuration file";
@@ -247,21 +262,22 @@ impl Issuer {
         }
     }
 
-    /// `change` makes a new document of the object, or says why it would be invalid.
+    /// `change` returns the new document of the object, or why the object would be invalid.
     async fn change_object(
         &self,
         who: &Administrator,
         kind: ObjectKind,
         id: &str,
-        change: impl Fn(&StoredObject) -> Result<Result<StoredObject, String>, IssuerError>,
+        change: impl Fn(&StoredObject) -> Result<StoredObject, ChangeError>,
     ) -> Result<ObjectOutcome, IssuerError> {
         for _ in 0..MAX_ATTEMPTS {
             let Some(previous) = self.store.stored_object(kind, id).await? else {
                 return Ok(ObjectOutcome::NotFound);
             };
-            let object = match change(&previous)? {
+            let object = match change(&previous) {
                 Ok(object) => object,
-                Err(reason) => return Ok(ObjectOutcome::Invalid(reason)),
+                Err(ChangeError::Invalid(reason)) => return Ok(ObjectOutcome::Invalid(reason)),
+                Err(ChangeError::Failed(error)) => return Err(error),
             };
             let event = self.object_event(who, EventKind::StoredObjectChanged, kind, id);
             let change = ObjectChange { object, event: event.clone() };

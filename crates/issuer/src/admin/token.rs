@@ -1,8 +1,8 @@
-//! Access tokens that open the API: issued to a client of `admin.clients`, with the scope
-//! `countersign:admin`, for a person in `admin.groups` or for the client itself.
+//! Access tokens for the administrator's API: issued to a client of `admin.clients`, with the scope
+//! `countersign:admin`, for a user in `admin.groups` or for the client itself (client credentials).
 //!
-//! The token alone is not enough: the client is looked up in today's configuration, a person's grant
-//! and session in the database, their groups where they come from.
+//! A valid token is not sufficient: the client must still be in the current configuration, the user's grant and session
+//! must be live in the database, and their groups are revalidated at the upstream.
 
 use std::time::Duration;
 
@@ -13,16 +13,20 @@ use super::Administrator;
 use crate::token::ACCESS_TOKEN_TYPE;
 use crate::{Issuer, IssuerError};
 
-/// How far another replica's clock may be behind.
+/// Tolerated clock difference between replicas.
 const LEEWAY: Duration = Duration::from_secs(5);
 
-/// Why a token does not open the API (RFC 6750 section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdminTokenRefusal {
-    /// `invalid_token`: not ours, over, or what it was given for has ended.
+/// Why a token does not open the API (RFC 6750 section 3.1), or why that could not be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminTokenError {
+    /// `invalid_token`: not issued here, expired, or its grant or session has ended.
+    #[error("the access token is not valid")]
     InvalidToken,
-    /// `insufficient_scope`: genuine, but not for this.
+    /// `insufficient_scope`: the token is valid but does not authorize API requests.
+    #[error("the access token is not an administrator's")]
     InsufficientScope,
+    #[error(transparent)]
+    Failed(#[from] IssuerError),
 }
 
 impl Issuer {
@@ -30,7 +34,7 @@ impl Issuer {
         &self,
         token: &Secret,
         ip: Option<String>,
-    ) -> Result<Result<Administrator, AdminTokenRefusal>, IssuerError> {
+    ) -> Result<Administrator, AdminTokenError> {
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
@@ -38,44 +42,44 @@ impl Issuer {
             leeway: LEEWAY,
         };
         let Ok(claims) = self.keyring.keys().verifiers.verify(token.expose(), &expected) else {
-            return Ok(Err(AdminTokenRefusal::InvalidToken));
+            return Err(AdminTokenError::InvalidToken);
         };
         let Some(client) = claims.text("client_id").map(ClientId::new) else {
-            return Ok(Err(AdminTokenRefusal::InvalidToken));
+            return Err(AdminTokenError::InvalidToken);
         };
         if !self.settings.admin.admits_client(&client) || !has_scope(&claims) {
-            return Ok(Err(AdminTokenRefusal::InsufficientScope));
+            return Err(AdminTokenError::InsufficientScope);
         }
         let grant = claims.text("grant_id").map(GrantId::new);
-        // RFC 9068 section 4. The audience of a token receives it, and could present it here.
+        // RFC 9068 section 4: verify `aud`. Otherwise a relying party that receives a token could present it here.
         let meant_for = match grant {
             Some(_) => client.to_string(),
             None => self.api_audience(),
         };
         if claims.texts("aud") != [meant_for.as_str()] {
-            return Ok(Err(AdminTokenRefusal::InsufficientScope));
+            return Err(AdminTokenError::InsufficientScope);
         }
         let Some(client) = self.clients.get(&client) else {
-            return Ok(Err(AdminTokenRefusal::InvalidToken));
+            return Err(AdminTokenError::InvalidToken);
         };
         match grant {
-            // Only client credentials give a token without a grant, and only `admin.clients` get those.
-            None => Ok(Ok(Administrator::client(&client.id, ip))),
-            Some(grant) => Ok(match self.person_behind(&grant, &client.id).await? {
+            // Only the client credentials grant issues a token without a grant id, and only to `admin.clients`.
+            None => Ok(Administrator::client(&client.id, ip)),
+            Some(grant) => match self.person_behind(&grant, &client.id).await? {
                 Some(session) => {
-                    self.administrator(&session, ip).ok_or(AdminTokenRefusal::InsufficientScope)
+                    self.administrator(&session, ip).ok_or(AdminTokenError::InsufficientScope)
                 }
-                None => Err(AdminTokenRefusal::InvalidToken),
-            }),
+                None => Err(AdminTokenError::InvalidToken),
+            },
         }
     }
 
-    /// `aud` of a client's own token: no cluster or application takes it for one of theirs.
+    /// `aud` of a client credentials token. It names no client, so no cluster or application accepts the token.
     pub(crate) fn api_audience(&self) -> String {
         self.settings.issuer.endpoint("/api/v1")
     }
 
-    /// The session of a live grant of this client, with groups as fresh as any login's.
+    /// The session of a live grant of this client, revalidated at the upstream when its snapshot is due.
     async fn person_behind(
         &self,
         grant: &GrantId,

@@ -1,5 +1,5 @@
-//! Sessions, grants, keys and events as the API and the command line print them. Never a secret: no token, cookie,
-//! hash, key or upstream data has a field here. Stable: fields are added, not renamed. Times are RFC 3339 in UTC.
+//! Sessions, grants, keys and events as the API and the command line output them. No view has a field for a token,
+//! cookie, hash, key or upstream data. The format is stable: fields are added, not renamed. Times are RFC 3339 in UTC.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::keyring::RotationView;
 
-/// One sign-in by one browser, with a summary of its grants.
+/// One session: a sign-in by one browser, with a summary of its grants.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionView {
     pub id: String,
@@ -22,23 +22,23 @@ pub struct SessionView {
     pub preferred_username: String,
     pub email: String,
     pub groups: Vec<String>,
-    /// When they were received from the upstream.
+    /// When the groups were received from the upstream.
     pub groups_as_of: String,
     pub ip: String,
     pub user_agent: String,
     pub signed_in: String,
-    /// The last time the person authenticated.
+    /// When the user last authenticated (`auth_time`).
     pub auth_time: String,
     pub last_seen: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedView>,
-    /// Clients with a grant that has not ended.
+    /// Clients with a grant of this session that has not ended.
     pub clients: Vec<String>,
     pub live_grants: i64,
-    /// The last token issued so far expires then.
+    /// Expiry of the last token issued so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
-    /// Requests to the upstream and its responses at the last sign-in; only where one session is shown.
+    /// Requests to the upstream and its responses at the last sign-in; only when a single session is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<String>,
 }
@@ -70,7 +70,7 @@ pub struct SessionPageView {
     /// For the parameter `page` of the next request; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// How many sessions match; absent when there are more than a thousand, which are not counted.
+    /// Number of matching sessions; absent above 1000, where they are not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<i64>,
 }
@@ -82,10 +82,11 @@ pub struct SessionDetailView {
     pub events: Vec<EventView>,
 }
 
-/// What a bulk end would end.
+/// The effect a bulk end would have.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PreviewView {
-    /// When it was counted. Sent as `created_before` with the end, it leaves alone who signs in later.
+    /// When the sessions were counted. Sent as `created_before` with the end, it excludes sessions created after the
+    /// preview.
     pub as_of: String,
     pub sessions: i64,
     pub people: i64,
@@ -101,21 +102,21 @@ pub struct ClientCount {
     pub grants: i64,
 }
 
-/// What ended, and when the last token of it expires.
+/// What ended, and when the last token issued for it expires.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EndView {
     pub sessions: i64,
     pub grants: i64,
-    /// Tokens issued before are valid until then at the longest; absent when there are none.
+    /// Expiry of the last token issued before the end; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
-    /// What that instant does not cover.
+    /// Which relying parties may accept a token for longer.
     pub beyond: String,
     /// True when there were more sessions than one call ends: call again.
     pub more: bool,
 }
 
-/// Reported with every end: who accepts a token longer.
+/// Reported with every end: who accepts a token for longer than its session.
 pub const BEYOND: &str = "Kubernetes API servers remember a yes for 10 s (OIDC) or their webhook's \
     cache-ttl, and streams that are open (exec, watch, port-forward) go on until they close.";
 
@@ -135,10 +136,10 @@ pub struct EventView {
     pub connector: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// Display name of the user, as of their newest session that is kept.
+    /// Display name of the user the event is about, from their newest stored session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_name: Option<String>,
-    /// The same of the actor, where that is a person.
+    /// Display name of the actor, if that is a user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,24 +149,24 @@ pub struct EventView {
     pub details: serde_json::Value,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, Default)]
 pub struct EventPageView {
     pub events: Vec<EventView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// One interval in which a person had a group at a connector.
+/// One interval in which a user had a group at a connector.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MembershipView {
     pub connector: String,
     pub user_id: String,
     pub person: String,
     pub since: String,
-    /// Since then no new token names the group. Absent: still held.
+    /// From this instant no new token contains the group. Absent: the user still has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Tokens that name it were valid until then at the latest.
+    /// Latest expiry of the tokens that contain the group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
 }
@@ -190,7 +191,7 @@ pub struct KeyView {
     pub state: String,
     pub created: String,
     pub signs_from: String,
-    /// The earliest instant at which it is dropped; only of retired keys.
+    /// The earliest instant at which a retired key is dropped; absent for other keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drops_at: Option<String>,
 }
@@ -280,7 +281,7 @@ impl PreviewView {
     pub fn of(count: &SessionCount, as_of: Timestamp) -> Self {
         let clients = count.clients.iter();
         Self {
-            // What began in this very millisecond was counted.
+            // Includes sessions created within the same millisecond, which were counted.
             as_of: (as_of + Duration::from_millis(1)).exact(),
             sessions: count.sessions,
             people: count.people,

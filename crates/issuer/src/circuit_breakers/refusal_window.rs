@@ -1,7 +1,6 @@
 //! The users revalidated at one connector within the last minute, and how many of them were refused.
 //!
-//! People are counted, not requests: one client in a loop is neither a crowd of refusals nor a crowd of
-//! welcomes.
+//! Users are counted, not requests: a client that retries in a loop must neither open the breaker nor keep it closed.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
@@ -11,12 +10,12 @@ use std::time::Duration;
 use countersign_core::Timestamp;
 
 pub const WINDOW: Duration = Duration::from_mins(1);
-/// More refused people than this, and more than this part of all, are a mistake.
+/// The breaker opens above this number of refused users if they are also more than `PERCENT` of all.
 const PEOPLE: usize = 20;
 const PERCENT: usize = 20;
-/// More refused people than this, and "disabled" needs a second look before it ends a session.
+/// Above this number of refused users, "disabled" ends a session only at a second refusal.
 const FEW: usize = 3;
-/// Outcomes kept at most; the oldest is dropped, and the window is a shorter one.
+/// Maximum number of outcomes kept; beyond it the oldest is dropped, which shortens the window.
 const MAX_OUTCOMES: usize = 20_000;
 
 #[derive(Default)]
@@ -34,18 +33,18 @@ struct Outcome {
     refused: bool,
 }
 
-/// About one person within the minute.
+/// Outcomes for one user within the window.
 #[derive(Default)]
 struct OutcomeCounts {
     all: usize,
     refused: usize,
 }
 
-/// How many people.
+/// Numbers of users within the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally {
     pub refused: usize,
-    /// Refused ones included.
+    /// Includes the refused ones.
     pub total: usize,
 }
 
@@ -60,7 +59,7 @@ impl Tally {
 }
 
 impl RefusalWindow {
-    /// Adds an outcome and returns the tally of the minute that ends with it.
+    /// Adds an outcome and returns the tally of the window that ends at `now`.
     pub fn count(&mut self, person: &str, refused: bool, now: Timestamp) -> Tally {
         while self.outcomes.front().is_some_and(|first| {
             now.since(first.at) > WINDOW || self.outcomes.len() >= MAX_OUTCOMES

@@ -1,4 +1,4 @@
-//! Keys by an administrator: publishing the next signing keys early, and dropping one that leaked.
+//! Key operations of an administrator: publishing the next signing keys early, and dropping a compromised one.
 
 use countersign_core::event::EventKind;
 use countersign_core::{Event, Timestamp};
@@ -11,13 +11,13 @@ use crate::{IssuerError, Settings};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RotationView {
-    /// False when a next key was published already, which is then described here.
+    /// False when a next key was already published; `number` and `signs_from` then describe that one.
     pub made: bool,
     pub number: i64,
     pub signs_from: String,
 }
 
-/// Who publishes a key of which sequence, and when.
+/// The sequence to rotate early, who requested it, and when.
 struct EarlyRotation<'a> {
     sequence: KeySequence,
     actor: &'a str,
@@ -25,8 +25,8 @@ struct EarlyRotation<'a> {
 }
 
 impl Keyring {
-    /// Makes the next key, unless one is published already that has yet to sign; likewise the next key for access
-    /// tokens, if they have one. Of two administrators at once one makes it, and the other reads it.
+    /// Generates the next key, unless one that does not sign yet is already published; likewise for access tokens, if
+    /// they have keys of their own. Of two concurrent calls one generates the key and the other reads it.
     #[expect(clippy::too_many_arguments, reason = "five beside self")]
     pub(crate) async fn publish_next(
         &self,
@@ -42,7 +42,7 @@ impl Keyring {
             views.push(rotation.publish(store, root, settings).await?);
         }
         self.renew(store, root, settings, now).await?;
-        // The key of ID tokens is the first.
+        // The sequence of ID tokens is the first in the list.
         views.into_iter().next().ok_or_else(|| IssuerError::Broken("no key signs".to_owned()))
     }
 }
@@ -70,7 +70,7 @@ impl EarlyRotation<'_> {
             store.add_event(event).await?;
             tracing::warn!(event = "key_rotated", number, actor, signs_from = %signs_from, "a new signing key is published");
         }
-        // Another administrator may have been faster: the stored key counts.
+        // A concurrent call may have stored the key first: the stored one is returned.
         let rows = store.signing_keys().await?;
         let next = rows.iter().find(|row| row.number == number);
         let signs_from = next.map_or(signs_from, |row| row.signs_from);
@@ -79,9 +79,9 @@ impl EarlyRotation<'_> {
 }
 
 impl Keyring {
-    /// The key verifies nothing from now on: at this replica at once, at the others when they read the keys
-    /// again, within half a minute. Another key signs from now on, a new one where none was published.
-    /// `None` when there is no such key.
+    /// Deletes a key, which verifies no token from then on: at this replica at once, at the others when they read the
+    /// keys again, within 30 seconds. Its successor signs; if none is published, a new key is generated. `None` when
+    /// there is no such key.
     pub(crate) async fn drop_now(
         &self,
         store: &Store,
@@ -90,7 +90,7 @@ impl Keyring {
         key: KeyToDrop<'_>,
     ) -> Result<Option<DroppedSigningKey>, IssuerError> {
         let now = key.now;
-        // Its number is assigned when it is stored.
+        // The number is assigned when the key is stored.
         let successor = KeySequence::of_id_tokens(settings).key(0, now);
         let successor = new_key(root, settings, successor, now).await?;
         let (kid, by) = (key.kid.to_owned(), key.actor.to_owned());

@@ -1,4 +1,4 @@
-//! Which keys succeed one another: when the next one has to be made, and until when an old one verifies.
+//! The succession of signing keys: when the next one must be generated, and how long an old one is kept for verifying.
 
 use countersign_core::Timestamp;
 use countersign_jose::Algorithm;
@@ -7,14 +7,14 @@ use countersign_store::SigningKeyRow;
 use super::{KEPT_AFTER, PUBLISHED_BEFORE};
 use crate::Settings;
 
-/// Keys that succeed one another.
+/// A series of keys, each of which succeeds the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeySequence {
     pub(super) algorithm: Algorithm,
     pub(super) access_tokens_only: bool,
 }
 
-/// A key that is to be made.
+/// A key to be generated.
 #[derive(Clone, Copy)]
 pub(super) struct PlannedKey {
     pub(super) number: i64,
@@ -23,7 +23,7 @@ pub(super) struct PlannedKey {
 }
 
 impl KeySequence {
-    /// Those that the configuration asks for: that of all tokens first.
+    /// The sequences that the configuration requires; that of ID tokens comes first.
     pub(super) fn all(settings: &Settings) -> Vec<Self> {
         let all = Self::of_id_tokens(settings);
         let access = settings.access_token_algorithm();
@@ -31,7 +31,8 @@ impl KeySequence {
         [Some(all), access].into_iter().flatten().collect()
     }
 
-    /// Number and first moment of the key that has to be made now, if one has. Numbers are shared by all keys.
+    /// Number and `signs_from` of the key that must be generated now, if any. All sequences share one series of
+    /// numbers.
     pub(super) fn due(
         self,
         rows: &[SigningKeyRow],
@@ -66,8 +67,8 @@ impl KeySequence {
 pub(super) fn dead(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) -> Vec<i64> {
     let mut numbers = Vec::new();
     for row in rows {
-        // A key for access tokens alone has no successor once `signer.accessTokenAlgorithm` is removed. It has not
-        // signed beyond its period.
+        // A key that signs only access tokens has no successor once `signer.accessTokenAlgorithm` is removed. It signed
+        // nothing after the end of its period.
         let is_abandoned = row.access_tokens_only && settings.access_token_algorithm().is_none();
         let last_signature = match successor(rows, row) {
             Some(next) => next.signs_from,
@@ -81,7 +82,7 @@ pub(super) fn dead(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) 
     numbers
 }
 
-/// The next key that signs what this one signs.
+/// The next key of the same sequence.
 pub(crate) fn successor<'a>(
     rows: &'a [SigningKeyRow],
     row: &SigningKeyRow,

@@ -89,7 +89,7 @@ fn a_key_verifies_until_its_last_token_has_expired() {
     let rows = [key(1, NOON, "RS256"), access_token_key(2, NOON), access_token_key(3, next)];
     let last = next + HOUR + KEPT_AFTER;
     assert_eq!(dead(&rows, &settings, last), [] as [i64; 0]);
-    // The key of ID tokens has no successor, although the number after it is taken.
+    // The key of ID tokens has no successor, although the next number is in use (by an access token key).
     assert_eq!(dead(&rows, &settings, last + Duration::from_millis(1)), [2]);
     let removed = example();
     let last = next + removed.key_period + HOUR + KEPT_AFTER;

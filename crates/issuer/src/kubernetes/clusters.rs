@@ -1,7 +1,7 @@
-//! The list of clusters (`/clusters`): those that a person's groups may see, and the kubeconfig for them.
+//! The list of clusters (`/clusters`) that a user's groups allow them to see, and a kubeconfig for these clusters.
 //!
-//! It lists clusters; what a user may do there is decided by each API server alone. Each cluster
-//! has a client of its own, so that a token for one names no other in `aud`.
+//! Being listed grants no access: each API server authorizes requests itself. Each cluster is a client of its own, so
+//! that the `aud` of its tokens names no other cluster.
 
 use std::fmt::Write as _;
 
@@ -45,13 +45,13 @@ fn certificate_authority_data(cluster: &KubernetesCluster) -> Option<String> {
 }
 
 impl Issuer {
-    /// Those that the person of this session may see.
+    /// The clusters that the user of this session may see.
     pub fn clusters_of(&self, session: &Session) -> Vec<&KubernetesCluster> {
         self.visible_clusters(&session.identity.groups)
     }
 
-    /// Those that the bearer of an access token may see; without the scope `groups` those that everybody may.
-    /// `None` is `invalid_token` (RFC 6750 section 3.1).
+    /// The clusters that the user of an access token may see; without the scope `groups` only those without a group
+    /// restriction. `None` is `invalid_token` (RFC 6750 section 3.1).
     pub async fn clusters_of_token(
         &self,
         token: &Secret,
@@ -68,14 +68,14 @@ impl Issuer {
         self.settings.clusters.iter().filter(|cluster| cluster.is_visible_to(groups)).collect()
     }
 
-    /// A kubeconfig for these clusters, the first of which is current. It holds no secret: its users run the exec
-    /// credential plugin, with kubelogin's flags.
+    /// A kubeconfig for these clusters; the first is the current context. It contains no secret: each user entry runs
+    /// the exec credential plugin, with kubelogin's flags.
     pub fn kubeconfig(&self, clusters: &[&KubernetesCluster]) -> String {
         let issuer = self.settings.issuer.as_str();
         let (mut entries, mut users, mut contexts) = (String::new(), String::new(), String::new());
         for cluster in clusters {
             let name = quoted(&cluster.name);
-            // Writing to a string cannot fail.
+            // Writing to a `String` cannot fail.
             let _ = write!(
                 entries,
                 "  - name: {name}\n    cluster:\n      server: {}\n",
@@ -112,7 +112,7 @@ impl Issuer {
     }
 }
 
-/// A JSON string is a double-quoted YAML scalar.
+/// Quotes a text for YAML: a JSON string is a valid double-quoted YAML scalar.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

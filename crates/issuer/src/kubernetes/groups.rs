@@ -1,5 +1,5 @@
 //! The groups endpoint of distributed claims (OpenID Connect Core 1.0 section 5.6.2): an API server requests the
-//! current groups with the token of the claim, and is refused when the session has ended.
+//! current groups with the access token of the claim source, and is refused once the session has ended.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::keyring::run_blocking;
 use crate::token::{Audience, GroupsHandle};
 use crate::{Issuer, IssuerError};
 
-/// `typ` of the response, so that no endpoint of ours takes it for an ID or access token (RFC 8725
-/// section 3.11). Kubernetes ignores `typ`; without a `sub` it authenticates nobody there.
+/// `typ` of the response, so that none of our endpoints accepts it as an ID or access token (RFC 8725 section 3.11).
+/// Kubernetes ignores `typ`; without `sub` the response authenticates no user there.
 const TYPE: &str = "groups+jwt";
 /// Kubernetes uses the response at once and does not keep it.
 const LIFETIME: Duration = Duration::from_mins(1);
 
-/// No `sub`, `email` or `name`: it authenticates nobody, wherever it is presented.
+/// Has no `sub`, `email` or `name`, so it authenticates no user at any relying party.
 #[derive(Serialize)]
 struct GroupsToken<'a> {
     iss: &'a str,
@@ -28,14 +28,14 @@ struct GroupsToken<'a> {
 }
 
 impl Issuer {
-    /// The current groups, as a JWT that expires after 60 seconds. `None` is `invalid_token` (RFC 6750
-    /// section 3.1): not signed here, expired, ended, or the upstream does not know the person any more.
+    /// The current groups, as a JWT that expires after 60 seconds. `None` is `invalid_token` (RFC 6750 section 3.1):
+    /// not signed here, expired, its session has ended, or the upstream no longer knows the user.
     pub async fn groups_token(&self, handle: &Secret) -> Result<Option<String>, IssuerError> {
         let keys = self.keyring.keys();
         let Some(handle) = GroupsHandle::read(handle, &keys.mac) else { return Ok(None) };
         let Some(groups) = self.groups_of_handle(&handle).await? else { return Ok(None) };
         let now = self.now();
-        // Not beyond the ID token itself, whose expiry is announced at an end.
+        // Not later than the ID token's expiry, which is what is reported when its session is ended.
         let exp = (now + LIFETIME).secs().min(handle.exp);
         let claims = GroupsToken {
             iss: self.settings.issuer.as_str(),
@@ -63,7 +63,7 @@ impl Issuer {
         Ok(self.revalidate_and_store(session).await?.map(|session| session.identity.groups))
     }
 
-    /// The groups that an API server would get for a token with these claims.
+    /// The groups that an API server receives for a token with these claims.
     pub(super) async fn groups_of(
         &self,
         claims: &serde_json::Map<String, serde_json::Value>,

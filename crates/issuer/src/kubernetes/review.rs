@@ -1,6 +1,6 @@
-//! The TokenReview webhook: an API server shows a token, we say whose it is or why it is no good. It
-//! is told what it would make of the token itself with `--oidc-…` flags, and no the moment the
-//! session or the grant behind it has ended.
+//! The TokenReview webhook: an API server presents a token and receives its user or the reason why it is refused. The
+//! user is the one that the API server would derive with its `--oidc-…` flags; a token is refused as soon as its
+//! session or grant has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::user::{User, user_of};
 use crate::{Issuer, IssuerError};
 
-/// Compared against when there is no secret to compare with. Nobody's: it is never accepted.
+/// Compared against when the client has no webhook secret or is unknown. A match with it is never accepted.
 const NOBODY: &str = "no cluster has this secret, it is only here to be compared";
 
-/// An API server that has proved itself.
+/// An authenticated API server.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     client: Arc<Client>,
@@ -26,13 +26,13 @@ pub struct Cluster {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Review {
     Yes(User),
-    /// Why, for the API server's log. Without a reason it would remember the no like a yes.
+    /// The reason, for the API server's log. Without a reason the API server caches the refusal.
     No(String),
 }
 
 impl Issuer {
-    /// `None` is 401, whichever of unknown client, none with a webhook and wrong credential it was;
-    /// each costs one comparison.
+    /// Authenticates an API server. `None` is 401: unknown client, a client without a webhook, or a wrong secret. All
+    /// three cost one comparison, so that timing does not reveal which.
     pub fn cluster(&self, client: &ClientId, credential: Option<&Secret>) -> Option<Cluster> {
         let client = self.clients.get(client);
         let webhook = client.as_ref().and_then(|c| c.kubernetes.as_ref()?.webhook.as_ref());
@@ -46,7 +46,7 @@ impl Issuer {
 
     pub async fn review(&self, cluster: &Cluster, token: &Secret) -> Result<Review, IssuerError> {
         let (client, webhook) = (&*cluster.client, &cluster.webhook);
-        // ID tokens alone: an access token is for us, and its receiver could present it to others.
+        // Only ID tokens: the audience of an access token is this server, and its receiver could present it elsewhere.
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::IdToken,

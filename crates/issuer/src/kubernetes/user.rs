@@ -1,22 +1,22 @@
-//! From claims to a user of Kubernetes, by the rules of kube-apiserver's `--oidc-…` flags. Asks nobody.
+//! Maps claims to a Kubernetes user by the rules of kube-apiserver's `--oidc-…` flags, without reading the database.
 //!
-//! One rule is stricter: what begins with `system:` is Kubernetes' own, and no upstream's.
+//! One rule is stricter: names and groups that begin with `system:` are reserved for Kubernetes and refused.
 
 use countersign_core::kubernetes::Webhook;
 use serde_json::{Map, Value};
 
-/// Who an API server shall take the bearer for.
+/// The user that the API server assigns to the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     pub username: String,
     pub groups: Vec<String>,
-    /// Names the token in the cluster's audit log.
+    /// Identifies the token in the cluster's audit log.
     pub credential_id: Option<String>,
 }
 
 const RESERVED: &str = "system:";
 
-/// Otherwise why not. `issuer` is the default of a name's prefix.
+/// The user of these claims, or why there is none. `issuer` is the default prefix of user names.
 pub(super) fn user_of(
     claims: &Map<String, Value>,
     webhook: &Webhook,
@@ -44,7 +44,7 @@ fn name<'a>(claims: &'a Map<String, Value>, webhook: &Webhook) -> Result<&'a str
     let claim = &webhook.username_claim;
     let found = claims.get(claim).and_then(Value::as_str);
     let found = found.ok_or_else(|| format!("the token has no claim {claim}"))?;
-    // OpenID Connect Core 1.0 section 5.7: an address that nobody has verified is anybody's.
+    // OpenID Connect Core 1.0 section 5.7: an unverified e-mail address must not identify a user.
     let verified = claims.get("email_verified").is_none_or(|flag| flag == &Value::Bool(true));
     if claim == "email" && !verified {
         return Err("the e-mail address is not verified".to_owned());
@@ -52,7 +52,7 @@ fn name<'a>(claims: &'a Map<String, Value>, webhook: &Webhook) -> Result<&'a str
     Ok(found)
 }
 
-/// A list of texts, or one text.
+/// The groups claim: a list of strings, or a single string.
 fn groups(claims: &Map<String, Value>, webhook: &Webhook) -> Result<Vec<String>, String> {
     let Some(claim) = &webhook.groups_claim else { return Ok(Vec::new()) };
     let Some(found) = claims.get(claim) else { return Ok(Vec::new()) };
@@ -130,7 +130,7 @@ mod tests {
         ] {
             assert_eq!(seen(&claims, &webhook()).unwrap_err(), reason, "{claims}");
         }
-        // Only a name that is an address needs a verified one.
+        // `email_verified` matters only when the user name is the e-mail address.
         let by_sub = Webhook { username_claim: "sub".to_owned(), ..webhook() };
         assert!(seen(&with("email_verified", json!(false)), &by_sub).is_ok());
     }

@@ -1,7 +1,8 @@
-//! Signing in to our own pages: a login like any other, that ends at one of them instead of in a code.
+//! Login to the account and administration pages: like any other login, but it ends with a redirect to that page
+//! instead of a code.
 //!
-//! Its client is in no list: no request, no token endpoint and no configuration can name it
-//! ([`crate::Clients::behind`]). Nothing here grants anything beyond the browser's own session.
+//! Its client is not a registered one: no request, token endpoint or configuration can name it
+//! ([`crate::Clients::behind`]). The login grants nothing beyond the browser's own session.
 
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use super::request::{AccountPage, AuthRequest, Prompt, ResponseMode};
 use crate::{Issuer, IssuerError};
 
 const FLASH: &str = "flash message";
-/// A page opened again from the history shows no old message.
+/// So that a page opened again from the browser's history does not show an old message.
 const FLASH_LIFETIME: Duration = Duration::from_mins(10);
 
 impl Issuer {
-    /// The request of a login that ends at `page`. `again`: a login is required also of a user who is
-    /// signed in; anybody may then sign in.
+    /// The request of a login that ends at `page`. `again`: a new login is required even if the browser is signed in,
+    /// possibly as another user.
     pub fn account_page_request(
         &self,
         page: AccountPage,
@@ -29,8 +30,8 @@ impl Issuer {
         Ok(AuthRequest { prompt, ..self.new_account_request(page)? })
     }
 
-    /// The session of this browser as our own pages may use it: it is valid, its login requested groups,
-    /// and they are as fresh as for any application (design 5). `None`: sign in first.
+    /// The session of this browser if the account pages may use it: it is valid, its login requested groups, and its
+    /// groups are as fresh as for any client (design 5). `None`: a login is required first.
     pub async fn account_page_session(
         &self,
         cookie: Option<&Secret>,
@@ -46,13 +47,13 @@ impl Issuer {
         }
     }
 
-    /// Has this person proved who they are within this time?
+    /// Whether the user authenticated within this time.
     pub fn signed_in_freshly(&self, session: &Session, within: Duration) -> bool {
         self.now().since(session.auth_time) <= within
     }
 
-    /// The flash message of one of our pages, sealed to this browser: the redirect after a form carries
-    /// it, and nobody can make a page say what did not happen. `about` keeps one page's from another's.
+    /// Seals a flash message to this browser, so that the redirect after a form can carry it and no one else can create
+    /// one. `about` names the page, so that one page's message is not shown by another.
     pub fn seal_flash(
         &self,
         about: &str,

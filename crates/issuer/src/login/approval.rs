@@ -8,8 +8,8 @@ use super::steps::{Approval, ApprovalDecision, Step};
 use crate::{Issuer, IssuerError};
 
 impl Issuer {
-    /// Applies the decision if the browser's session is the one the approval page was shown for; otherwise
-    /// the dispatcher decides again, which shows the page to the current user.
+    /// Applies the decision if the browser's session is the one the approval page was shown for. Otherwise the
+    /// dispatcher runs again and shows the page to the current user.
     pub async fn decide_approval(
         &self,
         mut pending: PendingLogin,
@@ -27,7 +27,7 @@ impl Issuer {
             return self.next_step(pending, cookie, false).await;
         };
         match decision {
-            // A device is approved each time, so that its consent is not remembered for other logins.
+            // A device needs an approval each time, so its consent is not stored for later logins.
             ApprovalDecision::Approve if pending.request.device.is_some() => {
                 self.next_step(pending, cookie, true).await
             }

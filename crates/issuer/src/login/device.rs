@@ -1,4 +1,4 @@
-//! The login of a person who approves a device (RFC 8628 section 3.3): it begins with a user code and ends with a
+//! The login of a user who approves a device (RFC 8628 section 3.3): it begins with a user code and ends with a
 //! decision instead of a redirect.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::request::{AuthRequest, Prompt, ResponseMode};
 use super::{Browser, PendingLogin, Step};
 use crate::{Issuer, IssuerError};
 
-/// The device request that a login is for. Part of the pending login, so sealed to one browser.
+/// The device request that a login is for. It is part of the pending login, and thus sealed to one browser.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeviceLogin {
     pub user_code: UserCode,
@@ -24,19 +24,19 @@ pub struct DeviceLogin {
     pub requested_at: Timestamp,
 }
 
-/// What a typed user code leads to.
+/// The result of entering a user code.
 pub enum UserCodeOutcome {
-    /// A login for this device request, which the person must confirm first.
+    /// A login for this device request, which the user must confirm first.
     Found(Box<PendingLogin>),
-    /// Unknown, expired, or decided by now: deliberately one value.
+    /// Unknown, expired or already decided. These are not distinguished, so that guessing reveals nothing.
     NotFound,
-    /// Too many wrong codes: another one may be typed after this long.
+    /// Too many wrong codes: the next one is accepted after this time.
     RateLimited(Duration),
 }
 
 impl Issuer {
-    /// Guessing is limited per person where somebody is signed in, else per address (section 5.1). A code that
-    /// is found does not count.
+    /// Looks up a user code. Wrong codes are limited per user if one is signed in, otherwise per address (section 5.1);
+    /// correct codes do not count.
     pub async fn find_device_request(
         &self,
         typed: &str,
@@ -67,7 +67,7 @@ impl Issuer {
         Ok(UserCodeOutcome::Found(Box::new(PendingLogin::new(login))))
     }
 
-    /// Stores the decision of the person of this session.
+    /// Stores the decision of the session's user.
     pub(super) async fn decide_device_request(
         &self,
         pending: PendingLogin,
@@ -97,7 +97,7 @@ impl Issuer {
     }
 }
 
-/// The login of a person who has typed a user code: it ends at a page of ours.
+/// The login that follows a user code; it ends at our own page instead of a redirect URI.
 fn device_login(request: DeviceRequest, user_code: UserCode) -> Result<AuthRequest, IssuerError> {
     let device = DeviceLogin {
         user_code,

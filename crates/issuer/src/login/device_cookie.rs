@@ -1,19 +1,19 @@
-//! The device cookie: proof that this browser once signed in to an account with its password (OWASP, "Slow
-//! Down Online Guessing Attacks with Device Cookies"). It only changes what an attempt is counted by; it
-//! never replaces the password.
+//! The device cookie: proof that this browser has signed in to an account with its password before (OWASP, "Slow Down
+//! Online Guessing Attacks with Device Cookies"). It only selects the counter of an attempt; the password is still
+//! required.
 //!
-//! Entries `key~device~mac`, newest first, separated by dots. The MAC covers connector, account and device, so
-//! the cookie reveals its accounts only to who knows them.
+//! Entries `key~device~mac`, newest first, separated by dots. The MAC covers connector, account and device; the account
+//! itself is not in the cookie.
 
 use countersign_core::ids::{self, NoRandomness};
 use countersign_jose::MacKeys;
 
 const PURPOSE: &str = "device cookie";
-/// Accounts remembered per browser.
+/// Maximum number of accounts in one cookie.
 const MAX_ENTRIES: usize = 4;
 const MAX_ENTRY_BYTES: usize = 128;
 
-/// The device id of the entry for this account, if the cookie has one that we signed.
+/// The device id of this account's entry, if the cookie has one with a valid MAC.
 pub(super) fn device_of(
     cookie: Option<&str>,
     keys: &MacKeys,
@@ -28,7 +28,7 @@ pub(super) fn device_of(
     })
 }
 
-/// The cookie after a success: an entry for this account before the newest of the others.
+/// The cookie after a successful login: an entry for this account, followed by the newest of the others.
 pub(super) fn after_success(
     cookie: Option<&str>,
     keys: &MacKeys,

@@ -1,7 +1,7 @@
 //! The dispatcher: decides which [`Step`] comes next for a pending login.
 //!
-//! Checks in this order: expiry, the client, login, freshness of the upstream identity, consent. It keeps
-//! no state between calls, so a browser may arrive from any step, in any tab and at any replica.
+//! Checks in this order: expiry, the client, login, freshness of the upstream identity, consent. It keeps no state
+//! between calls, so any step, tab and replica may call it.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Issuer {
     ) -> Result<Step, IssuerError> {
         let silent = pending.request.prompt.none.then(|| pending.clone());
         match (self.evaluate(pending, cookie, approved).await, silent) {
-            // `prompt=none` must not show a page: the error goes to the client.
+            // `prompt=none` must not show a page: the error is sent to the client.
             (Err(IssuerError::Unavailable { what, cause }), Some(pending)) => {
                 tracing::error!(what, cause, "a silent request could not be answered");
                 let (code, text) = (ErrorCode::TemporarilyUnavailable, "Ask again later");
@@ -74,8 +74,7 @@ impl Issuer {
         let session = match self.revalidate_and_store(session).await {
             Ok(Some(session)) => session,
             Ok(None) => return Ok(self.login_again(pending, client)),
-            // Permanent, so another connector or account is the only way on; a login there shows what is
-            // missing.
+            // The error is permanent, so only another connector or account can succeed; a login there shows the cause.
             Err(IssuerError::Misconfigured { what, cause, .. }) => {
                 tracing::error!(upstream = what, cause, "a session cannot be revalidated");
                 return Ok(self.login_again(pending, client));
@@ -153,8 +152,8 @@ impl Issuer {
                 .covers(self.login_scopes_needed(session, request.login_scopes()))
     }
 
-    /// The upstream identity cannot be used. A login made for this very request is not repeated: with
-    /// an upstream that answers without interaction that would be an endless redirect.
+    /// Asks for a login because the upstream identity cannot be used. A login already made for this request is not
+    /// repeated: with an upstream that logs in without interaction that would be an endless redirect.
     fn login_again(&self, pending: PendingLogin, client: &Client) -> Step {
         if pending.logged_in.is_none() {
             return self.ask_for_login(pending, client);
@@ -193,8 +192,8 @@ impl Issuer {
         client: &Client,
         session: &Session,
     ) -> Result<bool, IssuerError> {
-        // A user code and an out-of-band code can be phished (RFC 8628 section 5.4), and the admin scope could
-        // be taken by any program on the administrator's machine: none is issued without an approval page.
+        // User codes and out-of-band codes can be phished (RFC 8628 section 5.4), and any program on an administrator's
+        // computer could request the admin scope: for these the approval page is always shown.
         let request = &pending.request;
         let by_hand = request.redirect_uri == OUT_OF_BAND || request.device.is_some();
         if request.prompt.consent || by_hand || request.scopes.has(scopes::ADMIN) {
@@ -241,8 +240,8 @@ impl Issuer {
         }
     }
 
-    /// The authorization response. A response type without `code` has a code all the same, which is not sent: it
-    /// lets the request finish once.
+    /// The authorization response. For a response type without `code` a code is stored but not sent, so that the
+    /// request can be completed only once.
     async fn respond(
         &self,
         pending: PendingLogin,
@@ -264,9 +263,9 @@ impl Issuer {
         Ok(Step::Respond(AuthorizationResponse::success(request, issuer, fields)))
     }
 
-    /// The code of a request is derived from the request id and the user with a server key, so a repeated
-    /// submission of the same step gets the same redirect without a code being stored in clear. The request
-    /// id is random and known only sealed to the browser, and single use is enforced at redemption.
+    /// The code is derived from the request id and the user with a server key, so that a repeated submission of the
+    /// same step yields the same redirect without the code being stored in plain text. The request id is random and
+    /// exists only sealed to the browser; redemption enforces single use.
     fn code_for(&self, request: &AuthRequest, session: &Session) -> String {
         let user = identity::subject(&session.identity.user_id, &session.connector);
         let message = format!("{}\n{user}", request.id);
@@ -274,15 +273,15 @@ impl Issuer {
         code
     }
 
-    /// True when this code was issued and can still be redeemed. One that was redeemed is not sent again: its
-    /// client would redeem it again, which ends the grant (RFC 6749 section 4.1.2).
+    /// Whether this code was issued and can still be redeemed. A redeemed code is not sent again: the client would
+    /// redeem it a second time, which ends the grant (RFC 6749 section 4.1.2).
     async fn is_code_unused(&self, code: &str) -> Result<bool, IssuerError> {
         let stored = self.store.code(&hash::sha256(code)).await?;
         let now = self.now();
         Ok(stored.is_some_and(|stored| stored.used_at.is_none() && now <= stored.code.expires_at))
     }
 
-    /// An out-of-band code is typed by hand, so it lives longer than one that is redirected.
+    /// An out-of-band code is entered manually, so its lifetime is longer than that of a redirected one.
     fn code_lifetime(&self, client: &Client, request: &AuthRequest) -> Duration {
         const BY_HAND: Duration = Duration::from_mins(10);
         match request.redirect_uri == OUT_OF_BAND {
@@ -291,7 +290,7 @@ impl Issuer {
         }
     }
 
-    /// An error to the client, where there is one to send it to.
+    /// Sends an error to the client; a login without a redirect URI ends with a page instead.
     pub(crate) fn refuse(&self, pending: &PendingLogin, code: ErrorCode, reason: &str) -> Step {
         if pending.request.ends_here() {
             return Step::Expired;

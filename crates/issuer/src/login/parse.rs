@@ -1,5 +1,5 @@
-//! Reading an authorization request. Until client and redirect URI are proven every error is a page;
-//! afterwards it is a redirect (RFC 6749 section 4.1.2.1, RFC 9700 section 4.11).
+//! Parses an authorization request. Until client and redirect URI are verified every error is a page; afterwards it is
+//! a redirect (RFC 6749 section 4.1.2.1, RFC 9700 section 4.11).
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use super::request::{AuthRequest, Params, Prompt, ResponseMode};
 use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 use crate::{Issuer, IssuerError};
 
-/// All parameters together; what is sealed into the browser stays small enough for cookies and URLs.
+/// Limit for all parameters together, so that the sealed request fits into cookies and URLs.
 const MAX_PARAMS_BYTES: usize = 3 * 1024;
 
-/// The parameters that have a meaning here; others are ignored (RFC 6749 section 3.1).
+/// The supported parameters; others are ignored (RFC 6749 section 3.1).
 const PARAMETERS: [&str; 18] = [
     "client_id",
     "redirect_uri",
@@ -41,20 +41,20 @@ const PARAMETERS: [&str; 18] = [
 
 pub enum ParsedRequest {
     Request(Box<AuthRequest>),
-    /// Goes back to the client.
+    /// An error response, redirected to the client.
     Refused(AuthorizationResponse),
-    /// Stays here, as a page.
+    /// An error page, because the redirect URI is not verified.
     Untrusted(Untrusted),
 }
 
-/// Why nobody is redirected anywhere.
+/// Why the request is answered with a page instead of a redirect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Untrusted {
     UnknownClient,
     UnregisteredRedirect {
         client: String,
     },
-    /// `client_id` or `redirect_uri` is repeated, or missing.
+    /// `client_id` or `redirect_uri` is missing or repeated.
     Ambiguous {
         parameter: &'static str,
     },
@@ -67,7 +67,7 @@ fn refuse<T>(code: ErrorCode, description: impl Into<String>) -> Result<T, Refus
 }
 
 impl Issuer {
-    /// `connector` is the one named by the path `/auth/{connector}`.
+    /// Parses a request. `connector` is the one named by the path `/auth/{connector}`.
     pub fn parse_request(
         &self,
         params: &Params,
@@ -105,7 +105,7 @@ impl Issuer {
         }
         let client = params.get("client_id").and_then(|id| self.clients.get(&ClientId::new(id)));
         let client = client.ok_or(Untrusted::UnknownClient)?;
-        // OpenID Connect Core 3.1.2.1 requires it; guessing among registered ones is not an option.
+        // OpenID Connect Core 3.1.2.1 requires `redirect_uri`, even if only one is registered.
         let redirect_uri =
             params.get("redirect_uri").ok_or(Untrusted::Ambiguous { parameter: "redirect_uri" })?;
         if !client.allows_redirect(redirect_uri) {
@@ -141,7 +141,7 @@ impl Issuer {
         }
         let response_type = self.response_type(params, redirect_uri)?;
         let response_mode = response_mode(params, redirect_uri, self.settings.response_types)?;
-        // OAuth 2.0 Multiple Response Types section 3: tokens are never in a query.
+        // OAuth 2.0 Multiple Response Types section 3: tokens must not be returned in the query.
         if response_type.has_tokens() && response_mode == ResponseMode::Query {
             return refuse(InvalidRequest, "response_mode query is not for responses with tokens");
         }
@@ -169,7 +169,8 @@ impl Issuer {
         })
     }
 
-    /// What `oauth2.responseTypes` allows; `token` alone is none of OpenID Connect (Core 3).
+    /// Parses `response_type` within `oauth2.responseTypes`; `token` alone is not a response type of OpenID Connect
+    /// (Core 3).
     fn response_type(&self, params: &Params, redirect_uri: &str) -> Result<ResponseType, Refusal> {
         use ErrorCode::{InvalidRequest, UnsupportedResponseType};
         let Some(text) = params.get("response_type") else {
@@ -197,7 +198,7 @@ impl Issuer {
         Ok(found)
     }
 
-    /// The granted ones of the requested scopes; also used for device requests.
+    /// The scopes to grant of those requested; also used for device authorization requests.
     pub(crate) fn requested_scopes(
         &self,
         requested: &Scopes,
@@ -251,7 +252,7 @@ impl Issuer {
         Ok(challenge)
     }
 
-    /// `None` without a challenge.
+    /// Parses a code challenge; `None` when there is none.
     pub(crate) fn parse_challenge(
         &self,
         value: Option<&str>,
@@ -279,8 +280,8 @@ impl Issuer {
         Ok(Some(Challenge { method, value: value.to_owned() }))
     }
 
-    /// An expired hint is as good as a fresh one; only our signature and issuer count
-    /// (OpenID Connect Core 3.1.2.1).
+    /// The `sub` of `id_token_hint`. Signature and issuer are verified, but not the expiry (OpenID Connect Core
+    /// 3.1.2.1).
     fn hint(&self, params: &Params) -> Result<Option<String>, Refusal> {
         let Some(token) = params.get("id_token_hint") else { return Ok(None) };
         let expected = Expected {
@@ -350,7 +351,7 @@ fn prompt(params: &Params) -> Result<Prompt, Refusal> {
     if prompt.none && (prompt.login || prompt.consent || prompt.select_account) {
         return refuse(ErrorCode::InvalidRequest, "prompt none goes with no other value");
     }
-    // Dex's own word for the same wish.
+    // Dex's parameter with the meaning of `prompt=consent`.
     prompt.consent |= params.get("approval_prompt") == Some("force");
     Ok(prompt)
 }
@@ -363,13 +364,13 @@ fn max_age(params: &Params) -> Result<Option<u64>, Refusal> {
     }
 }
 
-/// The alphabet and length of RFC 7636 section 4.1.
+/// Whether the text has the alphabet and length of RFC 7636 section 4.1.
 pub(crate) fn is_pkce_text(text: &str) -> bool {
     (43..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
-/// The characters of an `error_description` (RFC 6749 section 4.1.2.1), shortened.
+/// Reduces a text to the characters of an `error_description` (RFC 6749 section 4.1.2.1), at most 80.
 fn ascii(text: &str) -> String {
     let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
     text.chars().filter(allowed).take(80).collect()

@@ -1,5 +1,5 @@
-//! The state of a login before it is finished, which its browser keeps: the browser binding (a cookie) and the
-//! pending login (the request, sealed to that binding).
+//! The state of a login in progress, which is kept in its browser: the browser binding (a cookie) and the pending login
+//! (the request, sealed to that binding).
 
 use countersign_core::ids::{self, NoRandomness};
 use countersign_core::{SessionId, Timestamp};
@@ -11,29 +11,29 @@ use crate::IssuerError;
 
 const PURPOSE: &str = "authorization request";
 
-/// The cookie that identifies a browser: tokens renewed at every sign-in, the current one first, and last the
-/// token that it began with, which stays.
+/// The cookie that identifies a browser. Its value is a list of tokens: one sign-in token per sign-in, the current one
+/// first, and last the browser token, which never changes.
 ///
-/// A pending login without a session is bound to the token that stays, so it survives any number of sign-ins in
-/// other tabs. One that carries a session is bound to the current sign-in token as well: a value planted in the
-/// browser before a sign-in opens nothing that the sign-in made. Under one of the few earlier tokens it opens
-/// without its session, and is then worth no more than the link that began it.
+/// A pending login without a session is sealed to the browser token, so it survives any number of sign-ins in other
+/// tabs. One with a session is sealed to the current sign-in token as well: an attacker who planted a cookie before a
+/// sign-in cannot open what that sign-in produced. Under one of the few earlier sign-in tokens it opens without its
+/// session, like a login that has just begun.
 #[derive(Clone, Debug)]
 pub struct BrowserBinding {
     browser: String,
-    /// The current one first.
+    /// Newest first.
     sign_ins: Vec<String>,
 }
 
 impl BrowserBinding {
-    /// Sign-in tokens kept: the current one and those before it.
+    /// Maximum number of sign-in tokens, the current one included.
     const REMEMBERED: usize = 5;
 
     pub fn new() -> Result<Self, NoRandomness> {
         Ok(Self { browser: ids::random_token()?, sign_ins: Vec::new() })
     }
 
-    /// Reads the cookie's value; anything malformed is no binding at all.
+    /// Parses the cookie's value; `None` for a malformed one.
     pub fn from_cookie(value: &str) -> Option<Self> {
         let mut tokens: Vec<String> =
             value.split('.').take(Self::REMEMBERED + 1).map(str::to_owned).collect();
@@ -47,12 +47,12 @@ impl BrowserBinding {
         tokens.map(String::as_str).collect::<Vec<_>>().join(".")
     }
 
-    /// What a login without a session is bound to.
+    /// The value that a login without a session is sealed to.
     pub(super) fn browser(&self) -> &str {
         &self.browser
     }
 
-    /// What a login with a session is bound to.
+    /// The value that a login with a session is sealed to.
     pub(super) fn current(&self) -> String {
         self.with(self.sign_ins.first().map_or("", String::as_str))
     }
@@ -65,7 +65,7 @@ impl BrowserBinding {
         format!("{}\n{sign_in}", self.browser)
     }
 
-    /// With a new sign-in token.
+    /// The binding with a new sign-in token.
     pub fn renewed(&self) -> Result<Self, NoRandomness> {
         let before = self.sign_ins.iter().take(Self::REMEMBERED - 1).cloned();
         let sign_ins = std::iter::once(ids::random_token()?).chain(before).collect();
@@ -77,16 +77,16 @@ fn is_token(text: &str) -> bool {
     text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// An authorization request on its way through the steps.
+/// An authorization request in progress.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PendingLogin {
     pub request: AuthRequest,
     /// The session the approval page was shown for, or that the login step created.
     pub session: Option<SessionId>,
-    /// When the login step happened in this pending login: `prompt=login` and `max_age` are satisfied by that,
-    /// never by comparing clocks.
+    /// When the user logged in during this pending login. `prompt=login` and `max_age` are satisfied by its presence,
+    /// not by comparing clocks.
     pub logged_in: Option<Timestamp>,
-    /// The user chose to sign in as another user.
+    /// The user chose to sign in as someone else.
     pub switch: bool,
 }
 
@@ -108,7 +108,7 @@ impl PendingLogin {
         Ok(keys.seal(PURPOSE, bound_to.as_bytes(), &plain)?)
     }
 
-    /// `None`: not sealed by us, or to another browser.
+    /// `None`: not sealed by this issuer, or for another browser.
     pub fn open(keys: &SealingKeys, binding: &BrowserBinding, sealed: &str) -> Option<Self> {
         let open = |bound_to: &str| -> Option<Self> {
             let plain = keys.open(PURPOSE, bound_to.as_bytes(), sealed)?;
@@ -125,7 +125,7 @@ impl PendingLogin {
 mod tests {
     use super::BrowserBinding;
 
-    /// Issue 9, 6: the sixth sign-in in another tab lost a login that was waiting.
+    /// Regression (issue 9, 6): the sixth sign-in in another tab made a pending login unusable.
     #[test]
     fn a_browser_stays_itself_over_any_number_of_sign_ins() {
         let first = BrowserBinding::new().unwrap();

@@ -1,13 +1,13 @@
-//! The response of an identity provider that the browser posts to `/callback` (SAML 2.0 HTTP-POST binding).
+//! An identity provider's response that the browser posts to `/callback` (SAML 2.0 HTTP-POST binding).
 //!
-//! It is posted from another site, so it carries none of our `SameSite=Lax` cookies. Therefore it takes two steps:
-//! 1. `POST /callback`: the response is verified, against the `state` that `RelayState` names. The result is sealed
-//!    and travels in the query of a redirect to
-//! 2. `GET /callback`, which carries the cookies: the result counts only in the browser that keeps the login with
-//!    that `state`, once, because the callback removes that login.
+//! The form is posted from another site, so the request carries none of our `SameSite=Lax` cookies. It takes two steps:
+//! 1. `POST /callback`: the response is verified against the `state` in `RelayState`. The result is sealed and passed
+//!    in the query of a redirect to
+//! 2. `GET /callback`, which has the cookies: the result is accepted only in the browser that holds the login with that
+//!    `state`, and only once, because the callback removes that login.
 //!
-//! The first step stores nothing and remembers nothing, so any replica serves the second. The second records the
-//! assertion with the session, in one transaction, so that it completes one login on all replicas together.
+//! The first step stores nothing, so any replica can serve the second. The second records the assertion with the
+//! session, in one transaction, so that an assertion completes one login across all replicas.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,25 +25,25 @@ use super::sign_in::{Browser, LoginTrace, log_refusal, unavailable};
 use crate::{Issuer, IssuerError};
 
 const PURPOSE: &str = "posted login response";
-/// The parameter of `GET /callback` with the sealed result.
+/// The parameter of `GET /callback` that holds the sealed result.
 const RESULT: &str = "login_result";
-/// Between the two steps there is one redirect.
+/// Lifetime of the sealed result: it has to last for one redirect.
 const LIFETIME: Duration = Duration::from_mins(2);
-/// How long a used assertion is kept beyond the expiry of its login.
+/// How long a used assertion is stored beyond the expiry of its login.
 const CLOCK_MARGIN: Duration = Duration::from_mins(10);
-/// Of the sealed result, as part of a URL.
+/// Longest sealed result, since it is part of a URL.
 const MAX_RESULT_BYTES: usize = 20 * 1024;
 const TRACE_STEPS: usize = 30;
 const TRACE_STEP_CHARACTERS: usize = 150;
 
-/// The outcome of the first step.
+/// The outcome of the first step, `POST /callback`.
 pub enum PostedFormOutcome {
     /// The parameters of the redirect to `GET /callback`.
     Verified {
         query: Vec<(&'static str, String)>,
     },
     Refused(Refusal),
-    /// The form belongs to no login of ours.
+    /// `RelayState` or `state` does not identify a login of this issuer, so the user has to start again.
     RestartRequired,
 }
 
@@ -57,7 +57,7 @@ struct PostedResult {
     trace: Trace,
 }
 
-/// The result of the first step, in the second.
+/// The result of the first step, as opened by the second.
 pub(super) struct VerifiedLogin {
     pub person: SignedIn,
     pub trace: Trace,
@@ -66,7 +66,8 @@ pub(super) struct VerifiedLogin {
 }
 
 impl Issuer {
-    /// `by` is the connector in the path; at the bare `/callback` `RelayState` names it.
+    /// Verifies a posted form. `by` is the connector in the path; at `/callback` without one, `RelayState` identifies
+    /// it.
     pub fn verify_posted_form(
         &self,
         form: &[(String, String)],
@@ -147,7 +148,7 @@ impl Issuer {
         Ok(self.keyring.keys().sealing_settled.seal(PURPOSE, state.as_bytes(), &plain)?)
     }
 
-    /// The result of the first step, if it is of this connector and of the login with this `state`.
+    /// Opens the result of the first step, if it is for this connector and this `state`.
     pub(super) fn open_posted_result(
         &self,
         connector: &Connector,
@@ -164,7 +165,7 @@ impl Issuer {
         is_valid.then_some(VerifiedLogin { person, trace, assertion })
     }
 
-    /// The connector and the `state` that `RelayState` names.
+    /// The connector and the `state` that `RelayState` identifies.
     fn connector_of_form<'a>(
         &self,
         form: &'a [(String, String)],
@@ -185,8 +186,8 @@ impl Issuer {
     }
 }
 
-/// `RelayState`, at most 80 bytes (SAML 2.0 Bindings section 3.5.3): the `state`, and which connector it is for, since
-/// all share one assertion consumer service URL.
+/// `RelayState`, at most 80 bytes (SAML 2.0 Bindings section 3.5.3): the `state` and a tag of the connector, since all
+/// connectors share one assertion consumer service URL.
 pub(super) fn relay_state(state: &str, connector: &ConnectorId) -> String {
     format!("{state}.{}", connector_tag(connector))
 }
@@ -195,18 +196,19 @@ fn connector_tag(connector: &ConnectorId) -> String {
     hash::sha256(connector.as_str()).chars().take(12).collect()
 }
 
-/// Under which an assertion is recorded as used: identity providers choose IDs independently of each other.
+/// The key under which a used assertion is stored. It includes the connector, because identity providers choose
+/// assertion ids independently.
 fn assertion_hash(connector: &ConnectorId, assertion_id: &str) -> String {
     hash::sha256(&format!("{connector}\n{assertion_id}"))
 }
 
-/// An assertion is bound to one login by InResponseTo, so it can be presented again only until that login expires.
-/// The margin covers clocks of replicas that differ.
+/// `InResponseTo` binds an assertion to one login, so it could be presented again only until that login expires. The
+/// margin covers clock differences between replicas.
 pub(super) fn used_assertion(hash: String, login_expires_at: Timestamp) -> UsedAssertion {
     UsedAssertion { hash, expires_at: login_expires_at + CLOCK_MARGIN }
 }
 
-/// The value of a field that is there exactly once.
+/// The value of a field that occurs exactly once.
 fn only_field<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let mut values = form.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
     values.next().filter(|_| values.next().is_none())

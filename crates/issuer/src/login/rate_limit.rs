@@ -1,17 +1,17 @@
-//! Limits on password attempts: they delay, and never lock an account. A fixed-size table in memory, per
-//! replica.
+//! Limits on password attempts: they delay attempts and never lock an account. Counters are a fixed-size table in
+//! memory, per replica.
 //!
-//! What an attempt is counted by, first match wins:
-//! 1. the device cookie of an earlier success for this account (OWASP's device cookies,
-//!    [`super::device_cookie`]): attempts of other people never delay a known device;
+//! The counter of an attempt, first match wins:
+//! 1. the device cookie of an earlier success for this account (OWASP's device cookies, [`super::device_cookie`]), so
+//!    that attempts from elsewhere never delay a known device;
 //! 2. the account at this address, if it succeeded there within a day;
-//! 3. the account, and the address at this connector. Accounts that do not exist are counted alike.
+//! 3. the account, and the address at this connector. Accounts that do not exist are counted in the same way.
 //!
-//! Behind a proxy that is not in `web.clientRemoteIP.trustedProxies` all clients share one address. The
-//! address limit therefore counts each connector apart and grows with the number of accounts that signed in
-//! from the address; when it is reached the log has a warning.
+//! Behind a proxy that is not in `web.clientRemoteIP.trustedProxies` all clients share one address. The address limit
+//! therefore counts each connector separately and grows with the number of accounts that signed in from the address;
+//! reaching it logs a warning.
 //!
-//! An attempt is counted before the password is verified, so that concurrent ones cannot pass the limit.
+//! An attempt is counted before the password is verified, so that concurrent attempts cannot exceed the limit.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
@@ -22,12 +22,12 @@ use std::time::Duration;
 use countersign_core::Timestamp;
 
 const WINDOW: Duration = Duration::from_mins(15);
-/// Attempts per account (or device) and window without a delay; after them one per `PACE`.
+/// Attempts per account (or device) and window without a delay; further ones are permitted once per `PACE`.
 const PER_ACCOUNT: u32 = 10;
 const PACE: Duration = Duration::from_secs(30);
-/// The same per address and connector, for each account that signed in from there and one more.
+/// The same per address and connector, multiplied by one more than the accounts that signed in from the address.
 const PER_ADDRESS: u32 = 100;
-/// Accounts counted at most in the limit of an address.
+/// Maximum number of accounts that raise the limit of an address.
 const MAX_ADDRESS_ACCOUNTS: u32 = 50;
 /// A success is remembered for this long.
 const REMEMBERED: Duration = Duration::from_hours(24);
@@ -35,14 +35,14 @@ const REMEMBERED: Duration = Duration::from_hours(24);
 const WAYS: usize = 4;
 const SETS: usize = 8_192;
 
-/// Wrong user codes (RFC 8628 section 5.1) per window without a delay, for one address or one signed-in person.
+/// Wrong user codes (RFC 8628 section 5.1) per window without a delay, for one address or one signed-in user.
 const PER_USER_CODE_GUESSER: u32 = 20;
 /// Seconds between two polls of a device (RFC 8628 section 3.5), and what each early poll adds to them.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// A poll that is earlier by less than this is on time: requests do not take equally long.
+/// A poll that is early by less than this counts as on time, because network delays vary.
 const POLL_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// How an address is counted: an IPv6 one with its whole /64, which is one customer's.
+/// The address as counted: of an IPv6 address its /64 prefix, which is usually assigned to one customer.
 pub fn counted_address(ip: IpAddr) -> String {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.to_string(),
@@ -53,7 +53,7 @@ pub fn counted_address(ip: IpAddr) -> String {
     }
 }
 
-/// Counters for accounts and addresses. When full, the one unused longest is dropped.
+/// Counters for accounts and addresses. A new counter replaces the least recently used one of its set.
 pub struct LoginAttempts {
     hasher: RandomState,
     slots: Mutex<Vec<Slot>>,
@@ -67,11 +67,11 @@ struct Slot {
     count: u32,
 }
 
-/// Whether an attempt may go on.
+/// Whether an attempt is permitted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateLimitPermit {
     Go,
-    /// The user may try again after this long.
+    /// Refused; the user may try again after this time.
     Wait(Duration, LimitedBy),
 }
 
@@ -79,19 +79,19 @@ pub enum RateLimitPermit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitedBy {
     Account,
-    /// The device cookie, or the account at an address where it succeeded.
+    /// The device cookie, or the account at an address where it has succeeded.
     Device,
-    /// `accounts`: how many signed in from this address; many mean that it is a proxy's.
+    /// `accounts`: how many signed in from this address; a large number indicates a proxy's address.
     Address {
         accounts: u32,
     },
 }
 
-/// What an attempt is counted by.
+/// What identifies the counters of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptKey<'a> {
     pub connector: &'a str,
-    /// Canonical form of the login.
+    /// Canonical form of the login name.
     pub account: &'a str,
     pub address: &'a str,
     /// From a verified device cookie for this account.
@@ -128,8 +128,8 @@ impl LoginAttempts {
         self.count(key, PER_ACCOUNT, LimitedBy::Account, now)
     }
 
-    /// After a success the counters of the account are reset, the address is remembered for it, and the
-    /// attempt does not count against the address.
+    /// Called after a success: resets the counters of the account, records the address for it, and removes the attempt
+    /// from the address's count.
     pub fn succeeded(&self, attempt: &AttemptKey<'_>, now: Timestamp) {
         let AttemptKey { connector, account, address, device } = *attempt;
         let mut keys = vec![
@@ -160,7 +160,7 @@ impl LoginAttempts {
         }
     }
 
-    /// Counts a typed user code. `Some`: it may be tried after this long.
+    /// Counts an entered user code. `Some`: refused; the user may try again after this time.
     pub fn begin_user_code(&self, counted_by: &str, now: Timestamp) -> Option<Duration> {
         let key = self.key(&("user code", counted_by));
         match self.count(key, PER_USER_CODE_GUESSER, LimitedBy::Account, now) {
@@ -169,16 +169,16 @@ impl LoginAttempts {
         }
     }
 
-    /// A user code that was right does not count.
+    /// Removes a correct user code from the count.
     pub fn user_code_found(&self, counted_by: &str) {
         self.with(self.key(&("user code", counted_by)), |slot| {
             slot.count = slot.count.saturating_sub(1);
         });
     }
 
-    /// Whether this poll of a device is early. The interval of the device grows with each early poll. In memory
-    /// like all counters here, because polling must not write to the database; behind several replicas a device
-    /// may therefore poll once per interval at each.
+    /// Whether this poll of a device is early; each early poll increases the device's interval (RFC 8628 section 3.5).
+    /// Counted in memory, because polling must not write to the database; with several replicas a device may therefore
+    /// poll once per interval at each.
     pub fn polls_too_fast(&self, device_code_hash: &str, now: Timestamp) -> bool {
         self.with(self.key(&("device code", device_code_hash)), |slot| {
             let interval = POLL_INTERVAL.saturating_mul(slot.count.saturating_add(1));
@@ -190,7 +190,7 @@ impl LoginAttempts {
         })
     }
 
-    /// How many accounts signed in from this address within a day.
+    /// Number of accounts that signed in from this address within a day.
     fn accounts_of(&self, connector: &str, address: &str, now: Timestamp) -> u32 {
         let slot = self.read(self.key(&("accounts", connector, address)));
         slot.filter(|slot| now.since(slot.since) < REMEMBERED).map_or(0, |slot| slot.count)
@@ -220,7 +220,7 @@ impl LoginAttempts {
         slots.get(Self::set_of(key))?.iter().find(|slot| slot.key == key).copied()
     }
 
-    /// The slot of this key; a new one takes the place of the one longest unused in its set.
+    /// Calls `act` with the slot of this key; a new key replaces the least recently used slot of its set.
     fn with<T>(&self, key: u64, act: impl FnOnce(&mut Slot) -> T) -> T {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let mut spare = Slot::default();
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!((0..1000).filter(go).count(), 100);
     }
 
-    /// Issue 9, 3: one stranger behind the proxy locks everybody out.
+    /// Regression (issue 9, 3): one attacker behind a shared proxy delayed the logins of all users.
     #[test]
     fn a_stranger_behind_the_proxys_address_delays_no_known_device_and_no_other_connector() {
         let attempts = LoginAttempts::default();

@@ -28,13 +28,13 @@ impl Params {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// Present, perhaps empty: `state` is sent back exactly as it came.
+    /// The value even if empty: `state` is returned exactly as received.
     pub fn get_exact(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The first of these parameters that occurs more than once. Others may repeat, such as `resource`
-    /// (RFC 8707), because they are ignored.
+    /// The first of the `known` parameters that occurs more than once. Ignored parameters may be repeated, such as
+    /// `resource` (RFC 8707).
     pub fn repeated(&self, known: &[&str]) -> Option<&str> {
         let names = self.pairs.iter().map(|(name, _)| name.as_str());
         let mut names: Vec<&str> = names.filter(|name| known.contains(name)).collect();
@@ -46,24 +46,24 @@ impl Params {
         self.pairs.iter().filter(|(key, _)| key == name).count() > 1
     }
 
-    /// Bytes of all names and values together, but for a hint: of that only its subject is kept.
+    /// Bytes of all names and values except `id_token_hint`, of which only the subject is kept.
     pub fn size_bytes(&self) -> usize {
         let kept = self.pairs.iter().filter(|(name, _)| name != "id_token_hint");
         kept.map(|(name, value)| name.len() + value.len()).sum()
     }
 
-    /// No database keeps such text, and no client means it.
+    /// Whether any name or value contains a NUL character, which the databases cannot store.
     pub fn has_nul(&self) -> bool {
         self.pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'))
     }
 }
 
-/// How the answer travels (OAuth 2.0 Multiple Response Types 2.1, OAuth 2.0 Form Post).
+/// How the authorization response is returned (OAuth 2.0 Multiple Response Types 2.1, OAuth 2.0 Form Post).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResponseMode {
     #[default]
     Query,
-    /// Required where the response carries tokens (OAuth 2.0 Multiple Response Types section 3).
+    /// Required when the response contains tokens (OAuth 2.0 Multiple Response Types section 3).
     Fragment,
     FormPost,
 }
@@ -77,13 +77,13 @@ pub struct Prompt {
     pub select_account: bool,
 }
 
-/// One authorization request, after client and redirect URI were proven.
+/// An authorization request whose client and redirect URI are verified.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuthRequest {
-    /// Names this request in `codes.request_id`: it finishes once.
+    /// Stored as `codes.request_id`, so that the request completes only once.
     pub id: String,
     pub client: ClientId,
-    /// Empty for a login that ends at a page of ours.
+    /// Empty for a login that ends at one of our own pages.
     pub redirect_uri: String,
     #[serde(default = "code_response")]
     pub response_type: ResponseType,
@@ -99,27 +99,27 @@ pub struct AuthRequest {
     pub hint: Option<String>,
     pub login_hint: Option<String>,
     pub connector: Option<ConnectorId>,
-    /// A login for a page of ours, which ends there: no client, no consent, no code.
+    /// Set for a login to one of our own pages, which ends there without client, consent or code.
     #[serde(default)]
     pub account_page: Option<AccountPage>,
-    /// The login of a person who approves a device (RFC 8628): it ends with their decision.
+    /// Set for the login of a user who approves a device (RFC 8628); it ends with their decision.
     #[serde(default)]
     pub device: Option<DeviceLogin>,
     pub expires_at: Timestamp,
 }
 
-/// Of pending logins that an earlier version sealed.
+/// The response type of pending logins sealed by a version that did not store one.
 const fn code_response() -> ResponseType {
     ResponseType::CODE
 }
 
 impl AuthRequest {
-    /// Whether it ends at a page of ours, so that there is no client to send an error to.
+    /// Whether the login ends at one of our own pages, so that there is no client to send an error to.
     pub fn ends_here(&self) -> bool {
         self.account_page.is_some() || self.device.is_some()
     }
 
-    /// The grant type that a connector must serve for this request, as Dex derives it.
+    /// The grant type that a connector must serve for this request, derived as in Dex.
     pub fn grant_type(&self) -> GrantType {
         if self.device.is_some() {
             GrantType::DeviceCode
@@ -130,7 +130,7 @@ impl AuthRequest {
         }
     }
 
-    /// What a login for this request must ask of its upstream.
+    /// The scopes that a login for this request needs at its upstream.
     pub fn login_scopes(&self) -> LoginScopes {
         LoginScopes {
             offline: self.scopes.has(scopes::OFFLINE_ACCESS),
@@ -139,21 +139,21 @@ impl AuthRequest {
     }
 }
 
-/// The path of a page of ours, below the issuer's own, with its query: `/admin/sessions?user=jane`.
+/// The path and query of one of our own pages, relative to the issuer's path: `/admin/sessions?user=jane`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AccountPage(String);
 
 impl AccountPage {
-    /// The person's own page.
+    /// The user's account page.
     pub fn home() -> Self {
         Self("/".to_owned())
     }
 
-    /// `None` for whatever a browser could take for a URL of another origin.
+    /// Parses a path with query. `None` for anything a browser could resolve to another origin.
     ///
-    /// It is an allowlist of characters, not a denylist: neither backslash nor space nor control
-    /// character does, no empty or dotted segment, and in the path nothing encoded.
+    /// Characters are checked against an allowlist: backslash, space, control characters, empty and dot segments, and
+    /// percent-encoding in the path are refused.
     pub fn parse(text: &str) -> Option<Self> {
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
         let segments = path.strip_prefix('/')?;
@@ -171,7 +171,7 @@ impl AccountPage {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// Begins with exactly one slash; the issuer's own path goes before it.
+    /// Begins with exactly one slash; callers prepend the issuer's path.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// Threat 66: what browsers, proxies and frameworks have taken for a URL of another origin.
+    /// Threat 66: texts that browsers, proxies and frameworks have resolved to another origin.
     #[test]
     fn redirects_to_other_sites_are_no_account_page() {
         for other_target in [

@@ -1,4 +1,4 @@
-//! What goes back to the client, to its redirect URI: a code or an error, always with `iss` (RFC 9207).
+//! The authorization response to the client's redirect URI: a code, tokens or an error, always with `iss` (RFC 9207).
 
 use url::Url;
 
@@ -52,7 +52,7 @@ impl AuthorizationError {
     }
 }
 
-/// A finished request on its way back.
+/// The response of a completed authorization request.
 #[derive(Clone, Debug)]
 pub struct AuthorizationResponse {
     pub redirect_uri: String,
@@ -60,11 +60,11 @@ pub struct AuthorizationResponse {
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// Only to be parsed.
+/// Base for parsing a redirect URI that is only a path; never sent.
 const ANY_ORIGIN: &str = "https://origin.invalid";
 
 impl AuthorizationResponse {
-    /// A code, tokens or both.
+    /// A successful response with a code, tokens or both.
     pub fn success(
         request: &AuthRequest,
         issuer: &IssuerUrl,
@@ -102,7 +102,7 @@ impl AuthorizationResponse {
         Self { redirect_uri: redirect_uri.to_owned(), mode, fields }
     }
 
-    /// `state` goes back exactly as it came, also empty (RFC 6749 section 4.1.2).
+    /// Adds `state` exactly as received, even if empty (RFC 6749 section 4.1.2), and `iss`.
     fn with(mut self, state: Option<&str>, issuer: &IssuerUrl) -> Self {
         if let Some(state) = state {
             self.fields.push(("state", state.to_owned()));
@@ -111,10 +111,10 @@ impl AuthorizationResponse {
         self
     }
 
-    /// The redirect URI with the fields added to its query, or as its fragment; `None` for a URI that is no URL, which a
-    /// registered one never is.
+    /// The redirect URI with the fields in its query or fragment; `None` if it is not a URL, which registration
+    /// excludes.
     pub fn location(&self) -> Option<String> {
-        // A registered path of this host, as Dex accepts it, stays one.
+        // A registered redirect URI may be a path on this host, as in Dex; it is returned as a path.
         let is_path = self.redirect_uri.starts_with('/');
         let origin = if is_path { ANY_ORIGIN } else { "" };
         let mut url = Url::parse(&format!("{origin}{}", self.redirect_uri)).ok()?;

@@ -1,4 +1,4 @@
-//! The login step: a password, and what every way in ends with: the session is written.
+//! The login step: verifies a password, and stores the session, with which every login method ends.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use super::rate_limit::{AttemptKey, LimitedBy, RateLimitPermit, counted_address}
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
-/// A password can be used only while it is there, so its login requests everything that a later application
-/// may need; what each client receives is still decided by scope.
+/// A password is available only during the login, so this login requests all scopes that a later client may need; what
+/// each client receives is still decided by its own scopes.
 const EVERYTHING: LoginScopes = LoginScopes { offline: true, groups: true };
 const LONGEST_LOGIN: usize = 256;
-/// What is kept of a trace: enough to see why a group is missing, and no more than some kilobytes.
+/// Limits of a stored trace: enough to show why a group is missing, within a few kilobytes.
 const TRACE_STEPS: usize = 60;
 const TRACE_STEP_CHARACTERS: usize = 300;
 
-/// What is known of the requesting browser.
+/// What is known about the requesting browser.
 #[derive(Clone, Debug)]
 pub struct Browser {
-    /// The session cookie it has now, if any.
+    /// The session cookie that the browser sent, if any.
     pub cookie: Option<Secret>,
     pub address: IpAddr,
     pub user_agent: String,
@@ -36,7 +36,7 @@ pub struct Browser {
     pub device_cookie: Option<String>,
 }
 
-/// What somebody typed.
+/// The login name and password of a form or a password grant.
 pub struct PasswordSubmission {
     pub login: String,
     pub password: Secret,
@@ -45,15 +45,15 @@ pub struct PasswordSubmission {
 pub enum SignInOutcome {
     SignedIn(Box<SignedInBrowser>),
     Refused(Refusal),
-    /// An administrator has blocked the person, until then or without an end.
+    /// An administrator has blocked the user, until this instant or indefinitely.
     Blocked {
         until: Option<Timestamp>,
     },
-    /// Too many attempts: the person may try again after this long.
+    /// Too many attempts: the user may try again after this time.
     RateLimited(Duration),
-    /// The connector does not exist, is not for this client, or is not entered this way.
+    /// The connector does not exist, is not allowed for the client, or does not use this login method.
     MethodUnavailable,
-    /// The request waited too long, or this browser did not begin it.
+    /// The pending login has expired, or another browser began it.
     RestartRequired,
 }
 
@@ -63,28 +63,28 @@ enum StoredSignIn {
         session: SessionId,
         now: Timestamp,
     },
-    /// The assertion has completed a login before.
+    /// The assertion has already completed a login.
     Refused(Refusal),
-    /// An administrator has blocked the person, until then or without an end.
+    /// An administrator has blocked the user, until this instant or indefinitely.
     Blocked {
         until: Option<Timestamp>,
     },
 }
 
-/// A refused login, for the log: who tried from where, and what the connector did.
+/// What a refused login logs: the browser, and the connector's trace.
 pub(super) struct LoginTrace<'a> {
     pub browser: &'a Browser,
     pub trace: &'a Trace,
 }
 
-/// A person whom a connector has authenticated, with the scopes of that login and its trace.
+/// A user authenticated by a connector, with the scopes of that login and its trace.
 pub(crate) struct AuthenticatedUser {
     pub person: SignedIn,
     pub login_scopes: LoginScopes,
     pub trace: Trace,
     /// New value of the device cookie; only after a password.
     pub device_cookie: Option<String>,
-    /// The SAML assertion that the login rests on; it completes no other one.
+    /// The SAML assertion that authenticated the user; it must not complete another login.
     pub assertion: Option<UsedAssertion>,
 }
 
@@ -95,9 +95,9 @@ pub(crate) enum PasswordOutcome {
     RateLimited(Duration),
 }
 
-/// A browser whose person has proved who they are.
+/// The result of a login in a browser.
 pub struct SignedInBrowser {
-    /// Carries the proof now.
+    /// The pending login, now with the session.
     pub pending: PendingLogin,
     /// The browser's new session cookie, valid for `lifetime`.
     pub cookie: Secret,
@@ -108,7 +108,7 @@ pub struct SignedInBrowser {
 }
 
 impl Issuer {
-    /// What the application of a login in flight is called.
+    /// Display name of the client of a pending login; empty if the client was removed.
     pub fn client_name(&self, pending: &PendingLogin) -> String {
         self.clients.behind(&pending.request).map_or_else(String::new, |client| client.name.clone())
     }
@@ -209,14 +209,14 @@ impl Issuer {
         }
     }
 
-    /// The session of a person who authenticated without a browser. `None`: the person is blocked.
+    /// Creates a session for a user who authenticated without a browser. `None`: the user is blocked.
     pub(crate) async fn create_session(
         &self,
         connector: &Connector,
         user: AuthenticatedUser,
         caller: &Browser,
     ) -> Result<Option<Session>, IssuerError> {
-        // Nobody has this cookie, and it has expired.
+        // No browser receives this cookie, and it is already expired.
         let cookie = Secret::new(ids::random_token()?);
         let caller = Browser { cookie: None, ..caller.clone() };
         match self.store_sign_in(connector, user, &caller, (&cookie, Duration::ZERO)).await? {
@@ -225,7 +225,7 @@ impl Issuer {
         }
     }
 
-    /// The first write of a login: the session of an authenticated person.
+    /// The first write of a login: stores the session of an authenticated user.
     pub(super) async fn sign_in(
         &self,
         mut pending: PendingLogin,
@@ -341,7 +341,7 @@ pub(super) fn log_refusal(
     tracing::warn!(event = "login_refused", connector = %connector.id, login, reason = ?refusal, address = %browser.address, "login refused");
 }
 
-/// A login for a log line: what a user typed, shortened and without control characters.
+/// Shortens a login name for the log and removes its control characters.
 fn loggable(login: &str) -> String {
     login.chars().filter(|c| !c.is_control()).take(64).collect()
 }
@@ -363,7 +363,7 @@ fn log_delay(
     }
 }
 
-/// The trace is for diagnosis; at the level `debug` it is in the log.
+/// Logs the trace at the level `debug`.
 fn log_trace(connector: &Connector, trace: &Trace) {
     for step in trace.steps() {
         tracing::debug!(connector = %connector.id, kind = ?step.kind, "{}", step.text);

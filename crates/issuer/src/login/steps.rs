@@ -7,7 +7,7 @@ use super::PendingLogin;
 use super::request::AccountPage;
 use super::response::AuthorizationResponse;
 
-/// What the browser does next. `server` turns it into a page or a redirect.
+/// What the browser does next; `server` renders it as a page or a redirect.
 pub enum Step {
     /// Show the page on which the user chooses a connector.
     ChooseConnector { pending: PendingLogin, choices: Vec<ConnectorChoice> },
@@ -19,17 +19,17 @@ pub enum Step {
     Respond(AuthorizationResponse),
     /// The login was for one of our own pages: redirect there.
     AccountPage(AccountPage),
-    /// The person approved or denied a device (RFC 8628): the page sends them back to it.
+    /// The user approved or denied a device (RFC 8628): show the page that refers them back to the device.
     DeviceDecided { client: ClientId, approved: bool },
-    /// This request was finished before, for example in a second tab.
+    /// This request was already completed, for example in a second tab.
     AlreadyFinished,
-    /// It has been pending for longer than `expiry.authRequests`.
+    /// The login has been pending for longer than `expiry.authRequests`.
     Expired,
-    /// The client, or every connector it may use, has been removed since the request began.
+    /// The client, or every connector it may use, was removed from the configuration meanwhile.
     ClientRemoved,
 }
 
-/// One connector on the page that offers the choice.
+/// One connector on the selection page.
 #[derive(Clone, Debug)]
 pub struct ConnectorChoice {
     pub id: ConnectorId,
@@ -53,7 +53,7 @@ pub struct Approval {
     pub identity: Identity,
     pub connector_name: String,
     pub scopes: Scopes,
-    /// The device that is approved, if it is one.
+    /// The device to approve, for a device authorization.
     pub device: Option<DeviceLogin>,
 }
 

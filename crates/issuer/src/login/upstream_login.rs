@@ -1,5 +1,5 @@
-//! A login at an upstream: the redirect or form that leads there, and the callback. Its state is sealed to the browser
-//! that began it, and is removed from it by the callback.
+//! A login at an upstream: the redirect or form that starts it, and the callback. Its state is sealed to the browser
+//! that began it, and the callback deletes it there.
 
 use countersign_core::connector::{
     CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect, ProxyHeaders,
@@ -17,25 +17,25 @@ use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
 const UPSTREAM_LOGIN: &str = "upstream login";
-/// Limit of the sealed state of one login at an upstream.
+/// Longest sealed state of one login at an upstream, in bytes.
 const MAX_LOGIN_STATE_BYTES: usize = 11_000;
 
-/// Where the browser goes to log in at an upstream.
+/// The redirect or form that sends the browser to the upstream.
 pub struct UpstreamRedirect {
     pub url: Url,
-    /// Fields of a form that is posted to `url`; empty: `url` is a redirect.
+    /// Fields of a form to post to `url`; empty: redirect to `url`.
     pub form: Vec<(&'static str, String)>,
-    /// Names the cookie that keeps `kept`.
+    /// The value of `state`, which names the cookie that stores `kept`.
     pub state: String,
-    /// What of the sealed login is not in the `state` of `url`.
+    /// The part of the sealed login that is not in the `state` of `url`.
     pub kept: String,
 }
 
 /// The parameters of a request to our callback.
 pub struct CallbackParams<'a> {
-    /// Decoded; `state` is among it.
+    /// Decoded; includes `state`.
     pub query: &'a [(String, String)],
-    /// The connector in the path; `None` at the bare `/callback`.
+    /// The connector in the path; `None` at `/callback` without one.
     pub by: Option<&'a str>,
     pub proxy_headers: &'a ProxyHeaders,
 }
@@ -46,8 +46,8 @@ impl CallbackParams<'_> {
     }
 }
 
-/// The result of a callback. `connector` and `pending` are those of the login that the browser keeps, if that could be
-/// read.
+/// The result of a callback. `connector` and `pending` are those of the login stored in the browser, if it could be
+/// opened.
 pub struct CallbackOutcome {
     pub connector: Option<ConnectorId>,
     pub pending: Option<PendingLogin>,
@@ -55,7 +55,8 @@ pub struct CallbackOutcome {
 }
 
 impl Issuer {
-    /// `None`: the connector does not exist, is not for this client, or has a password form.
+    /// Begins a login at an upstream. `None`: the connector does not exist, is not allowed for this client, or uses a
+    /// password form.
     pub async fn begin_upstream_login(
         &self,
         pending: &PendingLogin,
@@ -65,8 +66,8 @@ impl Issuer {
     ) -> Result<Option<UpstreamRedirect>, IssuerError> {
         let Some(connector) = self.connector_for(pending, connector) else { return Ok(None) };
         let connector = &*connector;
-        // The scopes of this browser's session are requested again, so that a login for one application removes
-        // nothing that another one was given.
+        // The scopes of this browser's session are requested again, so that a login for one client does not remove what
+        // a login for another had requested.
         let session = self.session_for_any_client(cookie).await?;
         let session = session.filter(|session| session.connector == connector.id);
         let before = session.map(|session| session.login_scopes).unwrap_or_default();
@@ -106,8 +107,8 @@ impl Issuer {
         Ok(Some(UpstreamRedirect { url, form, state, kept }))
     }
 
-    /// `GET /callback` or `/callback/{by}`. `kept` is the cookie's part; together with the part in `state` it opens only
-    /// in the browser that began the login.
+    /// Handles `GET /callback` and `/callback/{by}`. `kept` is the part of the sealed login in the cookie; together
+    /// with the part in `state` it can be opened only in the browser that began the login.
     pub async fn finish_upstream_login(
         &self,
         binding: &BrowserBinding,
@@ -174,7 +175,7 @@ impl Issuer {
                 };
                 result.map_err(|down| unavailable(connector, &down, &trace))?
             }
-            // The response itself was verified when it was posted.
+            // The response itself was verified at `POST /callback`.
             LoginMethod::PostedForm(_) => {
                 let Some(verified) = self.open_posted_result(connector, state, params.query) else {
                     return Ok(SignInOutcome::RestartRequired);
@@ -184,7 +185,7 @@ impl Issuer {
                 assertion = Some(posted_form::used_assertion(verified.assertion, expires_at));
                 LoginOutcome::Accepted(Box::new(verified.person))
             }
-            // The proxy protects its own path and no other.
+            // The proxy protects only the callback path that names the connector.
             LoginMethod::TrustedHeader(method) if params.by.is_some() => {
                 method.login(params.proxy_headers, &mut trace)
             }
@@ -211,7 +212,7 @@ impl Issuer {
         }
     }
 
-    /// To our own callback, which the proxy protects.
+    /// A redirect to our own callback, which the authenticating proxy protects.
     fn proxy_redirect(
         &self,
         connector: &Connector,
@@ -263,7 +264,7 @@ impl Issuer {
     }
 }
 
-/// The state of a login is bound to one browser and one `state`: a cookie cannot be renamed for another login.
+/// Binds the state of a login to one browser and one `state`, so that its cookie cannot be used for another login.
 fn upstream_login_binding(binding: &BrowserBinding, state: &str) -> String {
     format!("{}\n{state}", binding.browser())
 }

@@ -1,8 +1,8 @@
-//! What must be remembered of a login while the browser is at an upstream, in as few characters as possible.
+//! The state of a login while the browser is at an upstream, encoded compactly.
 //!
-//! Most of it travels in the `state` parameter, which an upstream sends back unchanged (RFC 6749 section 4.1.2); a
-//! short rest stays in a cookie, without which the `state` opens nothing. So a browser with thirty tabs at an upstream
-//! still sends headers of less than 8 KiB. `RelayState` of SAML holds 80 bytes only: there the cookie keeps all.
+//! Most of it is in the `state` parameter, which the upstream returns unchanged (RFC 6749 section 4.1.2); a short rest
+//! is in a cookie, without which the `state` cannot be opened. Thus a browser with thirty tabs at an upstream still
+//! sends headers of less than 8 KiB. SAML's `RelayState` holds only 80 bytes, so there the cookie holds everything.
 
 use std::io::{Read, Write};
 
@@ -24,19 +24,19 @@ use crate::IssuerError;
 
 /// Longest `state` sent to an upstream, in characters; some upstreams store no more.
 const MAX_STATE_CHARACTERS: usize = 511;
-/// Longest decoded state. We made it, so this only bounds what a fault of ours could cost.
+/// Longest decoded state, which bounds decompression. Only this issuer produces the input.
 const MAX_DECODED_BYTES: u64 = 64 * 1024;
 
 pub(super) struct UpstreamLoginState {
     pub pending: PendingLogin,
     pub connector: ConnectorId,
-    /// The connector's when the login began: a code of one upstream is not sent to another.
+    /// Fingerprint of the connector when the login began, so that a code of one upstream is not sent to another.
     pub fingerprint: Option<String>,
     pub callback_state: CallbackState,
     pub login_scopes: LoginScopes,
 }
 
-/// As arrays, because field names would be half of it.
+/// Encoded as arrays, because field names would double the size.
 #[derive(Serialize, Deserialize)]
 struct Positional(Request, Parameters, Progress, Upstream);
 
@@ -73,7 +73,7 @@ impl UpstreamLoginState {
         encoder.finish().map_err(|e| broken(&e))
     }
 
-    /// `None` for what another version of this program encoded.
+    /// `None` for a state encoded by another version of this program.
     pub fn decode(encoded: &[u8]) -> Option<Self> {
         let mut plain = Vec::new();
         DeflateDecoder::new(encoded).take(MAX_DECODED_BYTES).read_to_end(&mut plain).ok()?;
@@ -178,19 +178,19 @@ pub(super) fn new_state_id() -> Result<String, NoRandomness> {
     Ok(ids::random_id()?.chars().take(16).collect())
 }
 
-/// The identifier in a `state`: all of it, or what is before the part that [`divide`] added.
+/// The identifier in a `state`: the part before the first dot.
 pub fn state_id(state: &str) -> &str {
     state.split_once('.').map_or(state, |(id, _)| id)
 }
 
-/// What [`divide`] put into a `state`.
+/// The part of a `state` that [`divide`] added.
 pub(super) fn state_rest(state: &str) -> &str {
     state.split_once('.').map_or("", |(_, rest)| rest)
 }
 
-/// Puts as much of `sealed` behind the `state` of `url` as [`MAX_STATE_CHARACTERS`] allow, and returns the rest, which
-/// is never empty: it goes into a cookie, and removing that cookie makes the `state` useless. A URL without that
-/// `state` stays as it is.
+/// Appends as much of `sealed` to the `state` of `url` as [`MAX_STATE_CHARACTERS`] allow and returns the rest, which is
+/// never empty: it is stored in a cookie, and deleting the cookie makes the `state` unusable. A URL without that
+/// `state` is returned unchanged.
 pub(super) fn divide(mut url: Url, id: &str, sealed: &str) -> (Url, String) {
     let parameter = format!("state={id}");
     let room = MAX_STATE_CHARACTERS.saturating_sub(id.len() + 1);
@@ -256,7 +256,7 @@ mod tests {
         assert!(UpstreamLoginState::decode(b"{\"pending\":1}").is_none());
     }
 
-    /// Issue 9, 6: thirty cookies of what does not fit into `state` are to stay under 8 KiB.
+    /// Regression (issue 9, 6): thirty cookies with the part that does not fit into `state` must stay under 8 KiB.
     #[test]
     fn a_usual_login_takes_less_than_630_characters_once_sealed() {
         let encoded = login(Some(ids::random_token().unwrap())).encode().unwrap();

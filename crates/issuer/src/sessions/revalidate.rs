@@ -1,5 +1,5 @@
-//! Revalidates the identity of a session with its upstream: one request per session at a time, by a lease,
-//! and never with an upstream refresh token that another request has already used.
+//! Revalidates the identity of a session at its upstream: a lease allows one request per session at a time, and an
+//! upstream refresh token that another request has already used is never presented again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const LEASE: Duration = Duration::from_secs(30);
 /// First pause of a request that waits for the lease; it doubles, since each attempt is a write.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
-/// Time from a login to the tokens issued by it.
+/// Time allowed from a login to the token request that completes it.
 const TO_FINISH_A_LOGIN: Duration = Duration::from_mins(1);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -36,11 +36,12 @@ impl Issuer {
         }
         let age = self.now().since(session.identity_at);
         let policy = &self.settings.sign_on;
-        // Some upstreams can be refreshed only if the login requested offline access.
+        // Some upstreams issue a refresh token only if the login requested offline access.
         let can_refresh =
             |r: &&Arc<dyn Refresh>| session.login_scopes.offline || !r.needs_offline_login();
         let Some(refresh) = connector.refresh.as_ref().filter(can_refresh) else {
-            // A login just made is fresh, however short the limit is: otherwise it could never be finished.
+            // A login within the last minute is accepted however short the limit is; otherwise it could never be
+            // completed.
             let is_old = age > policy.max_snapshot_age && age > TO_FINISH_A_LOGIN;
             return Ok(match is_old {
                 true => Revalidation::Rejected(RejectReason::CannotRevalidate),
@@ -59,7 +60,7 @@ impl Issuer {
         self.refresh_or_wait(connector, &**refresh, session).await
     }
 
-    /// Refreshes with the lease, or waits until its holder has stored a result or released it.
+    /// Refreshes while holding the lease, or waits until the holder has stored a result or released it.
     async fn refresh_or_wait(
         &self,
         connector: &Connector,
@@ -94,8 +95,8 @@ impl Issuer {
         }
     }
 
-    /// Reads the session again after taking the lease: its previous holder may have used the upstream
-    /// refresh token, and presenting a used one again can revoke the user's tokens at the upstream.
+    /// Reads the session again after acquiring the lease: the previous holder may have used the upstream refresh token,
+    /// and presenting a used one can revoke the user's tokens at the upstream.
     async fn refresh_with_lease(
         &self,
         connector: &Connector,
@@ -115,7 +116,7 @@ impl Issuer {
             }
             Ok(Some(current)) => self.refresh_identity(connector, refresh, current, true).await,
         };
-        // A new identity releases the lease when it is stored.
+        // Storing a new identity releases the lease.
         let releases_lease = match &revalidation {
             Err(_)
             | Ok(Revalidation::Rejected(

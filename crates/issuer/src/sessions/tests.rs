@@ -1,4 +1,4 @@
-//! An upstream whose refresh token is good for one use, and two requests of one session.
+//! Two concurrent requests of one session, at an upstream whose refresh tokens are valid for one use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,7 +39,7 @@ impl Clock for Stopped {
     }
 }
 
-/// Gives `token-1` for `token-0` and so on; each is good once.
+/// Returns `token-1` for `token-0` and so on; each token is accepted once.
 #[derive(Default)]
 struct Rotating(AtomicUsize);
 
@@ -136,7 +136,7 @@ async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
     };
     let session = issuer.store.sign_in(sign_in).await.unwrap();
     let SignInOutcome::SignedIn { session, .. } = session else { panic!("blocked") };
-    // Two requests read the session; the second gets to ask only when the first is done.
+    // Two requests read the session; the second acquires the lease only after the first has stored its result.
     let read = issuer.store.session(&session).await.unwrap().unwrap();
     let Revalidation::Valid(first) = issuer.revalidate(read.clone()).await.unwrap() else {
         panic!("the session is valid")

@@ -1,9 +1,9 @@
-//! `client_credentials` (RFC 6749 section 4.4): a confidential client gets tokens of its own. Nobody signed in, so
+//! `client_credentials` (RFC 6749 section 4.4): a confidential client receives tokens for itself. No user signs in, so
 //! there is no session and no refresh token.
 //!
-//! With the scope `countersign:admin` a client of `admin.clients` gets a token for the API and for nothing else. With
-//! any other scope it needs `client_credentials` in `oauth2.grantTypes`, and the tokens are like a person's, with the
-//! client as their subject.
+//! With the scope `countersign:admin` a client of `admin.clients` receives a token that only the API accepts. For any
+//! other scope `client_credentials` must be in `oauth2.grantTypes`; those tokens are like a user's, with the client as
+//! subject.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};
 
-/// Nothing can end such a token, because it has no grant: it expires soon.
+/// The token has no grant and cannot be revoked, so its lifetime is short.
 const LONGEST: Duration = Duration::from_mins(15);
 
-/// RFC 9068 section 2.2, and the claims of an ID token where it is one. `sub` begins with a word and a colon, which
-/// no person's can (theirs are base64url): a client never passes for a person.
+/// RFC 9068 section 2.2, and the claims of an ID token where it is one. `sub` begins with a word and a colon, which no
+/// user's does (those are base64url), so a client cannot be mistaken for a user.
 #[derive(Clone, Serialize)]
 struct ClientToken {
     iss: String,
@@ -80,8 +80,8 @@ impl Issuer {
         self.sign_client_tokens(client, scope, aud).await
     }
 
-    /// A public client has proved nothing, also if it has a secret: that is in everybody's copy of it
-    /// (RFC 6749 section 4.4: confidential clients only).
+    /// RFC 6749 section 4.4: confidential clients only. A public client is refused even with a secret, because every
+    /// copy of it contains that secret.
     fn check_client(&self, client: &Client, for_api: bool) -> Result<(), TokenError> {
         let everybody = self.settings.allows(GrantType::ClientCredentials);
         if !everybody && self.settings.admin.clients.is_empty() {

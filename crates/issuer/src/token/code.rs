@@ -1,4 +1,4 @@
-//! `authorization_code` (RFC 6749 section 4.1.3): a code is used once, by its client, with its verifier.
+//! `authorization_code` (RFC 6749 section 4.1.3): a code is redeemed once, by its client, with its code verifier.
 
 use countersign_core::session::{Challenge, ChallengeMethod, EndReason, Ended};
 use countersign_core::{Client, Code, GrantId, Secret, Session};
@@ -11,7 +11,7 @@ use super::{TokenError, Tokens};
 use crate::Issuer;
 use crate::login::is_pkce_text;
 
-/// Live offline grants per session and client; the longest idle ends.
+/// Maximum number of live offline grants per session and client; beyond it the one unused longest is ended.
 pub(super) const OFFLINE_LIMIT: i64 = 100;
 const INVALID_CODE: &str = "Invalid or expired code parameter.";
 
@@ -30,7 +30,7 @@ impl Issuer {
         let now = self.now();
         let hashed = hash::sha256(params.code.expose());
         let stored = self.store.code(&hashed).await?;
-        // Another client's attempt changes nothing and learns nothing (RFC 6749 section 4.1.3).
+        // A request of another client has no effect on the code and does not reveal its state (RFC 6749 section 4.1.3).
         let Some(stored) = stored.filter(|stored| stored.code.client == client.id) else {
             return Err(TokenError::invalid_grant(INVALID_CODE));
         };
@@ -77,7 +77,7 @@ impl Issuer {
         }
     }
 
-    /// RFC 6749 section 4.1.2: the tokens of the first use are revoked.
+    /// RFC 6749 section 4.1.2: a second use revokes the tokens issued for the first.
     async fn code_used_twice(&self, grant: Option<&GrantId>) -> Result<TokenError, TokenError> {
         if let Some(grant) = grant {
             let ended =
@@ -90,7 +90,7 @@ impl Issuer {
     }
 }
 
-/// RFC 7636 section 4.6; a verifier without a challenge is a downgrade (RFC 9700 section 4.8.2).
+/// RFC 7636 section 4.6; a verifier without a challenge indicates a downgrade attack (RFC 9700 section 4.8.2).
 pub(super) fn check_verifier(
     challenge: Option<&Challenge>,
     verifier: Option<&Secret>,

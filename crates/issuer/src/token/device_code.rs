@@ -1,5 +1,5 @@
-//! `urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 sections 3.4 and 3.5): the device polls until a
-//! person has decided. Polling writes nothing; the redemption writes once.
+//! `urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 sections 3.4 and 3.5): the device polls until a user has
+//! decided. Polling writes nothing; the redemption writes once.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{
@@ -30,7 +30,7 @@ impl Issuer {
         }
         let device_code_hash = hash::sha256(device_code.expose());
         let found = self.store.device_request_by_device_code(&device_code_hash).await?;
-        // Another client's attempt changes nothing and learns nothing.
+        // A request of another client has no effect on the code and does not reveal its state.
         let Some(request) = found.filter(|request| request.client == client.id) else {
             return Err(TokenError::invalid_grant(INVALID));
         };
@@ -90,7 +90,7 @@ impl Issuer {
         }
     }
 
-    /// As with an authorization code (RFC 6749 section 4.1.2): the tokens of the first use are revoked.
+    /// As for an authorization code (RFC 6749 section 4.1.2): a second use revokes the tokens issued for the first.
     async fn device_code_used_twice(
         &self,
         grant: Option<&GrantId>,

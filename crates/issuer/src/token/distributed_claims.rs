@@ -1,8 +1,8 @@
-//! Distributed claims (OpenID Connect Core 1.0 section 5.6.2): the two claims of a token in the place of
-//! `groups`, and the token in them that opens `/kubernetes/groups`.
+//! Distributed claims (OpenID Connect Core 1.0 section 5.6.2): the two claims that replace `groups` in a token, and the
+//! access token in them for `/kubernetes/groups`.
 //!
-//! That token is a signed statement like a refresh token, under a purpose of its own: it opens that endpoint and
-//! nothing else, and nothing of it is stored.
+//! That access token is a signed value like a refresh token, with a purpose of its own: only that endpoint accepts it,
+//! and it is not stored.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +17,7 @@ use crate::{Issuer, IssuerError};
 
 const PURPOSE: &str = "kubernetes groups";
 
-/// The two claims.
+/// The claims `_claim_names` and `_claim_sources`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct DistributedClaims {
     #[serde(rename = "_claim_names")]
@@ -49,17 +49,17 @@ impl std::fmt::Debug for Source {
     }
 }
 
-/// What the token of a distributed claim allows its bearer to ask.
+/// The content of the access token of a distributed claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GroupsHandle {
     #[serde(rename = "g")]
     pub grant: GrantId,
     #[serde(rename = "a")]
     pub audience: Audience,
-    /// Whether scope `groups` was granted; without it the answer is that there are none.
+    /// Whether the scope `groups` was granted; without it the endpoint returns an empty list.
     #[serde(rename = "t")]
     pub has_groups_scope: bool,
-    /// As the token itself, in seconds.
+    /// Expiry of the ID token, in seconds since the epoch.
     #[serde(rename = "e")]
     pub exp: i64,
 }
@@ -73,7 +73,7 @@ impl GroupsHandle {
         Ok(format!("{key}.{body}.{mac}"))
     }
 
-    /// `None` for anything that was not signed here.
+    /// `None` if the value was not signed here.
     pub fn read(text: &Secret, keys: &MacKeys) -> Option<Self> {
         let mut parts = text.expose().splitn(3, '.');
         let (key, body, mac) = (parts.next()?, parts.next()?, parts.next()?);
@@ -85,10 +85,11 @@ impl GroupsHandle {
 }
 
 impl Issuer {
-    /// The distributed claims of a token for this audience; `None`: its groups are in the token.
+    /// The distributed claims of a token for this audience; `None`: its groups are in the token itself.
     ///
-    /// One audience with distributed groups is enough, because its API server would read a list too. Tokens
-    /// without the scope `groups` have the claims as well, so that the API server learns when a session has ended.
+    /// One audience with distributed groups is sufficient, because its API server would also accept a list in the
+    /// token. Tokens without the scope `groups` have the claims as well, so that the API server is refused once a
+    /// session has ended.
     pub(crate) fn distributed_claims(
         &self,
         grant: &GrantId,

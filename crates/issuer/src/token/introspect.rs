@@ -1,7 +1,7 @@
-//! Introspection (RFC 7662): is this token good now? Told only to the client it was issued to, or that
-//! it names in `aud`; everybody else hears that it is not active, and nothing more.
+//! Introspection (RFC 7662) and revocation (RFC 7009) of a client's tokens.
 
 use countersign_core::identity::subject;
+use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, ClientId, Grant, GrantId, Scopes, Secret, Session, Timestamp};
 use countersign_jose::{Claims, Expected, Typ};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use super::refresh_token::RefreshTokenClaims;
 use super::{ACCESS_TOKEN_TYPE, PersonClaims};
 use crate::{Issuer, IssuerError};
 
-/// RFC 7662 section 2.2. Without anything but `active` when it is false.
+/// RFC 7662 section 2.2. If `active` is false there is no other member.
 #[derive(Debug, Default, Serialize)]
 pub struct Introspection {
     active: bool,
@@ -35,11 +35,11 @@ struct About {
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
     sid: String,
-    /// Dex's extra claims (`ext`), of which Dovecot and Go clients read the user's.
+    /// Dex's extra claims (`ext`); Dovecot and Go clients read the user's claims from there.
     ext: Ext,
 }
 
-/// Only what the scope of the token covers.
+/// Only the claims covered by the token's scope.
 #[derive(Debug, Serialize)]
 struct Ext {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +84,7 @@ impl Issuer {
         Ok(Introspection { active: about.is_some(), about })
     }
 
-    /// The grant a token of ours belongs to, whichever kind it is. Says nothing about its being alive.
+    /// The grant that an access or refresh token belongs to; the grant may have ended.
     pub(super) async fn grant_named_by(
         &self,
         token: &Secret,
@@ -124,7 +124,7 @@ impl Issuer {
         }
     }
 
-    /// Only the current generation is active.
+    /// Only a refresh token of the current generation is active.
     fn about_refresh_token(
         &self,
         owner: &Client,
@@ -161,4 +161,23 @@ impl Issuer {
 fn ext(scopes: &Scopes, azp: Option<ClientId>, session: &Session) -> Ext {
     let person = serde_json::to_value(PersonClaims::of(session, scopes)).unwrap_or_default();
     Ext { azp, sid: session.id.to_string(), person }
+}
+
+impl Issuer {
+    /// Ends the grant of a refresh or access token of this client. For any other token nothing is revoked and the
+    /// response is the same (RFC 7009 section 2.2).
+    pub async fn revoke(&self, client: &Client, token: &Secret) -> Result<(), IssuerError> {
+        let Some(grant) = self.grant_named_by(token).await? else { return Ok(()) };
+        let Some((grant, session)) = self.store.grant(&grant).await? else { return Ok(()) };
+        if grant.client != client.id {
+            tracing::warn!(client = %client.id, grant = %grant.id, "a token of another client was to be revoked");
+            return Ok(());
+        }
+        let by = format!("client:{}", client.id);
+        let ended = Ended { at: self.now(), by, reason: EndReason::Revoked };
+        if let Some(end) = self.store.end_grant(&grant.id, ended).await? {
+            tracing::info!(event = "grant_ended", grant = %grant.id, session = %session.id, client = %client.id, reason = "revoked", tokens_until = %end.tokens_until, "revoked by its client");
+        }
+        Ok(())
+    }
 }

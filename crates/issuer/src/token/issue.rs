@@ -1,4 +1,4 @@
-//! Signs tokens: ID tokens with Dex's claims, access tokens by RFC 9068.
+//! Signs tokens: ID tokens with Dex's claims, access tokens according to RFC 9068.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::{Issuer, IssuerError};
 /// `typ` of an access token (RFC 9068 section 2.1).
 pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// From this size on a token is reported in the log.
+/// Tokens of this size or larger are logged as a warning.
 const LARGE_TOKEN_BYTES: usize = 8 * 1024;
 
 pub(super) struct TokenSubject {
@@ -27,7 +27,7 @@ pub(super) struct TokenSubject {
     pub session: Session,
     /// The code just redeemed, for `c_hash`.
     pub code: Option<Secret>,
-    /// Whether the access token is issued too, so that the ID token names it in `at_hash`.
+    /// Whether an access token is issued as well, whose hash is then in the ID token (`at_hash`).
     pub has_access_token: bool,
 }
 
@@ -52,7 +52,7 @@ struct IdToken<'a> {
     nonce: Option<&'a str>,
     auth_time: i64,
     sid: &'a str,
-    /// Only for a cluster, whose webhook finds the grant by it.
+    /// Only in tokens for a cluster: the webhook looks up the grant by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     grant_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,8 +63,8 @@ struct IdToken<'a> {
     person: PersonClaims<'a>,
 }
 
-/// RFC 9068 section 2.2, with the person's claims beside them because tools send this token where
-/// an ID token would do.
+/// RFC 9068 section 2.2, with the user's claims in addition, because tools send this token where an ID token is
+/// expected.
 #[derive(Serialize)]
 struct AccessToken<'a> {
     iss: &'a str,
@@ -73,7 +73,7 @@ struct AccessToken<'a> {
     exp: i64,
     iat: i64,
     jti: &'a str,
-    /// As Dex: with several audiences the requesting client.
+    /// As in Dex: the requesting client, when there are several audiences.
     #[serde(skip_serializing_if = "Option::is_none")]
     azp: Option<&'a ClientId>,
     client_id: &'a ClientId,
@@ -85,7 +85,7 @@ struct AccessToken<'a> {
     person: PersonClaims<'a>,
 }
 
-/// The claims about a person, by scope (OpenID Connect Core 5.4, and Dex's `groups` and `federated:id`).
+/// The claims about a user, by scope (OpenID Connect Core 5.4, and Dex's `groups` and `federated:id`).
 #[derive(Serialize)]
 pub(crate) struct PersonClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,21 +131,22 @@ impl<'a> PersonClaims<'a> {
 }
 
 impl<'a> PersonClaims<'a> {
-    /// With the endpoint for the groups instead of the groups, if they are distributed.
+    /// Replaces the groups by the distributed claims, if there are any.
     fn groups_at(self, distributed: Option<&'a DistributedClaims>) -> Self {
         let groups = if distributed.is_some() { &[] } else { self.groups };
         Self { groups, distributed, ..self }
     }
 }
 
-/// Everything about the tokens that can be refused, decided before a code or refresh token is consumed.
+/// All that may be refused about the tokens, decided before a code or refresh token is consumed.
 pub(super) struct PreparedTokens {
     signer: Arc<Signer>,
     access_token_signer: Arc<Signer>,
     audience: Audience,
     scopes: Scopes,
     issued_at: Timestamp,
-    /// The tokens expire then, whenever they are signed, so that the instant announced at an end is right.
+    /// Expiry of the tokens, fixed before they are signed, so that the expiry reported when ending a session is
+    /// correct.
     pub tokens_until: Timestamp,
 }
 
@@ -157,7 +158,8 @@ impl Issuer {
     ) -> Result<PreparedTokens, TokenError> {
         let now = self.now();
         let audience = self.audience(client, &scopes)?;
-        // The shortest lifetime of all audiences: a cluster with short tokens gets no long ones from a peer.
+        // The shortest lifetime of all audiences: a cluster with short-lived tokens does not receive longer ones
+        // through a peer.
         let named = audience.iter().filter_map(|id| self.clients.get(id));
         let lifetimes = named.map(|named| self.settings.token_lifetime_of(&named));
         let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
@@ -215,8 +217,8 @@ impl Issuer {
         })
     }
 
-    /// The clients named by `audience:` scopes in their order, then the client itself unless it was named. Trust is checked again
-    /// here because the configuration may have changed since `/auth`.
+    /// The clients of the `audience:` scopes in their order, then the client itself unless it is one of them. Trust is
+    /// checked again here, because the configuration may have changed since `/auth`.
     pub(super) fn audience(
         &self,
         client: &Client,
@@ -241,7 +243,7 @@ impl Issuer {
     }
 }
 
-/// What both signatures need, moved to a blocking thread.
+/// Input of both signatures, moved to a blocking thread.
 struct SigningJob {
     prepared: PreparedTokens,
     subject: TokenSubject,
@@ -254,7 +256,7 @@ struct SigningJob {
 }
 
 impl SigningJob {
-    /// Each issuance goes to the log, with what names the tokens but not the tokens.
+    /// Logs an issuance with the identifiers of the tokens, without the tokens themselves.
     fn log_issuance(&self) {
         let (TokenSubject { grant, session, .. }, scopes) = (&self.subject, &self.prepared.scopes);
         tracing::info!(
@@ -278,17 +280,17 @@ impl SigningJob {
         }
     }
 
-    /// The access token, then the ID token, which names it in `at_hash`.
+    /// The access token, and the ID token, which contains the hash of the access token (`at_hash`).
     fn sign(&self) -> Result<(String, String), IssuerError> {
         let TokenSubject { grant, session, code, has_access_token } = &self.subject;
         let PreparedTokens { signer, audience, scopes, issued_at, tokens_until, .. } =
             &self.prepared;
         let (iat, exp) = (issued_at.secs(), tokens_until.secs());
         let sub = identity::subject(&session.identity.user_id, &session.connector);
-        // In both: an API server takes an access token where it expects an ID token.
+        // Claims of both tokens, because an API server accepts an access token in place of an ID token.
         let person = || PersonClaims::of(session, scopes).groups_at(self.distributed.as_ref());
-        // OpenID Connect Core 2 requires `azp` with several audiences. A cluster gets it always, so that
-        // `requiredClaims` can distinguish its own tokens from those a peer requested.
+        // OpenID Connect Core 2 requires `azp` with several audiences. A cluster's tokens always have it, so that
+        // `requiredClaims` can distinguish tokens of its own client from those a peer requested.
         let several = matches!(audience, Audience::Many(_));
         let azp = (several || self.for_cluster).then_some(&grant.client);
         let access = AccessToken {
@@ -335,7 +337,7 @@ pub(crate) fn json(claims: &impl Serialize) -> Result<Vec<u8>, IssuerError> {
     serde_json::to_vec(claims).map_err(|e| IssuerError::Broken(e.to_string()))
 }
 
-/// One audience is a string, several are a list, as Dex has it.
+/// One audience is serialized as a string, several as a list, as in Dex.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Audience {

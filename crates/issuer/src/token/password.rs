@@ -1,5 +1,5 @@
-//! `password` (RFC 6749 section 4.3): a client that has a person's password signs them in through the connector of
-//! `oauth2.passwordConnector`. Only there for programs that cannot do better: the client sees the password.
+//! `password` (RFC 6749 section 4.3): a client that has a user's password authenticates them through the connector of
+//! `oauth2.passwordConnector`. Intended only for programs without a browser: the client sees the password.
 
 use countersign_core::connector::LoginMethod;
 use countersign_core::{Client, GrantType, Scopes, scopes};
@@ -16,7 +16,7 @@ pub struct PasswordRequest {
     pub submission: PasswordSubmission,
     pub scope: Option<Scopes>,
     pub nonce: Option<String>,
-    /// The client's program: its address is what attempts are counted by.
+    /// The client program; attempts are counted by its address.
     pub caller: Browser,
 }
 

@@ -1,5 +1,5 @@
-//! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotation by generation, the upstream
-//! revalidated, and nothing is consumed when that is not possible.
+//! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotates the refresh token by generation and
+//! revalidates the user at the upstream. If the upstream is unavailable nothing is consumed.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};
@@ -44,8 +44,8 @@ impl Issuer {
         self.check_life(client, &grant, &session)?;
         let scopes = self.narrowed_scopes(&grant, narrowed)?;
         let prepared = self.prepare(client, scopes)?;
-        // A retry gets the same answer without an upstream being called; whether it is one in time is
-        // decided by the store, with everything else in one transaction.
+        // A retry receives the same response without a request to the upstream. Whether it is within the reuse interval
+        // is decided by the store, in one transaction with the rest.
         let policy = self.settings.refresh_of(client);
         let is_retry = policy.rotate && refresh_token.generation < grant.generation;
         let checked = match is_retry {
@@ -59,8 +59,8 @@ impl Issuer {
         let until = prepared.tokens_until;
         let pending = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
         let rotated = self.rotate(&grant, &refresh_token, pending).await;
-        // A rotation stores the snapshot and releases the lease, whatever it decides. Where its transaction
-        // failed, both are tried once more on their own, because the upstream may have replaced its token.
+        // The rotation stores the snapshot and releases the lease, whatever its outcome. If its transaction failed,
+        // both are attempted once more separately, because the upstream may have rotated its refresh token.
         let is_stored = matches!(rotated, Ok((_, true)));
         if let Some(snapshot) = snapshot.filter(|_| !is_stored) {
             let session = snapshot.session.clone();
@@ -115,7 +115,7 @@ impl Issuer {
         }
     }
 
-    /// The generation of the new refresh token, and whether the snapshot was stored with it.
+    /// Returns the generation of the new refresh token, and whether the snapshot was stored with it.
     async fn rotate(
         &self,
         grant: &Grant,
@@ -152,8 +152,8 @@ impl Issuer {
         }
     }
 
-    /// A subset of what was granted (RFC 6749 section 6). What was dropped at `/auth` because nobody
-    /// knows it is dropped here too.
+    /// A subset of the granted scopes (RFC 6749 section 6). Unknown scopes, which `/auth` ignored, are ignored here
+    /// too.
     fn narrowed_scopes(
         &self,
         grant: &Grant,
@@ -177,7 +177,7 @@ impl Issuer {
     }
 }
 
-/// Who ended it and when, for the person at the terminal; the bearer of the refresh token is who it was issued to.
+/// When and by whom the grant was ended. The user may see it: only the client the token was issued to can present it.
 fn ended_description(ended: &Ended) -> String {
     let by = match ended.reason {
         EndReason::Administrator => "by an administrator",

@@ -1,5 +1,5 @@
-//! A refresh token is a signed statement: which grant, which generation. Nothing of it is stored, so
-//! there is nothing to steal from the database.
+//! A refresh token is a signed value that contains a grant id and a generation. It is not stored, so it cannot be
+//! stolen from the database.
 
 use countersign_core::identity::pair_of;
 use countersign_core::{GrantId, Secret};
@@ -9,7 +9,7 @@ use crate::{Issuer, IssuerError};
 
 const PURPOSE: &str = "refresh token";
 
-/// The claims of a refresh token, and the key they were signed with.
+/// The claims of a refresh token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RefreshTokenClaims {
     pub grant: GrantId,
@@ -17,14 +17,14 @@ pub(super) struct RefreshTokenClaims {
 }
 
 impl RefreshTokenClaims {
-    /// `<key>.<grant>.<generation>.<mac>`, with at least 32 characters of base64url in each half.
+    /// `<key>.<grant>.<generation>.<mac>`; grant and MAC have at least 32 characters of base64url each.
     pub fn sign(&self, keys: &MacKeys) -> String {
         let Self { grant, generation } = self;
         let (key, mac) = keys.sign(PURPOSE, &self.message());
         format!("{key}.{grant}.{generation}.{mac}")
     }
 
-    /// `None` for anything we did not say.
+    /// `None` if the token was not signed here.
     pub fn read(token: &Secret, keys: &MacKeys) -> Option<Self> {
         let mut parts = token.expose().splitn(4, '.');
         let (key, grant, generation, mac) =
@@ -43,9 +43,9 @@ impl RefreshTokenClaims {
 impl Issuer {
     /// The claims of a refresh token, if we issued it or it was imported from Dex.
     ///
-    /// Of Dex's, only the one that was current counts, as the generation before our first. An older one of the
-    /// same grant is refused without an effect on the grant, as Dex refuses it: which of them a client lost in
-    /// the days before the takeover is not known here.
+    /// Of the refresh tokens that Dex issued for a grant only the latest is accepted, as the generation before our
+    /// first. Older ones are refused without ending the grant, as in Dex: whether they were already used is not known
+    /// here.
     pub(super) async fn read_refresh_token(
         &self,
         token: &Secret,
@@ -63,7 +63,7 @@ impl Issuer {
     }
 }
 
-/// One spelling per number, so that one token has one spelling.
+/// Refuses other spellings of a number, so that a token has exactly one spelling.
 pub(crate) fn canonical_number(text: &str) -> Option<i64> {
     text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }

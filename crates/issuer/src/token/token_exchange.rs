@@ -1,14 +1,16 @@
-//! Token exchange (RFC 8693): a client exchanges a token of ours for another one of the same session, for another
-//! audience or with fewer scopes. So a tool that signed in once gets a token for each cluster.
+//! Token exchange (RFC 8693): a client exchanges one of our tokens for another of the same session, with another
+//! audience or fewer scopes. For example, a tool that signed in once obtains a token for each cluster.
 //!
-//! The subject token must be one that was issued to the caller, or that names the caller in `aud`; its grant must be
-//! live. Nothing is widened: scopes are a subset, and an audience must trust the caller.
+//! The subject token must have been issued to the caller or have the caller in `aud`, and its grant must be live.
+//! Rights are never extended: the scopes must be a subset, and each audience must trust the caller.
 //!
-//! With `connector_id` (Dex) the subject token is an ID token of that upstream: see `upstream_token`.
+//! With `connector_id` (Dex) the subject token is an ID token of that upstream.
 
+use countersign_core::connector::{LoginMethod, LoginOutcome};
 use countersign_core::identity::subject;
 use countersign_core::{
-    Client, ClientId, ConnectorId, Grant, GrantId, GrantType, Scopes, Secret, Session, scopes,
+    Client, ClientId, ConnectorId, Grant, GrantId, GrantType, LoginScopes, Scopes, Secret, Session,
+    Trace, scopes,
 };
 use countersign_jose::{Claims, Expected, Typ};
 
@@ -17,7 +19,7 @@ use super::issue::TokenSubject;
 use super::new_grant::{GrantTerms, log_dropped};
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
-use crate::login::Browser;
+use crate::login::{AuthenticatedUser, Browser};
 
 /// RFC 8693 section 3.
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -29,13 +31,13 @@ pub struct TokenExchangeRequest {
     pub subject_token_type: String,
     pub requested_token_type: Option<String>,
     pub scope: Option<Scopes>,
-    /// Client ids that the new token is for besides the caller, in the order of the request.
+    /// Clients that are audiences of the new token in addition to the caller, in the order of the request.
     pub audience: Vec<ClientId>,
-    /// Dex's form: the token is one of this upstream.
+    /// Dex's extension: the subject token was issued by this upstream.
     pub connector_id: Option<ConnectorId>,
-    /// The client's program.
+    /// The client program that sent the request.
     pub caller: Browser,
-    /// RFC 8693 section 2.1: delegation, which is not supported.
+    /// RFC 8693 section 2.1: `actor_token` requests delegation, which is not supported.
     pub has_actor: bool,
 }
 
@@ -82,7 +84,7 @@ impl Issuer {
             None => return Err(invalid("The subject token's session has ended.")),
         }
         let mut tokens = self.issue_tokens(prepared, TokenSubject::new(grant, session)).await?;
-        // Section 2.2.1: the issued token is in access_token, whatever its type.
+        // Section 2.2.1: the issued token is returned in `access_token`, whatever its type.
         tokens.issued_token_type = Some(if requests_id_token { ID_TOKEN } else { ACCESS_TOKEN });
         if let Some(id_token) = tokens.id_token.take().filter(|_| requests_id_token) {
             tokens.access_token = id_token;
@@ -121,7 +123,7 @@ impl Issuer {
         let is_own = grant.client == client.id || claims.is_for(client.id.as_str());
         let is_same = claims.text("sub")
             == Some(subject(&session.identity.user_id, &session.connector).as_str());
-        // The session must also be one that this client could have got by a login.
+        // The session must also be one that this client could have obtained by a login.
         if !is_own || !is_same || !self.is_valid(Some(client), &session).await? {
             return Err(refused());
         }
@@ -132,14 +134,14 @@ impl Issuer {
         Ok((granted, session))
     }
 
-    /// An ID token names its grant only where it is for a cluster; any other is refused, because there would be
-    /// no record of whether it was revoked.
+    /// The live grant of a subject token. An ID token contains its grant id only if it is for a cluster; others are
+    /// refused, because whether they were revoked is not recorded.
     async fn subject_grant(&self, claims: &Claims) -> Result<Option<(Grant, Session)>, TokenError> {
         let Some(grant) = claims.text("grant_id").map(GrantId::new) else { return Ok(None) };
         Ok(self.live_grant(&grant).await?)
     }
 
-    /// A subset of the subject token's scopes, without a refresh token and without administration; then the
+    /// The requested subset of the subject token's scopes, without `offline_access` and administration, followed by the
     /// audiences, each of which must trust the caller (`invalid_target`, section 2.2.2).
     pub(super) fn exchanged_scopes(
         &self,
@@ -169,8 +171,72 @@ impl Issuer {
     }
 }
 
-/// The characters of an `error_description`.
+/// Reduces a client id to the characters of an `error_description`.
 fn printable(id: &ClientId) -> String {
     let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
     id.as_str().chars().filter(allowed).take(80).collect()
+}
+
+impl Issuer {
+    /// For a subject token of an upstream: the scopes that the caller may receive, and a new session of the user.
+    pub(super) async fn upstream_subject(
+        &self,
+        client: &Client,
+        request: &TokenExchangeRequest,
+        connector: &ConnectorId,
+    ) -> Result<(Scopes, Session), TokenError> {
+        let invalid = |text: &str| TokenError::refused(TokenErrorCode::InvalidRequest, text);
+        if request.subject_token_type != ID_TOKEN {
+            return Err(invalid(
+                "Of an upstream only ID tokens are exchanged (subject_token_type).",
+            ));
+        }
+        if client.public {
+            let text = "Only clients with a secret may exchange tokens of an upstream.";
+            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, text));
+        }
+        let requested = request.scope.clone().unwrap_or_else(|| Scopes::parse(scopes::OPENID));
+        let granted = self.requested_scopes(&requested, client).map_err(|error| {
+            TokenError::refused(TokenErrorCode::InvalidScope, error.description)
+        })?;
+        // Checked here so that no session is created for a request that is refused.
+        self.exchanged_scopes(client, request, &granted)?;
+        let connector = self.connectors.allowed_for(client, connector, GrantType::TokenExchange);
+        let unknown =
+            || invalid("The requested connector does not exist or accepts no such tokens.");
+        let connector = connector.ok_or_else(unknown)?;
+        let LoginMethod::Redirect(method) = &connector.login_method else { return Err(unknown()) };
+        let mut trace = Trace::default();
+        // Not recorded: an invalid token is no evidence of the upstream's health.
+        let login = method.login_with_id_token(&request.subject_token, self.now(), &mut trace);
+        let outcome = self.call_connector_unrecorded(&connector, login).await;
+        let refused = |reason: &str| {
+            tracing::warn!(event = "login_refused", connector = %connector.id, client = %client.id, reason, address = %request.caller.address, "a token of an upstream was not exchanged");
+            invalid(
+                "The subject token is invalid, expired, not for this service, or its user may not sign in.",
+            )
+        };
+        let person = match outcome {
+            Ok(None) => return Err(unknown()),
+            Ok(Some(LoginOutcome::Accepted(person))) => person,
+            Ok(Some(LoginOutcome::Refused(refusal))) => {
+                return Err(refused(&format!("{refusal:?}")));
+            }
+            Err(error @ countersign_core::connector::ConnectorError::Unavailable { .. }) => {
+                return Err(crate::IssuerError::upstream(&error).into());
+            }
+            Err(error) => return Err(refused(error.cause())),
+        };
+        let login_scopes = LoginScopes { offline: false, groups: granted.has(scopes::GROUPS) };
+        let user = AuthenticatedUser {
+            person: *person,
+            login_scopes,
+            trace,
+            device_cookie: None,
+            assertion: None,
+        };
+        let session = self.create_session(&connector, user, &request.caller).await?;
+        let session = session.ok_or_else(|| refused("blocked"))?;
+        Ok((granted, session))
+    }
 }

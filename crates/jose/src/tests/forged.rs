@@ -1,4 +1,4 @@
-//! Threat 67: tokens that try to choose how they are verified.
+//! Threat 67: tokens that try to select how they are verified.
 
 use josekit::jwk::KeyPair as _;
 use josekit::jws::{PS256, RS256, RS384};
@@ -73,7 +73,7 @@ fn another_algorithm_of_the_same_key_is_refused() {
         let token = token_of(&header(alg, &RSA, json!({})), &claims().to_string(), sign);
         assert_eq!(check(&token).unwrap_err(), Refused::BadSignature, "RS384 called {alg}");
     }
-    // The library wants a key that calls itself a PSS key; the numbers are the same.
+    // The library requires a key marked as a PSS key; its numbers are the same.
     let pss = RS256.key_pair_from_pem(pem).unwrap();
     let pss = pss.into_rsa_pss_key_pair(SHA_256, SHA_256, 32).to_pem_private_key();
     let ps256 = PS256.signer_from_pem(pss).unwrap();
@@ -97,7 +97,7 @@ fn a_signature_under_another_keys_kid_is_refused() {
 
 #[test]
 fn zero_and_malformed_ecdsa_signatures_are_refused() {
-    // The order of P-256: r or s equal to it is zero in disguise.
+    // The order of P-256: an r or s equal to it is congruent to zero.
     let order = [
         0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
         0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
@@ -117,7 +117,7 @@ fn zero_and_malformed_ecdsa_signatures_are_refused() {
         vec![0; 65],
         vec![0; 72],
         vec![],
-        // DER of r = s = 0: the form other libraries take.
+        // DER of r = s = 0, the format of other libraries.
         vec![0x30, 6, 2, 1, 0, 2, 1, 0],
     ];
     for signature in signatures {
@@ -221,7 +221,7 @@ fn only_the_compact_serialization_with_one_signature_is_read() {
         let refused = check(&text).unwrap_err();
         assert!(matches!(refused, Refused::Malformed | Refused::BadSignature), "{text:?}");
     }
-    // Without a signature, or with a truncated one, it is parsed and refused.
+    // Without a signature, or with a truncated one, it is parsed and then refused.
     for signature in ["", &s[..s.len() / 2 / 4 * 4]] {
         let refused = check(&format!("{h}.{p}.{signature}")).unwrap_err();
         assert_eq!(refused, Refused::BadSignature);

@@ -26,7 +26,7 @@ fn keys(list: Vec<Value>) -> UpstreamKeys {
     UpstreamKeys::parse(json!({ "keys": list }).to_string().as_bytes()).unwrap()
 }
 
-/// Both keys, as most upstreams publish theirs: without `alg` or with.
+/// Both keys as most upstreams publish theirs, without or with `alg`.
 fn usual() -> UpstreamKeys {
     let rsa = without(changed(&RSA.public_jwk, json!({ "kid": "rsa" })), &["alg", "use"]);
     keys(vec![rsa, changed(&EC.public_jwk, json!({ "kid": "ec" }))])

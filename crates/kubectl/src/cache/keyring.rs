@@ -1,6 +1,6 @@
 //! Tokens in the system's keyring: Secret Service, macOS Keychain or Windows Credential Manager.
 //!
-//! The calls block, and the one to the Secret Service runs an executor of its own; so each has a thread.
+//! The calls block, and the one to the Secret Service runs an executor of its own, so each runs in a new thread.
 
 use keyring::Entry;
 
@@ -14,7 +14,7 @@ pub fn read(name: &str) -> Option<Tokens> {
     serde_json::from_str(&text).ok()
 }
 
-/// `false`: there is no keyring, or it refused the tokens; some limit their size.
+/// `false`: there is no keyring, or it refused the tokens (some limit their size).
 pub fn write(name: &str, tokens: &Tokens) -> bool {
     let Ok(text) = serde_json::to_string(tokens) else { return false };
     in_thread(name, move |entry| entry.set_password(&text)).is_some()

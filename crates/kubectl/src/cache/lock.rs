@@ -1,4 +1,4 @@
-//! A lock between processes: `flock` on a file that stays. The kernel releases it when its process ends.
+//! A lock between processes: `flock` on a file that is not deleted. The kernel releases it when the process ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::local;
 use crate::error::Error;
 
-/// How often a waiting process looks whether the lock is free.
+/// Interval at which a waiting process tries to acquire the lock.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Held until this value is dropped.

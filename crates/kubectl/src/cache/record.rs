@@ -1,4 +1,4 @@
-//! What is kept for one login.
+//! The cached data of one login.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ pub struct LoginRecord {
     pub profile: Option<LoginProfile>,
     #[serde(default)]
     pub tokens: Tokens,
-    /// The tokens are in the system's keyring, not in this file.
+    /// The tokens are in the system's keyring instead of this file.
     #[serde(default)]
     pub is_in_keyring: bool,
-    /// When the issuer last confirmed that the grant is alive.
+    /// When the issuer last confirmed that the grant is live.
     pub checked_at: Option<Timestamp>,
-    /// The last attempt to sign in failed, and none has succeeded since.
+    /// The last login attempt, if it failed.
     pub failure: Option<Failure>,
 }
 
@@ -27,9 +27,9 @@ pub struct Tokens {
     pub id_token: Option<StoredSecret>,
     pub access_token: Option<StoredSecret>,
     pub refresh_token: Option<StoredSecret>,
-    /// Of a confidential client: `logout` and `status` need it too.
+    /// Secret of a confidential client, which `logout` and `status` need too.
     pub client_secret: Option<StoredSecret>,
-    /// ID tokens for clusters with a client of their own, by that client's id.
+    /// ID tokens for clusters with their own client, by that client's id.
     #[serde(default)]
     pub by_audience: BTreeMap<String, StoredSecret>,
 }

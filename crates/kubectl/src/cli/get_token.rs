@@ -1,5 +1,5 @@
-//! The flags of `get-token`: kubelogin's names and defaults, so that an existing kubeconfig needs only another
-//! binary. Flags that have no effect here are accepted and say so in their help.
+//! The flags of `get-token`: kubelogin's names and defaults, so that an existing kubeconfig only needs another
+//! executable. Flags without effect are accepted, and their help says so.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -113,7 +113,7 @@ pub struct IgnoredArguments {
 }
 
 impl GetTokenArguments {
-    /// What the cached tokens are filed under.
+    /// The profile under which the tokens are cached.
     pub fn profile(&self) -> LoginProfile {
         let transport = Transport {
             certificate_authority: self.certificate_authority.clone(),
@@ -153,7 +153,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// `127.0.0.1:8000`, `[::1]:8000` or `localhost:8000`.
+/// Parses `127.0.0.1:8000`, `[::1]:8000` or `localhost:8000`.
 fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     let numeric = match text.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),
@@ -167,7 +167,7 @@ fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// A path in which `~/` is the home directory, as in kubelogin.
+/// Parses a path in which `~/` is the home directory, as in kubelogin.
 #[expect(clippy::unnecessary_wraps, reason = "clap expects a parser that can fail")]
 pub fn path(text: &str) -> Result<PathBuf, String> {
     let home = crate::environment::variable("HOME").map(PathBuf::from);

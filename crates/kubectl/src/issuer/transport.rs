@@ -1,5 +1,5 @@
-//! Requests with limits: no redirects, a time limit, a size limit, the certificate authorities of the flags.
-//! Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+//! HTTP requests without redirects, with limits on time and size, and the certificate authorities of the flags. Proxies
+//! are taken from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 use crate::profile::Transport;
 
-/// For connecting and for a whole response.
+/// Time limits for connecting, and for the whole response.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
-/// A token response with a thousand groups is some tens of kilobytes.
+/// A token response with a thousand groups takes some tens of kilobytes.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// RFC 6749 section 5.2.
@@ -28,7 +28,7 @@ struct ErrorResponse {
 }
 
 pub fn http_client(transport: &Transport) -> Result<Client, Error> {
-    // A redirect could carry the request, and its secrets, to another host.
+    // Following a redirect could send the request, with its secrets, to another host.
     let mut builder = Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
@@ -68,7 +68,7 @@ pub async fn json<T: DeserializeOwned>(response: Response, url: &str) -> Result<
         .map_err(|cause| Error::InvalidResponse { url: url.to_owned(), cause: cause.to_string() })
 }
 
-/// The OAuth error of a response that is no success, or what else it is.
+/// The OAuth error of an unsuccessful response, or a description of it.
 pub async fn refusal(response: Response, url: &str) -> Error {
     let status = response.status();
     match body(response, url).await.map(|bytes| serde_json::from_slice::<ErrorResponse>(&bytes)) {

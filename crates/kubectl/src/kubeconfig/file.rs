@@ -1,4 +1,4 @@
-//! The kubeconfig on disk: which file, kubectl's lock around a change, and replacing it as a whole.
+//! The kubeconfig file: which one is used, kubectl's lock during a change, and replacing it atomically.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::cache::replace;
 use crate::error::Error;
 
-/// How long another program may hold the lock: kubectl does for milliseconds.
+/// How long to wait for the lock of another program; kubectl holds it for milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// `--kubeconfig`, else the first file of `KUBECONFIG`, else `~/.kube/config`.
+/// `--kubeconfig`, otherwise the first file of `KUBECONFIG`, otherwise `~/.kube/config`.
 pub fn path(option: Option<&Path>) -> Result<PathBuf, Error> {
     if let Some(file) = option {
         return Ok(file.to_owned());
@@ -27,8 +27,8 @@ pub fn path(option: Option<&Path>) -> Result<PathBuf, Error> {
     Ok(PathBuf::from(home).join(".kube/config"))
 }
 
-/// Replaces the file, or what a symbolic link points to, by what `edit` makes of its text. The mode stays; an
-/// absent file counts as empty and gets mode 0600. Nothing is written where nothing changes.
+/// Replaces the file, or the target of a symbolic link, by the result of `edit`. The mode is preserved; a missing file
+/// counts as empty and is created with mode 0600. Nothing is written if the text is unchanged.
 pub async fn edit(
     file: &Path,
     edit: impl FnOnce(&str) -> Result<String, Error>,
@@ -55,7 +55,7 @@ pub async fn edit(
     replace(&target, edited.as_bytes(), fs::metadata(&target).ok().as_ref()).map_err(local)
 }
 
-/// The file FILE.lock that kubectl creates while it changes FILE (client-go, `clientcmd`).
+/// The file FILE.lock, which kubectl creates while it changes FILE (client-go, `clientcmd`).
 struct Lock(PathBuf);
 
 impl Lock {

@@ -1,4 +1,4 @@
-//! Authorization code with PKCE: by redirect to a loopback port (RFC 8252 section 7.3), or typed by hand.
+//! Authorization code with PKCE: by redirect to a loopback port (RFC 8252 section 7.3), or entered manually.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,10 +13,10 @@ use crate::browser;
 use crate::error::Error;
 use crate::terminal::{Progress, Style};
 
-/// The redirect URI by which an issuer shows the code to the person (out-of-band).
+/// The redirect URI with which an issuer shows the code to the user (out-of-band).
 const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 
-/// A browser is opened, or the URL is printed.
+/// Opens a browser, or prints the URL, and waits for the redirect.
 pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     let options = login.options;
     let tls = options.local_certificate.as_ref().map(|(cert, key)| tls::acceptor(cert, key));
@@ -67,7 +67,7 @@ pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     }
 }
 
-/// The person copies the code from a page of the issuer.
+/// The user copies the code from a page of the issuer.
 pub async fn by_typed_code(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     if !login.is_person_present {
         let text = "--grant-type authcode-keyboard needs a terminal on which the code can be typed";
@@ -95,7 +95,7 @@ pub async fn by_typed_code(login: &LoginRequest<'_>) -> Result<SignedIn, Error> 
     request.redeem(login, OUT_OF_BAND, &Secret::new(line.trim())).await
 }
 
-/// One authorization request and what is needed to redeem its code.
+/// An authorization request and what is needed to redeem its code.
 struct AuthorizationRequest {
     url: Url,
     state: String,
@@ -137,7 +137,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// `code_verifier` and the `code_challenge` made of it.
+/// A `code_verifier` and its `code_challenge`.
 pub struct Pkce {
     pub verifier: String,
     pub challenge: String,
@@ -154,7 +154,7 @@ impl Pkce {
     }
 }
 
-/// 43 characters of base64url from the operating system's generator, for `state`, `nonce` and verifiers.
+/// 43 characters of base64url from the operating system's generator, for `state`, `nonce` and code verifiers.
 pub fn random() -> Result<String, Error> {
     ids::random_token().map_err(|cause| Error::Local(cause.to_string()))
 }

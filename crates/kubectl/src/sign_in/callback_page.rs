@@ -1,4 +1,4 @@
-//! The page that ends a login in the browser: who is signed in, with which groups and until when, or why not.
+//! The page at the end of a login in the browser: the user, their groups and the expiry, or why the login failed.
 
 use std::time::Duration;
 
@@ -24,20 +24,20 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.35rem 1rem;margin:1.2
 dt{opacity:.7}dd{margin:0}\
 ul{list-style:none;margin:0;padding:0;display:flex;flex-wrap:wrap;gap:.3rem}\
 li{border:1px solid;border-radius:.4rem;padding:0 .45rem;opacity:.85}";
-/// How long the browser may take to read the page before this program goes on.
+/// How long to wait until the browser has received the page.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A browser that waits for the end of the login.
+/// A browser that waits for the result of the login.
 pub struct CallbackPage {
     sender: oneshot::Sender<Html>,
     next: Option<Url>,
 }
 
-/// A finished page, or the address to go on to.
+/// A complete page, or the URL to redirect to.
 pub struct Html {
     body: String,
     next: Option<Url>,
-    /// Dropped when the response has been handed to the connection.
+    /// Dropped when the response has been passed to the connection.
     _delivered: oneshot::Sender<()>,
 }
 
@@ -46,7 +46,7 @@ impl CallbackPage {
         Self { sender, next: None }
     }
 
-    /// Where a successful login goes on to, instead of this program's page.
+    /// Redirects to this URL after a successful login, instead of showing this program's page.
     pub fn then_open(self, next: Option<Url>) -> Self {
         Self { next: next.filter(is_web_address), ..self }
     }
@@ -79,12 +79,12 @@ impl CallbackPage {
         self.send(document("You are not signed in", "✗", &text), None).await;
     }
 
-    /// Returns when the page has been written to the browser's connection, so that the process may end.
+    /// Returns when the page has been written to the connection, so that the process may exit.
     async fn send(self, body: String, next: Option<Url>) {
         let (delivered, delivery) = oneshot::channel();
         if self.sender.send(Html { body, next, _delivered: delivered }).is_ok() {
             let _ = tokio::time::timeout(DELIVERY_TIMEOUT, delivery).await;
-            // The connection's task writes the response after it was handed over.
+            // The connection's task writes the response shortly after receiving it.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -102,7 +102,7 @@ impl Html {
     }
 }
 
-/// A page of one sentence.
+/// A page with one sentence.
 pub fn simple(status: StatusCode, title: &str, text: &str) -> Response<Full<Bytes>> {
     html(status, document(title, "", &format!("<p>{}</p>", escaped(text))))
 }

@@ -1,4 +1,4 @@
-//! Device authorization grant (RFC 8628): the person signs in on another device.
+//! Device authorization grant (RFC 8628): the user signs in on another device.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::error::Error;
 use crate::terminal::{Progress, Style, printable};
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// Section 3.2: the interval where the issuer names none, and what `slow_down` adds to it.
+/// Section 3.2: the default polling interval, and the increment for `slow_down`.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// What an issuer may demand between two requests.
+/// Maximum polling interval that is accepted from an issuer.
 const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
 #[derive(Deserialize)]
 struct DeviceAuthorization {
     device_code: String,
     user_code: String,
-    /// Servers written before the RFC spell it `verification_url`.
+    /// Servers older than the RFC use `verification_url`.
     #[serde(alias = "verification_url")]
     verification_uri: Url,
     verification_uri_complete: Option<Url>,
@@ -42,7 +42,7 @@ pub async fn sign_in(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     }
     show(&device);
     let valid_for = Duration::from_secs(device.expires_in).min(login.options.timeout.max(
-        // A person needs longer with a second device than with a browser that opens by itself.
+        // A login on a second device takes longer than one in a browser that opens by itself.
         Duration::from_mins(10),
     ));
     let expires_at = (login.now)() + valid_for;

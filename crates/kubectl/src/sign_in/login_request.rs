@@ -1,4 +1,4 @@
-//! What a way to sign in gets, and what it returns.
+//! The input and the result of a login method.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::callback_page::CallbackPage;
 use crate::issuer::{Issuer, TokenResponse};
 use crate::profile::LoginProfile;
 
-/// kubelogin's two, so that redirect URIs registered for it go on working, then any free port.
+/// kubelogin's two ports, so that redirect URIs registered for it still work, then any free port.
 const DEFAULT_PORTS: [u16; 3] = [8000, 18000, 0];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -31,14 +31,14 @@ pub enum GrantType {
     ClientCredentials,
 }
 
-/// How a user signs in.
+/// The login options.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub grant_type: GrantType,
-    /// All on loopback; the first free one is used.
+    /// Loopback addresses; the first free one is used.
     pub listen_addresses: Vec<SocketAddr>,
     pub redirect_host: String,
-    /// Instead of the one made of host and port.
+    /// Replaces the redirect URI built from host and port.
     pub redirect_uri: Option<Url>,
     /// Certificate and private key of an https redirect, as PEM files.
     pub local_certificate: Option<(PathBuf, PathBuf)>,
@@ -69,7 +69,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Over SSH a browser would open on the wrong machine, and without a display nowhere.
+    /// Whether a browser can be opened: over SSH it would open on the wrong machine, and without a display not at all.
     pub fn can_open_browser(&self) -> bool {
         let is_set =
             |name: &&str| crate::environment::variable(name).is_some_and(|value| !value.is_empty());
@@ -87,17 +87,17 @@ pub fn default_listen_addresses() -> Vec<SocketAddr> {
     DEFAULT_PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).to_vec()
 }
 
-/// One login that is to be done.
+/// The parameters of one login.
 pub struct LoginRequest<'a> {
     pub issuer: &'a Issuer,
     pub profile: &'a LoginProfile,
     pub options: &'a Options,
-    /// A code can be read from standard input.
+    /// Whether a code can be read from standard input.
     pub is_person_present: bool,
     pub now: fn() -> Timestamp,
 }
 
-/// The tokens of a login, the nonce that their ID token must have, and the browser that waits for a page.
+/// The tokens of a login, the nonce that their ID token must contain, and the browser waiting for a page.
 pub struct SignedIn {
     pub tokens: TokenResponse,
     pub nonce: Option<String>,

@@ -1,7 +1,7 @@
 //! The redirect URI of a native application: a listener on loopback that serves one login (RFC 8252 section 7.3).
 //!
-//! Every request but the one with this login's `state` is answered and otherwise ignored, so that another process
-//! or web page can neither end the login nor inject a code.
+//! Requests without this login's `state` are answered and otherwise ignored, so that another process or web page can
+//! neither end the login nor inject a code.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -23,7 +23,7 @@ use url::{Url, form_urlencoded};
 use super::callback_page::{CallbackPage, Html, simple};
 use crate::error::Error;
 
-/// How many connections are served at once: a browser opens a few.
+/// Maximum number of concurrent connections; a browser opens a few.
 const MAX_CONNECTIONS: usize = 16;
 
 pub struct Listener {
@@ -32,7 +32,7 @@ pub struct Listener {
     tls: Option<TlsAcceptor>,
 }
 
-/// What the response must have to belong to this login.
+/// What the authorization response must match.
 #[derive(Clone, Copy)]
 pub struct Expected<'a> {
     pub state: &'a str,
@@ -40,15 +40,15 @@ pub struct Expected<'a> {
     pub redirect_uri: &'a str,
 }
 
-/// The authorization response with the right `state`; its connection waits for the page.
+/// The authorization response with the correct `state`, whose connection waits for the page.
 struct Arrival {
     result: Result<Secret, Error>,
     page: oneshot::Sender<Html>,
 }
 
 impl Listener {
-    /// The first free one of `addresses`. On 127.0.0.1 the same port of ::1 is taken too, because `localhost` may
-    /// mean either; where another process has that port, the next address is tried.
+    /// Binds the first free address. For 127.0.0.1 the same port of ::1 is bound too, because `localhost` may mean
+    /// either; if another process uses that port, the next address is tried.
     pub async fn bind(addresses: &[SocketAddr], tls: Option<TlsAcceptor>) -> Result<Self, Error> {
         let mut causes = Vec::new();
         for address in addresses {
@@ -84,7 +84,7 @@ impl Listener {
         format!("{scheme}://{host}:{}", self.port)
     }
 
-    /// Serves until the response with the right `state` has come.
+    /// Serves until the response with the correct `state` has arrived.
     pub async fn wait_for_code(
         self,
         expected: Expected<'_>,
@@ -106,7 +106,7 @@ impl Listener {
                                 None => serve(stream, callback).await,
                                 Some(tls) => match tls.accept(stream).await {
                                     Ok(stream) => serve(stream, callback).await,
-                                    // A client that does not trust the certificate; the browser tries again.
+                                    // A client that does not trust the certificate; the browser retries.
                                     Err(cause) => drop(cause),
                                 },
                             }
@@ -117,7 +117,7 @@ impl Listener {
             });
         }
         let arrival = receiver.recv().await;
-        // Nobody is listening any more from here on; the connection of the arrival stays.
+        // Closes the listeners; the connection that waits for the page stays open.
         tasks.abort_all();
         let Some(Arrival { result, page }) = arrival else {
             return Err(Error::LoginFailed("the listener ended".to_owned()));
@@ -138,7 +138,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, callback: Arc<Callba
         let callback = Arc::clone(&callback);
         async move { Ok::<_, Infallible>(callback.respond(&request).await) }
     });
-    // A browser that hangs up has its page or does not want it.
+    // If the browser closes the connection, it has the page or does not need it.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -174,7 +174,7 @@ impl Callback {
         if request.method() != Method::GET || request.uri().path() != self.path {
             return simple(StatusCode::NOT_FOUND, "Not found", "There is no page at this address.");
         }
-        // A page of another origin whose name resolves to loopback (DNS rebinding) has another Host.
+        // A web page whose host name resolves to loopback (DNS rebinding) sends another Host header.
         if !request.headers().get(header::HOST).is_some_and(|host| self.is_own_host(host)) {
             let text = "The Host header names another host.";
             return simple(StatusCode::BAD_REQUEST, "Bad request", text);
@@ -190,7 +190,7 @@ impl Callback {
             return foreign();
         };
         let (page, shown) = oneshot::channel();
-        // The first one counts.
+        // Only the first response is used.
         if self.sender.try_send(Arrival { result, page }).is_err() {
             return foreign();
         }
@@ -216,7 +216,7 @@ impl Callback {
         if !self.state.matches(&once("state")?) {
             return None;
         }
-        // RFC 9207: a response of another issuer must not be redeemed here.
+        // RFC 9207: the code of another issuer's response must not be redeemed here.
         if once("iss").is_some_and(|iss| iss != self.issuer) {
             return None;
         }

@@ -1,5 +1,5 @@
-//! The certificate of an https redirect to loopback (kubelogin's `--local-server-cert` and `--local-server-key`), for
-//! issuers that register no other redirect URI.
+//! TLS for an https redirect to loopback (kubelogin's `--local-server-cert` and `--local-server-key`), for issuers that
+//! register no other redirect URI.
 
 use std::path::Path;
 use std::sync::Arc;

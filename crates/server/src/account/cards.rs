@@ -1,4 +1,4 @@
-//! Sessions and grants as the pages show them.
+//! View structs of sessions and grants for the account pages.
 
 use countersign_core::{Grant, Session};
 
@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::page_error::PageError;
 use crate::pages::{Device, GrantLine, SignInCard};
 
-/// Makes cards for one person, who is looking from `mine`.
+/// Builds the cards of a user's sessions; `mine` is the session of the requesting browser.
 pub struct Cards<'a> {
     app: &'a App,
     mine: &'a Session,
@@ -19,7 +19,7 @@ impl<'a> Cards<'a> {
         Self { app, mine }
     }
 
-    /// A card for each, with this many grants at most.
+    /// A card for each session, with at most `grants` grants.
     pub async fn of(
         &self,
         sessions: impl Iterator<Item = &Session>,
@@ -32,7 +32,7 @@ impl<'a> Cards<'a> {
         Ok(cards)
     }
 
-    /// The card of one sign-in with these of its grants, and how many it has in all.
+    /// The card of one session with the selected grants, and its total number of grants.
     pub async fn one(
         &self,
         session: &Session,

@@ -1,4 +1,4 @@
-//! `/consents`: which applications a person has allowed to receive what, and the buttons that withdraw it.
+//! `/consents`: the user's stored consents by client, and the form that withdraws one.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! `/groups`: all groups of the person, searchable and in parts.
+//! `/groups`: all groups of the user, with search and paging.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use crate::pages::{self, HeldGroups, Name, Page};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
-/// Bytes of markup for the group names of one part.
+/// Markup bytes for the group names of one page.
 const GROUPS_PAGE_BYTES: usize = 12 * 1024;
 
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
@@ -53,7 +53,7 @@ async fn show_groups(
     Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
-/// The groups a page shows, of `count` in all.
+/// The groups shown on a page; `count` is their total number.
 pub fn held(app: &App, account_view: &AccountView, names: Vec<Name>, count: usize) -> HeldGroups {
     let session = &account_view.session;
     HeldGroups {

@@ -1,4 +1,4 @@
-//! `/`: the user's own page, or a description of this service without a sign-in.
+//! `/`: the user's account page, or a description of this service if the browser is not signed in.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -14,7 +14,7 @@ use crate::pages::{self, DisplayTime, HeldGroups, Page};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
-/// What there is room for beside everything else; the rest has pages of its own.
+/// Limits of this page; the rest is on pages of its own.
 const OTHER_SIGN_INS: usize = 3;
 const GRANTS_HERE: usize = 4;
 const GRANTS_OF_OTHER_SIGN_INS: usize = 2;

@@ -1,4 +1,4 @@
-//! `/sessions`: where a person is signed in, the grants of each session, and the buttons that end them.
+//! `/sessions`: the user's sessions with the grants of each, and the forms that end them.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -21,7 +21,7 @@ const SIGN_INS_PER_PAGE: usize = 6;
 const GRANTS_PER_SIGN_IN: usize = 2;
 const GRANTS_PER_PAGE: usize = 15;
 
-/// Carried from the act to the page after it.
+/// Content of the flash message after something was ended.
 #[derive(Serialize, Deserialize)]
 struct EndResult {
     what: EndedItem,
@@ -33,13 +33,13 @@ enum EndedItem {
     SignIn,
     Grant(String),
     Others(u64),
-    /// A consent of this application.
+    /// The consent of the client with this name.
     Consent(String),
 }
 
 const ABOUT: &str = "an end";
 
-/// EndedItem was just ended by this browser, for the page it comes back to.
+/// The flash message about what this browser has just ended, if there is one.
 pub fn end_flash(app: &App, context: &RequestContext, pairs: &Pairs) -> Option<EndFlash> {
     let result: EndResult = flash(app, context, pairs, ABOUT)?;
     let alive = result.tokens_until.filter(|at| *at > app.issuer.now());
@@ -54,7 +54,7 @@ pub fn end_flash(app: &App, context: &RequestContext, pairs: &Pairs) -> Option<E
     })
 }
 
-/// Redirects to the page with the consents, which shows what was withdrawn.
+/// Redirects to the consents page with a flash message about the withdrawn consent.
 pub fn consent_withdrawn(
     app: &App,
     context: &RequestContext,
@@ -141,7 +141,7 @@ async fn show_one(
     Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
-/// Which button was pressed: `session` and `grant` name one, `others` is all but this sign-in.
+/// Handles the buttons: `session` and `grant` end the named one, `others` ends all sessions except this one.
 pub async fn end(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
     into_response(&app, &context, end_selected(&app, &context, &pairs).await)
 }
@@ -185,7 +185,7 @@ async fn end_selected(
     }
 }
 
-/// The page of a sign-in is gone with it; and with one's own this browser is signed out.
+/// Redirects after a session ended: its own page no longer exists, and ending the session of this browser signs it out.
 fn after_sign_in(
     app: &App,
     context: &RequestContext,
@@ -207,7 +207,7 @@ fn page_number(pairs: &Pairs) -> usize {
     once(pairs, "page").and_then(|text| text.parse().ok()).unwrap_or(0).min(10_000)
 }
 
-/// Turning pages: the one before, this one and the one after, as paths below the issuer's.
+/// Links of a paged list: the previous page, this one and the next, as paths relative to the issuer.
 struct PageLinks {
     skipped: usize,
     here: String,
@@ -217,7 +217,7 @@ struct PageLinks {
 
 impl PageLinks {
     fn of(path: &str, number: usize, count: usize, per_page: usize) -> Self {
-        // Beyond the end, as after an end on the last page, is the last page.
+        // A number beyond the last page, as after ending something on it, means the last page.
         let number = number.min(count.saturating_sub(1) / per_page.max(1));
         let to = |number: usize| format!("{path}?page={number}");
         Self {

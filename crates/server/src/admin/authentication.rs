@@ -1,11 +1,11 @@
-//! Who may use the administration: [`AdminSession`] for pages (a signed-in browser), [`AdminToken`] for the API (an
-//! access token). Both look up in each request whether this person or client is an administrator.
+//! Authentication for the administration: [`AdminSession`] for pages (a signed-in browser), [`AdminToken`] for the API
+//! (an access token). Both check for every request whether the user or client is an administrator.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use countersign_core::Session;
-use countersign_issuer::admin::{Administrator, FRESH_SIGN_IN};
+use countersign_issuer::admin::{AdminTokenError, Administrator, FRESH_SIGN_IN};
 use countersign_issuer::login::AccountPage;
 
 use super::filters::address;
@@ -20,13 +20,13 @@ use crate::pages::{PageErrorKind, PageLink};
 use crate::request_context::{ClientAddress, RequestContext};
 use crate::userinfo::bearer_token;
 
-/// Whoever sent the request is signed in in this browser and an administrator, looked up now.
+/// Extractor: the browser is signed in as an administrator, checked for this request.
 pub struct AdminSession {
     pub who: Administrator,
     pub session: Session,
     /// The query.
     pub pairs: Pairs,
-    /// This page and its query, relative to the issuer: the target after a login.
+    /// Path and query of this page, relative to the issuer: the target after a login.
     pub page: String,
 }
 
@@ -44,36 +44,50 @@ impl FromRequestParts<App> for AdminSession {
             Some(address(path, &page_pairs)).filter(|page| AccountPage::parse(page).is_some());
         let page = page.unwrap_or_else(|| Section::Sessions.path().to_owned());
         match enter(app, &context, &page).await {
-            Ok(Ok((who, session))) => Ok(Self { who, session, pairs, page }),
-            Ok(Err(sign_in)) => Err(sign_in),
-            Err(page_error) => Err(page_error.show(app, &context)),
+            Ok((who, session)) => Ok(Self { who, session, pairs, page }),
+            Err(NoAdministrator::SignIn(redirect)) => Err(redirect),
+            Err(NoAdministrator::Page(page_error)) => Err(page_error.show(app, &context)),
         }
     }
 }
 
-/// The administrator, or the way to sign in first.
+/// Why a browser is not an administrator's.
+enum NoAdministrator {
+    /// Nobody is signed in: the redirect to the sign-in.
+    SignIn(Response),
+    Page(PageError),
+}
+
+impl From<PageError> for NoAdministrator {
+    fn from(error: PageError) -> Self {
+        Self::Page(error)
+    }
+}
+
+/// The administrator who is signed in, with their session.
 async fn enter(
     app: &App,
     context: &RequestContext,
     page: &str,
-) -> Result<Result<(Administrator, Session), Response>, PageError> {
+) -> Result<(Administrator, Session), NoAdministrator> {
     let Some(session) = own_session(app, context).await? else {
-        return Ok(Err(sign_in_first(app, page, false)));
+        return Err(NoAdministrator::SignIn(sign_in_first(app, page, false)));
     };
     if let Some(who) = app.issuer.administrator(&session, Some(context.address.to_string())) {
-        return Ok(Ok((who, session)));
+        return Ok((who, session));
     }
-    // To ask for a sign-in here would lead the same person back for ever.
+    // Another login would lead the same user back here in an endless redirect.
     let problem = match app.issuer.settings.admin.groups.is_empty() {
         true => PageErrorKind::NoAdministratorConfigured,
         false => PageErrorKind::NotAdministrator,
     };
-    Err(PageError::from(problem).link(PageLink::OtherAccount(sign_in_link(app, page, true))))
+    let other_account = PageLink::OtherAccount(sign_in_link(app, page, true));
+    Err(PageError::from(problem).link(other_account).into())
 }
 
 impl AdminSession {
-    /// Before every change: the form is ours, and they have proved who they are just now. `Some`: the way to
-    /// prove it, from which they come back to this page.
+    /// Required before every change: checks the CSRF token and that the sign-in is recent. `Some`: redirect to a new
+    /// login, which returns to this page.
     pub fn require_fresh_sign_in(
         &self,
         app: &App,
@@ -105,7 +119,7 @@ impl AdminSession {
     }
 }
 
-/// Whoever sent the request is an administrator, looked up now.
+/// Extractor: the access token belongs to an administrator, checked for this request.
 pub struct AdminToken(pub Administrator);
 
 impl FromRequestParts<App> for AdminToken {
@@ -116,12 +130,14 @@ impl FromRequestParts<App> for AdminToken {
         let token = token.ok_or_else(|| ProblemDetails::unauthenticated().into_response())?;
         let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
         match app.issuer.authenticate_admin_token(&token, address).await {
-            Ok(Ok(administrator)) => Ok(Self(administrator)),
-            Ok(Err(refused)) => {
-                tracing::warn!(reason = ?refused, "the API refused a token");
+            Ok(administrator) => Ok(Self(administrator)),
+            Err(AdminTokenError::Failed(failure)) => {
+                Err(ProblemDetails::from(failure).into_response())
+            }
+            Err(refused) => {
+                tracing::warn!(reason = %refused, "the API refused a token");
                 Err(ProblemDetails::from(refused).into_response())
             }
-            Err(failure) => Err(ProblemDetails::from(failure).into_response()),
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::next_page_links;
 use super::frame::{
-    Frame, Section, at_least, client_name, connector_name, count, sessions_link, status,
+    Frame, Section, at_least, client_name, connector_name, count, found_or_problem, sessions_link,
+    status,
 };
 use super::problem_details::ProblemDetails;
 use crate::app::App;
@@ -31,7 +32,7 @@ pub struct Clients<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     pub clients: Vec<ClientRow>,
-    /// Of all pages.
+    /// Number of clients on all pages.
     pub total: usize,
     pub first: Option<String>,
     pub next: Option<String>,
@@ -43,14 +44,14 @@ pub struct ClientRow {
     pub public: bool,
     pub redirects: Vec<Name>,
     pub more_redirects: usize,
-    /// Empty: all.
+    /// Empty: every connector is allowed.
     pub connectors: Vec<Name>,
     pub tokens_live_seconds: u64,
     pub sessions: u64,
     pub grants: u64,
-    /// There are more sessions and grants than were counted.
+    /// Sessions and grants were counted up to a limit; there are more.
     pub at_least: bool,
-    /// Its sessions.
+    /// Link to its sessions.
     pub href: String,
 }
 
@@ -69,16 +70,15 @@ async fn show_clients(
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
     let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
-    let found = app.issuer.client_views(&PageRequest { after, limit: CLIENTS }).await?;
-    let problem = found.as_ref().err().cloned();
-    let next = found.as_ref().ok().and_then(|found| found.next.as_deref());
-    let (first, next) = next_page_links(app, Section::Clients.path(), &pairs, next);
-    let rows = found.iter().flat_map(|found| &found.clients);
+    let found = app.issuer.client_views(&PageRequest { after, limit: CLIENTS }).await;
+    let (found, problem) = found_or_problem(found)?;
+    let (first, next) =
+        next_page_links(app, Section::Clients.path(), &pairs, found.next.as_deref());
     let shown = Clients {
         layout: &app.layout,
         frame: admin.frame(app, context, Section::Clients),
-        clients: rows.map(|client| client_row(app, client)).collect(),
-        total: found.as_ref().map_or(0, |found| found.total),
+        clients: found.clients.iter().map(|client| client_row(app, client)).collect(),
+        total: found.total,
         first,
         next,
     };
@@ -140,5 +140,5 @@ pub async fn api_list(
     QueryPairs(pairs): QueryPairs,
 ) -> Result<Response, ProblemDetails> {
     let page = Fields::new(&pairs, &["limit", "page"], app.issuer.now())?.short_page()?;
-    Ok(json(StatusCode::OK, &app.issuer.client_views(&page).await??))
+    Ok(json(StatusCode::OK, &app.issuer.client_views(&page).await?))
 }

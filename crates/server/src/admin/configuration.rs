@@ -1,5 +1,5 @@
-//! The configuration file of this server: whether what is in use is what is in the file, what a reload would change,
-//! and the reload itself.
+//! The configuration file of this server: whether the configuration in use equals the file, what a reload would change,
+//! and reloading it.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -36,7 +36,7 @@ pub async fn api_plan(State(app): State<App>, _: AdminToken) -> Result<Response,
     reload(&app, ReloadAction::Plan).await
 }
 
-/// Applies the file to this replica only: each replica reads its own.
+/// Applies the file to this replica only; each replica reads its own file.
 pub async fn api_reload(
     State(app): State<App>,
     AdminToken(who): AdminToken,

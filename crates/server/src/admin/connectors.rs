@@ -4,7 +4,8 @@
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::next_page_links;
 use super::frame::{
-    Frame, Section, at_least, connector_name, count, display_time_of, sessions_link, status,
+    Frame, Section, at_least, connector_name, count, display_time_of, found_or_problem,
+    sessions_link, status,
 };
 use super::problem_details::ProblemDetails;
 use crate::app::App;
@@ -35,11 +36,11 @@ pub struct Connectors<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     pub connectors: Vec<ConnectorCard>,
-    /// Of all pages.
+    /// Number of connectors on all pages.
     pub total: usize,
     pub first: Option<String>,
     pub next: Option<String>,
-    /// Where the confirmation is posted.
+    /// Where the form that confirms an upstream is posted.
     pub action: String,
 }
 
@@ -53,9 +54,9 @@ pub struct ConnectorCard {
     pub last_error: Option<Name>,
     pub circuit_open_since: Option<DisplayTime>,
     pub sessions: u64,
-    /// There are more than were counted.
+    /// Sessions were counted up to a limit; there are more.
     pub at_least: bool,
-    /// Its sessions.
+    /// Link to its sessions.
     pub href: String,
 }
 
@@ -63,7 +64,7 @@ pub struct ConnectorCard {
 pub enum Health {
     Up,
     Down,
-    /// No recent request.
+    /// No request within the last 10 minutes.
     Unknown,
     CircuitOpen,
 }
@@ -83,11 +84,10 @@ async fn show_connectors(
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
     let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
-    let found = app.issuer.connector_views(&PageRequest { after, limit: CONNECTORS }).await?;
-    let problem = found.as_ref().err().cloned();
-    let next = found.as_ref().ok().and_then(|found| found.next.as_deref());
-    let (first, next) = next_page_links(app, Section::Connectors.path(), &pairs, next);
-    let cards = found.iter().flat_map(|found| &found.connectors);
+    let found = app.issuer.connector_views(&PageRequest { after, limit: CONNECTORS }).await;
+    let (found, problem) = found_or_problem(found)?;
+    let (first, next) =
+        next_page_links(app, Section::Connectors.path(), &pairs, found.next.as_deref());
     let confirmed: Option<(String, bool)> = flash(app, context, &admin.pairs, ABOUT);
     let mut frame = admin.frame(app, context, Section::Connectors);
     frame.flash = confirmed.map(|(id, released)| {
@@ -98,8 +98,8 @@ async fn show_connectors(
     let shown = Connectors {
         layout: &app.layout,
         frame,
-        connectors: cards.map(|connector| card(app, connector)).collect(),
-        total: found.as_ref().map_or(0, |found| found.total),
+        connectors: found.connectors.iter().map(|connector| card(app, connector)).collect(),
+        total: found.total,
         first,
         next,
         action: app.path(Section::Connectors.path()),
@@ -199,10 +199,10 @@ pub async fn api_list(
     QueryPairs(pairs): QueryPairs,
 ) -> Result<Response, ProblemDetails> {
     let page = Fields::new(&pairs, &["limit", "page"], app.issuer.now())?.short_page()?;
-    Ok(json(StatusCode::OK, &app.issuer.connector_views(&page).await??))
+    Ok(json(StatusCode::OK, &app.issuer.connector_views(&page).await?))
 }
 
-/// Confirms what an upstream answers: its circuit breaker closes.
+/// Confirms an upstream's refusals, which closes its circuit breaker.
 pub async fn api_confirm(
     State(app): State<App>,
     AdminToken(who): AdminToken,

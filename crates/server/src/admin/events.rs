@@ -3,7 +3,8 @@
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Search, next_page_links, options};
 use super::frame::{
-    Frame, Section, client_name, connector_name, display_time_of, label_for, status,
+    Frame, Section, client_name, connector_name, display_time_of, found_or_problem, label_for,
+    status,
 };
 use super::problem_details::ProblemDetails;
 use crate::app::App;
@@ -39,11 +40,11 @@ pub struct EventRow {
     pub at: DisplayTime,
     pub what: Name,
     pub actor: Name,
-    /// As stored, beside the name of an administrator.
+    /// The stored actor, shown beside an administrator's display name.
     pub actor_id: Option<Name>,
-    /// Person and connector, client: whatever it names.
+    /// Everything the event is about: user and connector, client.
     pub about: Vec<Name>,
-    /// The page of the session.
+    /// Link to the page of the session.
     pub session: Option<String>,
     pub address: Option<Name>,
     pub reason: Option<Name>,
@@ -68,15 +69,11 @@ async fn show_events(
     let found = match query {
         Ok(mut query) => {
             query.limit = EVENTS;
-            app.issuer.find_events(query).await?
+            app.issuer.find_events(query).await
         }
-        Err(bad) => Err(bad),
+        Err(bad) => Err(bad.into()),
     };
-    let problem = found.as_ref().err().cloned();
-    let (rows, next) = match &found {
-        Ok(found) => (found.events.as_slice(), found.next.as_deref()),
-        Err(_) => (&[][..], None),
-    };
+    let (found, problem) = found_or_problem(found)?;
     let t = &app.layout.messages.admin;
     let kinds: Vec<_> = std::iter::once(("", t.form.all)).chain(t.kinds).collect();
     let search = Search {
@@ -86,12 +83,12 @@ async fn show_events(
         choice: Some(("kind", options(&kinds))),
         submit: t.form.find,
     };
-    let (first, next) = next_page_links(app, Section::Events.path(), &pairs, next);
+    let (first, next) = next_page_links(app, Section::Events.path(), &pairs, found.next.as_deref());
     let shown = Events {
         layout: &app.layout,
         frame: admin.frame(app, context, Section::Events),
         form: search.form(app, &pairs, problem.as_ref()),
-        rows: rows.iter().map(|event| row(app, event)).collect(),
+        rows: found.events.iter().map(|event| row(app, event)).collect(),
         first,
         next,
     };
@@ -111,7 +108,7 @@ pub fn row(app: &App, event: &EventView) -> EventRow {
         at: display_time_of(app, &event.at),
         what: label_for(&t.kinds, &event.kind),
         actor: event.actor_name.as_deref().unwrap_or(&event.actor).into(),
-        // Of an administrator the exact id, too.
+        // For an administrator the exact id as well.
         actor_id: event
             .actor_name
             .as_ref()
@@ -125,7 +122,7 @@ pub fn row(app: &App, event: &EventView) -> EventRow {
     }
 }
 
-/// JSON without most of its marks: `name: value, name: value`.
+/// JSON in a compact form: `name: value, name: value`.
 fn format_details(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -141,7 +138,7 @@ fn format_details(value: &Value) -> String {
     }
 }
 
-/// Times are kept as milliseconds since 1970.
+/// Formats times, which are stored as milliseconds since 1970.
 fn instant(name: &str, value: &Value) -> Value {
     let is_time = ["until", "since", "before"].iter().any(|end| name.to_lowercase().ends_with(end));
     match value.as_i64().filter(|_| is_time) {
@@ -166,5 +163,5 @@ pub async fn api_list(
     QueryPairs(pairs): QueryPairs,
 ) -> Result<Response, ProblemDetails> {
     let query = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now())?.events()?;
-    Ok(json(StatusCode::OK, &app.issuer.find_events(query).await??))
+    Ok(json(StatusCode::OK, &app.issuer.find_events(query).await?))
 }

@@ -1,5 +1,5 @@
-//! Why somebody can or cannot sign in, and why a group is or is not in their token: the page `/admin/explain` and
-//! `GET /api/v1/explain`.
+//! Why a user can or cannot sign in, and why a group is or is not in their token: the page `/admin/explain` and `GET
+//! /api/v1/explain`.
 
 use std::sync::Arc;
 
@@ -45,14 +45,13 @@ pub struct PersonCard {
     pub connector: Name,
     pub sub: Name,
     pub administrator: bool,
-    /// Why, where the person is blocked.
+    /// Reason of the block, if the user is blocked.
     pub blocked: Option<Name>,
-    /// The page that blocks the person.
+    /// Link to the page that blocks the user.
     pub block: String,
     pub groups: Part<Name>,
     pub sessions: String,
-    /// What the client would receive: its name, whether it may use the connector, how long tokens live,
-    /// and notes in words.
+    /// What the client would receive: its name, whether it may use the connector, the token lifetime, and notes.
     pub client: Option<(Name, bool, Name, Vec<Name>)>,
 }
 
@@ -75,10 +74,10 @@ impl Explain<'_> {
     }
 }
 
-/// Of markup, shared by all people and by all upstreams of one answer.
+/// Markup bytes, shared by all users and by all upstreams of one response.
 const GROUP_BYTES: usize = 3 * 1024;
 const TRACE_BYTES: usize = 4 * 1024;
-/// There is one person of a name at each connector, and hardly more connectors.
+/// At most this many users and upstreams; a name usually occurs once per connector.
 const MOST: usize = 6;
 
 pub async fn get_page(
@@ -142,7 +141,7 @@ async fn show(
     Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
-/// The user, and the client where the question is about one.
+/// The user, and the client if one was named.
 type Question = (String, Option<Arc<Client>>);
 
 fn question(app: &App, pairs: &Pairs) -> Result<Option<Question>, FieldError> {

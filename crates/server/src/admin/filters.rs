@@ -1,4 +1,4 @@
-//! Filters of a list: the fields as typed, the form that shows them, addresses with them, and parts of long lists.
+//! Filters of a list: the submitted fields, the form that shows them, URLs that contain them, and parts of long lists.
 
 use countersign_issuer::admin::fields::FieldError;
 
@@ -7,40 +7,40 @@ use crate::form::{Pairs, once};
 use crate::pages::Name;
 use crate::pages::messages::admin::Admin;
 
-/// Longest value given back to be corrected, in characters.
+/// Longest submitted value that the form shows again, in characters.
 const LONGEST: usize = 256;
 
 #[derive(Clone)]
 pub struct Field {
-    /// In the address, and of the element.
+    /// Parameter name, and name of the form element.
     pub name: &'static str,
     pub label: &'static str,
     pub value: String,
     pub problem: Option<Name>,
-    /// It takes an instant.
+    /// The value is an instant.
     pub instant: bool,
 }
 
-/// A field with a few values to choose from.
+/// A field with a fixed set of values.
 pub struct Choice {
     pub name: &'static str,
     pub label: &'static str,
-    /// Value, label, chosen.
+    /// Value, label, selected.
     pub options: Vec<(String, Name, bool)>,
 }
 
 pub struct FilterForm {
-    /// Where it is sent, by GET.
+    /// Target of the form (GET).
     pub action: String,
     pub main: Vec<Field>,
     pub more: Vec<Field>,
     pub choice: Option<Choice>,
-    /// What is wrong with something that is no field of this form.
+    /// An error that does not belong to a field of this form.
     pub problem: Option<Name>,
     pub submit: &'static str,
 }
 
-/// A field that narrows a search, in words.
+/// An active filter, shown as label and value.
 pub struct Chip {
     pub label: &'static str,
     pub value: Name,
@@ -60,7 +60,7 @@ impl Field {
 }
 
 impl FilterForm {
-    /// Whether what is folded away is in use.
+    /// Whether a field of the collapsed part has a value.
     pub fn opens(&self) -> bool {
         self.more.iter().any(Field::used)
     }
@@ -71,7 +71,7 @@ impl FilterForm {
             || self.choice.as_ref().is_some_and(Choice::used)
     }
 
-    /// The query was invalid: no search was made.
+    /// Whether the query was invalid, so that no search was made.
     pub fn wrong(&self) -> bool {
         let mut fields = self.more.iter().chain(&self.main);
         self.problem.is_some() || fields.any(|field| field.problem.is_some())
@@ -88,12 +88,12 @@ impl Choice {
     }
 }
 
-/// Texts known at compile time, as the options of a [`Choice`].
+/// Options of a [`Choice`] from static texts.
 pub fn options(list: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
     list.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect()
 }
 
-/// Some of a list, with the way to the others.
+/// Part of a list, with a link to the next part.
 pub struct Part<T> {
     pub items: Vec<T>,
     pub total: usize,
@@ -120,14 +120,14 @@ impl<T> Part<T> {
     }
 }
 
-/// More groups than this are folded away.
+/// Above this number the groups are collapsed.
 const UNFOLDED: usize = 12;
 
 /// Fields that take an instant.
 const INSTANTS: [&str; 6] =
     ["seen_since", "seen_before", "created_since", "created_before", "since", "until"];
 
-/// `path?name=value&…`, without what is empty.
+/// `path?name=value&…`, without empty values.
 pub fn address(path: &str, pairs: &[(String, String)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let filled = pairs.iter().filter(|(_, value)| !value.trim().is_empty());
@@ -135,7 +135,7 @@ pub fn address(path: &str, pairs: &[(String, String)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// The same query with one field set, or taken out.
+/// The query with one field replaced or removed.
 pub fn with(pairs: &[(String, String)], name: &str, value: Option<&str>) -> Vec<(String, String)> {
     let others = pairs.iter().filter(|(known, _)| known != name).cloned();
     others.chain(value.map(|value| (name.to_owned(), value.to_owned()))).collect()
@@ -158,7 +158,7 @@ pub fn field(
     }
 }
 
-/// A form of these fields, sent by GET to a page of ours.
+/// A search form with these fields, submitted by GET to one of our pages.
 pub struct Search<'a> {
     pub path: &'a str,
     pub main: &'a [&'static str],
@@ -191,7 +191,7 @@ impl Search<'_> {
     }
 }
 
-/// `options` are values and labels.
+/// A [`Choice`]; `options` are pairs of value and label.
 pub fn choice(
     app: &App,
     name: &'static str,
@@ -206,7 +206,7 @@ pub fn choice(
     Choice { name, label: app.layout.messages.admin.label(name), options: options.collect() }
 }
 
-/// As many of these names as fit in this many bytes of markup, from the requested offset.
+/// The names from the requested offset on that fit into this many bytes of markup.
 pub fn part_of_names(
     app: &App,
     page: (&str, &[(String, String)]),
@@ -219,7 +219,7 @@ pub fn part_of_names(
     part(app, page, name, names.len(), (from, items))
 }
 
-/// The requested offset of a list, by the name of its parameter.
+/// The requested offset of a list; `name` is its query parameter. 0 for an invalid one.
 pub fn from(pairs: &[(String, String)], name: &str, total: usize) -> usize {
     let offset = once(pairs, name).and_then(|text| text.parse().ok()).unwrap_or(0);
     if offset < total { offset } else { 0 }
@@ -243,7 +243,7 @@ pub fn part<T>(
     }
 }
 
-/// The first page, where this is another, and the next.
+/// Links to the first page, unless this is it, and to the next.
 pub fn next_page_links(
     app: &App,
     path: &str,

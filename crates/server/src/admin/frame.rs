@@ -1,26 +1,27 @@
-//! What every administration page shares: navigation, and how ids, times and stored words are shown.
+//! What every administration page shares: navigation, and the display of ids, times and stored identifiers.
 
 use countersign_core::{ClientId, ConnectorId, Timestamp};
-use countersign_issuer::admin::fields::FieldError;
+use countersign_issuer::admin::fields::{FieldError, RequestError};
 
 use super::filters::address;
 use crate::app::App;
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::messages::{Messages, PluralMessage};
 use crate::pages::{DisplayTime, Layout, Name};
 
-/// What every one of these pages shows around its own.
+/// The navigation and header of every administration page.
 pub struct Frame<'a> {
     pub layout: &'a Layout,
     pub section: Section,
-    /// Who looks.
+    /// Display name of the administrator.
     pub user: Name,
-    /// The path of the issuer, without a slash at its end.
+    /// The path of the issuer, without a trailing slash.
     pub base: String,
     pub csrf: String,
-    /// What was just done, in a sentence.
+    /// The result of the last action, as a sentence.
     pub flash: Option<String>,
-    /// Why the configuration file cannot be used: what was in use before a reload still is.
+    /// Why the configuration file cannot be loaded; the previous configuration remains in use.
     pub configuration_failure: Option<String>,
 }
 
@@ -49,7 +50,7 @@ impl Section {
         Section::Keys,
     ];
 
-    /// Below the issuer's.
+    /// Path relative to the issuer.
     pub fn path(self) -> &'static str {
         match self {
             Section::Sessions => "/admin",
@@ -95,21 +96,21 @@ impl Frame<'_> {
     }
 }
 
-/// What a stored word is called; the word itself where it is new.
+/// The display text of a stored identifier; the identifier itself if the list does not have it.
 pub fn label_for(list: &[(&'static str, &'static str)], word: &str) -> Name {
     let found = list.iter().find(|(known, _)| *known == word);
     found.map_or_else(|| Name::new(word), |(_, words)| Name::new(words))
 }
 
 impl Admin {
-    /// What a field is called, by its name in addresses.
+    /// The label of a field, by its query parameter.
     pub fn label(&self, field: &str) -> &'static str {
         let found = self.fields.iter().find(|(name, _)| *name == field);
         found.map_or("", |(_, label)| *label)
     }
 }
 
-/// An instant of a view, which are RFC 3339.
+/// Parses an instant of a view, which is RFC 3339.
 pub fn display_time_of(app: &App, text: &str) -> DisplayTime {
     match text.parse::<Timestamp>() {
         Ok(at) => display_time(app, at),
@@ -134,7 +135,7 @@ pub fn connector_name(app: &App, id: &str) -> Name {
     connector.as_ref().map_or(id, |connector| connector.name.as_str()).into()
 }
 
-/// The first that is not empty.
+/// The first name that is not empty.
 pub fn first_non_empty<'a>(names: &[&'a str]) -> &'a str {
     names.iter().find(|name| !name.is_empty()).copied().unwrap_or_default()
 }
@@ -143,7 +144,7 @@ pub fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
-/// A count that is a lower bound where more was not counted: `10000+ sessions`.
+/// A count that may be a lower bound: `10000+ sessions`.
 pub fn at_least(message: PluralMessage, number: u64, more: bool) -> String {
     let text = message.of(number);
     match more {
@@ -156,7 +157,18 @@ pub fn sessions_link(app: &App, field: &str, value: &str) -> String {
     app.path(&address(Section::Sessions.path(), &[(field.to_owned(), value.to_owned())]))
 }
 
-/// The HTTP status of a page with a filter: 400 if the filter was not understood.
+/// The HTTP status of a page with a filter: 400 if the filter is invalid.
 pub fn status(problem: Option<&FieldError>) -> u16 {
     if problem.is_some() { 400 } else { 200 }
+}
+
+/// What a page shows: what was found, or nothing and the field that is not accepted. Any other failure is an error page.
+pub fn found_or_problem<T: Default>(
+    found: Result<T, RequestError>,
+) -> Result<(T, Option<FieldError>), PageError> {
+    match found {
+        Ok(found) => Ok((found, None)),
+        Err(RequestError::Field(bad)) => Ok((T::default(), Some(bad))),
+        Err(RequestError::Failed(error)) => Err(error.into()),
+    }
 }

@@ -24,7 +24,7 @@ use countersign_issuer::admin::view::{KeyView, RotationView};
 pub struct Keys<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// The key that was just published, and when it signs.
+    /// The key that was just published, and when it begins to sign.
     pub rotated: Option<(String, DisplayTime)>,
     pub rows: Vec<KeyRow>,
     pub action: String,
@@ -39,7 +39,7 @@ pub struct KeyRow {
     pub created: DisplayTime,
     pub signs_from: DisplayTime,
     pub drops_at: Option<DisplayTime>,
-    /// The page that previews its drop.
+    /// Link to the page that previews dropping it.
     pub drop: String,
 }
 
@@ -49,9 +49,9 @@ pub struct KeyDrop<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     pub key: KeyRow,
-    /// Tokens that it signed would be valid until then.
+    /// Latest expiry of the tokens signed with it.
     pub tokens_until: Option<DisplayTime>,
-    /// The key that signs afterwards; `None`: a new one.
+    /// The key that signs afterwards; `None`: a new one is generated.
     pub signing_kid: Option<Name>,
     pub action: String,
     pub back: String,
@@ -59,7 +59,7 @@ pub struct KeyDrop<'a> {
 
 const ABOUT: &str = "a rotation";
 const ABOUT_DROP: &str = "a dropped key";
-/// Newest first; more are kept only where lifetimes are very long.
+/// Maximum number of rows, newest first; more keys are kept only with very long lifetimes.
 const ROWS: usize = 20;
 
 pub async fn get_page(
@@ -191,7 +191,7 @@ pub async fn post_drop_page(
     into_response(&app, &context, response.await)
 }
 
-/// Keys are numbered from 1: anything else names none.
+/// Parses a key number. Keys are numbered from 1, so an invalid number becomes 0, which matches none.
 fn parse_number(text: &str) -> i64 {
     text.parse().unwrap_or_default()
 }
@@ -231,7 +231,7 @@ pub async fn api_list(State(app): State<App>, _: AdminToken) -> Result<Response,
     Ok(json(StatusCode::OK, &serde_json::json!({ "keys": keys })))
 }
 
-/// What dropping a key would end.
+/// Previews dropping a key.
 pub async fn api_preview_drop(
     State(app): State<App>,
     _: AdminToken,
@@ -242,7 +242,7 @@ pub async fn api_preview_drop(
     Ok(json(StatusCode::OK, &found))
 }
 
-/// Drops a key that leaked.
+/// Drops a compromised key.
 pub async fn api_drop(
     State(app): State<App>,
     AdminToken(who): AdminToken,

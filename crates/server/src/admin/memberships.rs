@@ -1,8 +1,10 @@
-//! Who had a group when: the page `/admin/memberships` and `GET /api/v1/memberships`.
+//! The members of a group over time: the page `/admin/memberships` and `GET /api/v1/memberships`.
 
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Search, next_page_links};
-use super::frame::{Frame, Section, connector_name, display_time_of, first_non_empty, status};
+use super::frame::{
+    Frame, Section, connector_name, display_time_of, first_non_empty, found_or_problem, status,
+};
 use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::form::Pairs;
@@ -37,7 +39,7 @@ pub struct Memberships<'a> {
     pub next: Option<String>,
 }
 
-/// One person with every interval of this page in which they had the group, latest first.
+/// One user with the intervals in which they had the group, latest first.
 pub struct MembershipRow {
     pub person: Name,
     pub user_id: Name,
@@ -76,12 +78,11 @@ async fn show_page(
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
     let found = match question(app, &pairs) {
-        Ok(Some((query, page))) => app.issuer.memberships(&query, &page).await?.map(Some),
+        Ok(Some((query, page))) => app.issuer.memberships(&query, &page).await.map(Some),
         Ok(None) => Ok(None),
-        Err(bad) => Err(bad),
+        Err(bad) => Err(bad.into()),
     };
-    let problem = found.as_ref().err().cloned();
-    let found = found.unwrap_or_default();
+    let (found, problem) = found_or_problem(found)?;
     let next = found.as_ref().and_then(|found| found.next.as_deref());
     let (first, next) = next_page_links(app, Section::Memberships.path(), &pairs, next);
     let search = Search {
@@ -150,7 +151,7 @@ impl Memberships<'_> {
     }
 }
 
-/// Who had a group between two instants; without them, who has it now.
+/// The users who had a group between two instants; without instants, those who have it now.
 pub async fn api_list(
     State(app): State<App>,
     _: AdminToken,
@@ -159,6 +160,6 @@ pub async fn api_list(
     let fields = Fields::new(&pairs, &HOLDER_FIELDS, app.issuer.now())?;
     let query = fields.memberships()?.ok_or_else(|| bad("group", "is missing"))?;
     let page = fields.page()?;
-    let found = app.issuer.memberships(&query, &page).await??;
+    let found = app.issuer.memberships(&query, &page).await?;
     Ok(json(StatusCode::OK, &found))
 }

@@ -1,5 +1,4 @@
-//! The description of the API (OpenAPI 3.1), for programs that generate clients. Public: it
-//! describes the operations, and of this installation only its address.
+//! The OpenAPI 3.1 description of the API. It is public: of this installation it contains only the issuer URL.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -24,7 +23,8 @@ pub async fn description(State(app): State<App>) -> Result<Response, ProblemDeta
 mod tests {
     use std::collections::BTreeSet;
 
-    /// Read off the route table itself: `.route(&api_at("/x"), get(admin::x::api_list).delete(admin::x::api_delete))`.
+    /// Parses the routes from the source of the route table: `.route(&api_at("/x"),
+    /// get(admin::x::api_list).delete(admin::x::api_delete))`.
     fn routed() -> BTreeSet<(String, String)> {
         let table = include_str!("../lib.rs");
         let routes = table.split("api_at(\"").skip(1);

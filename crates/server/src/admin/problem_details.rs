@@ -1,11 +1,11 @@
-//! What went wrong, for a program: problem details (RFC 9457), with types that stay.
+//! API errors: problem details (RFC 9457), with stable types.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use countersign_issuer::IssuerError;
-use countersign_issuer::admin::AdminTokenRefusal;
-use countersign_issuer::admin::fields::FieldError;
+use countersign_issuer::admin::AdminTokenError;
+use countersign_issuer::admin::fields::{FieldError, RequestError};
 use serde::Serialize;
 
 /// One kind of problem; its `type` is `urn:countersign:problem:` and the name.
@@ -17,7 +17,7 @@ pub struct ProblemDetails {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// The field that was wrong, where one was.
+    /// The invalid field, if the error is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
 }
@@ -44,7 +44,7 @@ impl ProblemDetails {
         problem.detail(format!("no live {what} has this id"))
     }
 
-    /// The program reads no configuration: it is stopping, or is a command on the database.
+    /// The server cannot reload: it is shutting down, or is a command on the database.
     pub fn reload_unavailable() -> Self {
         let (status, name) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");
         Self::new(status, name, "Service unavailable").detail("this server does not reload now")
@@ -56,13 +56,14 @@ impl ProblemDetails {
     }
 }
 
-impl From<AdminTokenRefusal> for ProblemDetails {
-    fn from(refused: AdminTokenRefusal) -> Self {
+impl From<AdminTokenError> for ProblemDetails {
+    fn from(refused: AdminTokenError) -> Self {
         match refused {
-            AdminTokenRefusal::InvalidToken => {
+            AdminTokenError::InvalidToken => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid-token", "Invalid token")
             }
-            AdminTokenRefusal::InsufficientScope => {
+            AdminTokenError::Failed(error) => Self::from(error),
+            AdminTokenError::InsufficientScope => {
                 let (status, name) = (StatusCode::FORBIDDEN, "not-an-administrator");
                 Self::new(status, name, "Not an administrator").detail(
                     "It must be issued to a client of admin.clients, with the scope \
@@ -70,6 +71,15 @@ impl From<AdminTokenRefusal> for ProblemDetails {
                      no other application",
                 )
             }
+        }
+    }
+}
+
+impl From<RequestError> for ProblemDetails {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Field(bad) => Self::from(bad),
+            RequestError::Failed(error) => Self::from(error),
         }
     }
 }
@@ -139,12 +149,12 @@ impl IntoResponse for ProblemDetails {
     }
 }
 
-/// A path that is none of the API's.
+/// The response for a path that the API does not have.
 pub async fn not_found() -> ProblemDetails {
     ProblemDetails::new(StatusCode::NOT_FOUND, "not-found", "Not found")
 }
 
-/// A refusal that no handler put into words, such as a wrong method.
+/// The body for an error response without one, such as a wrong method.
 pub fn bare(status: StatusCode) -> Response {
     let title = status.canonical_reason().unwrap_or("Invalid request");
     ProblemDetails::new(status, "bad-request", title).into_response()

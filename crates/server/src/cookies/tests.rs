@@ -6,7 +6,7 @@ fn names(issuer: &str) -> CookieNames {
     CookieNames::of(&IssuerUrl::new(issuer).unwrap())
 }
 
-/// A browser that keeps every cookie, whatever its path.
+/// A browser's cookie store that ignores paths.
 #[derive(Default)]
 struct Jar(Vec<(String, String)>);
 

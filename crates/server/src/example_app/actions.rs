@@ -1,4 +1,4 @@
-//! `POST /action`: what an application can do with the tokens it has.
+//! `POST /action`: uses the tokens that the browser has obtained.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::browsers::{BrowserState, ExampleApp};
 use super::callback::keep_tokens;
-use super::flow::{DEVICE_CODE, TOKEN_EXCHANGE};
 use super::page::{self, back_to_page};
 use super::provider::{Metadata, Reply};
+use super::settings::{DEVICE_CODE, TOKEN_EXCHANGE};
 use crate::form::{self, once};
 use crate::response::see_other;
 
@@ -49,7 +49,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The address to go on to, for a logout.
+    /// Performs the action. For a logout, returns the URL to redirect to.
     async fn perform(&self, action: &str, audience: &str) -> Result<Option<String>, String> {
         match action {
             "refresh" => self.refresh().await?,
@@ -80,7 +80,7 @@ impl Call<'_> {
         });
     }
 
-    /// RFC 6749 section 6. A response without a new refresh token leaves the old one valid.
+    /// RFC 6749 section 6. If the response has no new refresh token, the old one remains valid.
     async fn refresh(&self) -> Result<(), String> {
         let refresh_token = self.token("refresh_token")?;
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
@@ -111,7 +111,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// RFC 7009. Without a refresh token, the access token.
+    /// RFC 7009. Revokes the refresh token; without one, the access token.
     async fn revoke(&self) -> Result<(), String> {
         let token = self.token("refresh_token").or_else(|_| self.token("access_token"))?;
         let url = self.endpoint("revocation_endpoint")?;
@@ -120,7 +120,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// RFC 8693: an ID token for another client.
+    /// RFC 8693: obtains an ID token for another client.
     async fn exchange(&self, audience: &str) -> Result<(), String> {
         let fields = [
             ("grant_type", TOKEN_EXCHANGE),
@@ -152,7 +152,7 @@ impl Call<'_> {
         }
     }
 
-    /// OpenID Connect RP-Initiated Logout 1.0 section 2. The tokens are forgotten here first.
+    /// OpenID Connect RP-Initiated Logout 1.0 section 2. The tokens are deleted here first.
     fn logout(&self) -> Result<String, String> {
         let mut url = url::Url::parse(self.endpoint("end_session_endpoint")?)
             .map_err(|error| error.to_string())?;

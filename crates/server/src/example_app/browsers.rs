@@ -1,4 +1,4 @@
-//! What each browser has obtained, by the random value of its cookie.
+//! The state of each browser, by the random value of its cookie.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use countersign_core::{Timestamp, ids};
 use serde_json::{Map, Value};
 
-use super::flow::Flow;
 use super::provider::{Provider, Reply};
+use super::settings::Flow;
 use super::settings::Settings;
 
-/// More browsers than an example application has; beyond it the oldest is forgotten.
+/// Maximum number of browsers; beyond it the oldest state is dropped.
 const MAX_BROWSERS: usize = 200;
 const COOKIE: &str = "countersign-example-app";
 
@@ -23,20 +23,20 @@ pub struct ExampleApp {
     browsers: Arc<Mutex<HashMap<String, BrowserState>>>,
 }
 
-/// One browser.
+/// The state of one browser.
 #[derive(Clone, Default)]
 pub struct BrowserState {
     begun_at: Timestamp,
     pub pending: Option<Pending>,
     pub device: Option<Device>,
     pub tokens: Option<Tokens>,
-    /// The last request beside a login, with its response.
+    /// The last request other than a login, with its response.
     pub last: Option<Reply>,
     /// Why the last step failed.
     pub error: Option<String>,
 }
 
-/// An authorization request that has not been answered yet.
+/// An authorization request whose response has not been received.
 #[derive(Clone)]
 pub struct Pending {
     pub flow: Flow,
@@ -45,7 +45,7 @@ pub struct Pending {
     pub verifier: Option<String>,
 }
 
-/// A device authorization request (RFC 8628) that nobody has confirmed yet.
+/// A device authorization request (RFC 8628) that no user has decided.
 #[derive(Clone)]
 pub struct Device {
     pub device_code: String,
@@ -58,17 +58,17 @@ pub struct Device {
 #[derive(Clone, Default)]
 pub struct Tokens {
     pub received_at: Timestamp,
-    /// How they were obtained, in words.
+    /// How the tokens were obtained, as a text for the page.
     pub by: String,
     /// All members of the token response or of the authorization response.
     pub response: Map<String, Value>,
-    /// Of the ID token; `None` where there is none.
+    /// Verification result of the ID token; `None` if there is none.
     pub verified: Option<Result<(), String>>,
 }
 
 impl ExampleApp {
     /// # Errors
-    /// No HTTP client can be built with the authorities of the settings.
+    /// The HTTP client cannot be built with the configured certificate authorities.
     pub fn new(settings: Settings) -> Result<Self, String> {
         let settings = Arc::new(settings);
         let provider = Arc::new(Provider::new(Arc::clone(&settings))?);
@@ -79,14 +79,15 @@ impl ExampleApp {
         self.settings.clock.now()
     }
 
-    /// The state of the browser that sent these headers.
+    /// The id and state of the browser that sent these headers.
     pub(super) fn browser(&self, headers: &HeaderMap) -> Option<(String, BrowserState)> {
         let id = cookie(headers)?;
         let browser = self.lock().get(&id).cloned()?;
         Some((id, browser))
     }
 
-    /// The browser whose login has this `state`, whoever sends the request: a cross-site form has no cookie.
+    /// The browser whose login has this `state`, whichever browser sends the request: a cross-site form carries no
+    /// cookie.
     pub(super) fn browser_of_state(&self, state: &str) -> Option<(String, BrowserState)> {
         let browsers = self.lock();
         let found = browsers.iter().find(|(_, browser)| {
@@ -95,7 +96,7 @@ impl ExampleApp {
         found.map(|(id, browser)| (id.clone(), browser.clone()))
     }
 
-    /// New browser state and the `Set-Cookie` for it. `None`: the system's random number generator failed.
+    /// Creates a browser state and the `Set-Cookie` for it. `None`: the system's random number generator failed.
     pub(super) fn begin(&self) -> Option<(String, HeaderValue)> {
         let id = ids::random_token().ok()?;
         let secure = if self.settings.redirect_uri.scheme() == "https" { "; Secure" } else { "" };
@@ -112,7 +113,7 @@ impl ExampleApp {
         Some((id, cookie))
     }
 
-    /// Does nothing for a browser whose state was dropped meanwhile.
+    /// Changes the state of a browser; does nothing if it was dropped meanwhile.
     pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut BrowserState)) {
         if let Some(browser) = self.lock().get_mut(id) {
             change(browser);

@@ -1,4 +1,4 @@
-//! The redirect URI: the authorization response by a redirect or by a form (`response_mode=form_post`).
+//! The redirect URI: receives the authorization response by redirect or by form (`response_mode=form_post`).
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -10,7 +10,7 @@ use super::page::{self, back_to_page};
 use super::provider::Metadata;
 use crate::form::{self, once};
 
-/// The browser that began the login has the cookie; another one is refused.
+/// Requires the cookie of the browser that began the login; other browsers are refused.
 pub async fn get(State(app): State<ExampleApp>, request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
     let Ok(pairs) = form::decode(query.as_bytes()) else { return page::refused() };
@@ -22,8 +22,8 @@ pub async fn get(State(app): State<ExampleApp>, request: Request) -> Response {
     finish(&app, &id, &pending, &pairs).await
 }
 
-/// A form of another site has no cookie (`SameSite=Lax`). The result goes to the browser that began the login, which
-/// alone has the cookie on the page that follows.
+/// A form posted from another site carries no cookie (`SameSite=Lax`). The result is stored for the browser that began
+/// the login, and only that browser's cookie shows it on the following page.
 pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(pairs) = form::read(parts.headers, body).await else { return page::refused() };
@@ -42,7 +42,7 @@ async fn finish(
     pending: &Pending,
     pairs: &[(String, String)],
 ) -> Response {
-    // A response counts once.
+    // Each response is processed once.
     app.change(id, |browser| browser.pending = None);
     if let Err(error) = redeem(app, id, pending, pairs).await {
         app.change(id, |browser| browser.error = Some(error));
@@ -95,7 +95,8 @@ async fn redeem(
     keep_tokens(app, id, &metadata, (response, label, Some(&pending.nonce))).await
 }
 
-/// Verifies the ID token and keeps the response: its members, how it was obtained, and the nonce of the request.
+/// Verifies the ID token and stores the response. The tuple: its members, how it was obtained, the nonce of the
+/// request.
 pub async fn keep_tokens(
     app: &ExampleApp,
     id: &str,

@@ -1,4 +1,4 @@
-//! The one page: the form that begins a login, and what came of it.
+//! The page: the form that begins a login, and the result.
 
 use askama::Template;
 use axum::body::Body;
@@ -8,16 +8,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::browsers::{BrowserState, Device, ExampleApp, Tokens};
-use super::claims::{self, ClaimRow};
-use super::cluster_view::{self, ClusterView, LoginResult};
-use super::flow;
+use super::claims::{self, ClaimRow, ClusterView, LoginResult};
 use super::provider::{Metadata, Reply};
+use super::settings;
 use crate::pages::{Layout, Page, assets};
 use crate::response::see_other;
 
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'";
-/// What most applications ask for; checked in the form.
+/// The scopes that most clients request; preselected in the form.
 const USUAL_SCOPES: [&str; 5] = ["openid", "profile", "email", "groups", "offline_access"];
 
 #[derive(Template)]
@@ -76,9 +75,9 @@ struct TokenView {
     title: &'static str,
     id: &'static str,
     raw: String,
-    /// Of the header: algorithm, key and type.
+    /// Algorithm, key id and type from the header.
     header: Option<String>,
-    /// `None`: nobody but the API server or the issuer verifies it.
+    /// `None`: a token that only the issuer or an API server verifies.
     verified: Option<Result<(), String>>,
     rows: Vec<ClaimRow>,
     note: &'static str,
@@ -107,14 +106,14 @@ pub async fn get(State(app): State<ExampleApp>, headers: HeaderMap) -> Response 
     };
     let seconds = refresh_seconds(&browser);
     let mut response = html(StatusCode::OK, Page::render(&page));
-    // Without a script: the page polls while a device code is pending. It only reloads; nothing is sent.
+    // The page has no script: while a device code is pending it reloads itself.
     if let Some(value) = seconds.and_then(|seconds| HeaderValue::try_from(seconds).ok()) {
         response.headers_mut().insert("refresh", value);
     }
     response
 }
 
-/// Only the files that this page needs; their names change with their content.
+/// Serves only the files of this page. Their names change with their content.
 pub async fn static_file(Path(file): Path<String>) -> Response {
     let Some(asset) = assets::find(&file) else { return StatusCode::NOT_FOUND.into_response() };
     let mut response = Response::new(Body::from(asset.bytes));
@@ -129,8 +128,8 @@ pub fn back_to_page() -> Response {
     see_other("/")
 }
 
-/// A form that another site's page has sent (Fetch Metadata). Browsers without the header are let through: a login
-/// that they begin is their own visit, and `SameSite=Lax` keeps the cookie back from other sites.
+/// Whether another site's page posted the form (Fetch Metadata). Browsers that do not send the header are accepted:
+/// `SameSite=Lax` withholds the cookie from cross-site forms, so such a login would begin with new state.
 pub fn is_from_another_site(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
     site.is_some_and(|site| !matches!(site, "same-origin" | "none"))
@@ -171,16 +170,16 @@ fn refresh_seconds(browser: &BrowserState) -> Option<String> {
 }
 
 fn flows(metadata: &Metadata) -> Vec<FlowChoice> {
-    let choice = |(flow, value, label): &(flow::Flow, &'static str, &'static str)| FlowChoice {
+    let choice = |(flow, value, label): &(settings::Flow, &'static str, &'static str)| FlowChoice {
         value,
         label,
         is_announced: flow.is_announced(metadata),
         is_checked: *value == "code",
     };
-    flow::ALL.iter().map(choice).collect()
+    settings::ALL.iter().map(choice).collect()
 }
 
-/// Those of the discovery document, or the usual ones where it has none.
+/// The scopes of the discovery document, or the usual ones if it lists none.
 fn scopes(metadata: &Metadata) -> Vec<ScopeChoice> {
     let announced = metadata.list("scopes_supported");
     let names = if announced.is_empty() { USUAL_SCOPES.to_vec() } else { announced };
@@ -202,7 +201,7 @@ fn signed_in(app: &ExampleApp, tokens: &Tokens, metadata: &Metadata) -> SignedIn
         other => other.to_string(),
     });
     let clusters = match tokens.text("id_token") {
-        Some(_) => cluster_view::views(&claims, &app.settings.client_id),
+        Some(_) => claims::views(&claims, &app.settings.client_id),
         None => Vec::new(),
     };
     SignedIn {
@@ -215,7 +214,7 @@ fn signed_in(app: &ExampleApp, tokens: &Tokens, metadata: &Metadata) -> SignedIn
         clusters,
         actions: actions(tokens, metadata),
         can_exchange: tokens.text("access_token").is_some()
-            && metadata.list("grant_types_supported").contains(&flow::TOKEN_EXCHANGE),
+            && metadata.list("grant_types_supported").contains(&settings::TOKEN_EXCHANGE),
     }
 }
 

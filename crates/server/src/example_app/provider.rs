@@ -1,5 +1,5 @@
-//! Requests to the issuer: discovery, and the endpoints that take or give tokens. Each has a time limit and a size
-//! limit, and follows no redirect.
+//! Requests to the issuer: discovery and the endpoints for tokens. Each has a time limit and a size limit, and
+//! redirects are not followed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +23,13 @@ pub struct Provider {
 #[derive(Clone, Debug, Default)]
 pub struct Metadata(Map<String, Value>);
 
-/// A request and its response, to be shown.
+/// A request and its response, for display.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
-    /// Such as `POST https://id.example/token`.
+    /// Method and URL, such as `POST https://id.example/token`.
     pub request: String,
     pub status: u16,
-    /// Indented, where it is JSON.
+    /// Indented if it is JSON.
     pub body: String,
     pub json: Map<String, Value>,
 }
@@ -51,7 +51,7 @@ impl Reply {
         (200..300).contains(&self.status)
     }
 
-    /// The OAuth error (RFC 6749 section 5.2) in words.
+    /// The OAuth error (RFC 6749 section 5.2) as a sentence.
     pub fn error(&self) -> String {
         let text = |name: &str| self.json.get(name).and_then(Value::as_str).unwrap_or_default();
         match (text("error"), text("error_description")) {
@@ -79,7 +79,8 @@ impl Provider {
         Ok(Self { http, settings })
     }
 
-    /// Read for every page: the issuer may have been reconfigured, or started since.
+    /// Reads the discovery document. Called for every page, since the issuer may have been reconfigured or started
+    /// meanwhile.
     pub async fn metadata(&self) -> Result<Metadata, String> {
         let issuer = self.settings.issuer.trim_end_matches('/');
         let url = format!("{issuer}/.well-known/openid-configuration");
@@ -87,7 +88,7 @@ impl Provider {
         if !reply.is_success() {
             return Err(format!("{url} answered {}.", reply.status));
         }
-        // Discovery 4.3: MUST be identical.
+        // OpenID Connect Discovery 1.0 section 4.3: the issuer MUST be identical.
         match reply.json.get("issuer").and_then(Value::as_str) {
             Some(named) if named == self.settings.issuer => Ok(Metadata(reply.json)),
             named => Err(format!(
@@ -106,7 +107,7 @@ impl Provider {
         send(request, format!("GET {url}")).await
     }
 
-    /// A form, with the client's authentication: Basic (RFC 6749 section 2.3.1) or only its id.
+    /// Posts a form with client authentication: Basic (RFC 6749 section 2.3.1), or only the client id.
     pub async fn post(&self, url: &str, fields: &[(&str, &str)]) -> Result<Reply, String> {
         let mut fields = fields.to_vec();
         let mut request = self.http.post(url);

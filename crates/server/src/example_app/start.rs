@@ -1,4 +1,4 @@
-//! `POST /start`: begins the flow that was chosen in the form.
+//! `POST /start`: begins the flow selected in the form.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
@@ -7,13 +7,13 @@ use countersign_core::ids;
 
 use super::browsers::{Device, ExampleApp, Pending};
 use super::callback::keep_tokens;
-use super::flow::Flow;
 use super::page::{self, back_to_page};
 use super::provider::Metadata;
+use super::settings::Flow;
 use crate::form::{self, once};
 use crate::response::see_other;
 
-/// The form, read.
+/// The parsed form.
 struct Choice {
     flow: Flow,
     scope: String,
@@ -31,7 +31,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
     }
     let Ok(pairs) = form::read(parts.headers.clone(), body).await else { return page::refused() };
     let Some(choice) = Choice::of(&pairs) else { return page::refused() };
-    // A login begins with a new visit, so that nobody goes on with another one's.
+    // A login begins with new state, so that it never continues another user's.
     if let Some((id, _)) = app.browser(&parts.headers) {
         app.forget(&id);
     }
@@ -74,7 +74,7 @@ impl Choice {
     }
 }
 
-/// The address to send the browser to, for a flow with a redirect.
+/// The URL to redirect the browser to, for a flow with a redirect.
 async fn begin(
     app: &ExampleApp,
     id: &str,
@@ -136,7 +136,7 @@ fn authorization_url(
             query.append_pair("code_challenge", &app.settings.verifier.challenge(verifier));
             query.append_pair("code_challenge_method", "S256");
         }
-        // A fragment does not reach a server, and this page has no script.
+        // Servers do not receive the fragment, and this page has no script to read it.
         if response_type != "code" {
             query.append_pair("response_mode", "form_post");
         }

@@ -1,4 +1,4 @@
-//! At most `limits.connections` open connections of one listener; further ones are closed at once.
+//! Limits the open connections of a listener to `limits.connections`; further ones are closed at once.
 
 use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::process_state::ProcessState;
 
-/// The first step of accepting a connection, before TLS.
+/// An acceptor that runs before TLS.
 #[derive(Clone)]
 pub struct ConnectionLimit {
     permits: Arc<Semaphore>,
@@ -34,13 +34,13 @@ impl<S> Accept<TcpStream, S> for ConnectionLimit {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            // One line for the first and then for every thousandth: a flood does not fill the log.
+            // Logs the first and then every thousandth refusal, so that a flood does not fill the log.
             if self.process.connection_refused().is_multiple_of(1000) {
                 tracing::warn!("limits.connections is reached: a connection was closed");
             }
             return ready(Err(io::ErrorKind::ConnectionRefused.into()));
         };
-        // Small responses leave at once, whether or not the client has acknowledged the one before.
+        // Sends small responses immediately instead of waiting for the client's acknowledgement (Nagle's algorithm).
         if let Err(error) = stream.set_nodelay(true) {
             return ready(Err(error));
         }

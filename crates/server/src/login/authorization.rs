@@ -1,5 +1,5 @@
-//! `/auth` and `/auth/{connector}`: the authorization endpoint (OpenID Connect Core 3.1.2). The second form names a
-//! connector, for a new request (`client_id`) or for a pending login (`req`).
+//! `/auth` and `/auth/{connector}`: the authorization endpoint (OpenID Connect Core 3.1.2). The path with a connector
+//! selects it for a new request (`client_id`) or a pending login (`req`).
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -20,7 +20,7 @@ use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 use crate::response::{see_other, with_cookies};
 
-/// Longest query that [`redirect_to_get`] puts into a request line.
+/// Longest query that [`redirect_to_get`] puts into a URL.
 const MAX_QUERY_BYTES: usize = 24 * 1024;
 
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
@@ -43,7 +43,7 @@ pub async fn get_connector(
     Query(pairs): Query,
 ) -> Response {
     let connector = ConnectorId::new(connector);
-    // An authorization request names its client; a pending login has `req` and nothing else.
+    // An authorization request has `client_id`; a pending login has only `req`.
     let is_new = pairs.iter().any(|(name, _)| name == "client_id");
     let result = match is_new {
         true => Box::pin(begin(&app, &context, pairs, Some(connector))).await,
@@ -59,7 +59,7 @@ pub async fn post_connector(
     Query(query): Query,
     Form(body): Form,
 ) -> Response {
-    // Only a configured id becomes part of a Location.
+    // Only the id of a configured connector is put into `Location`.
     let result = match app.issuer.connectors.get(&ConnectorId::new(connector)) {
         Some(known) => redirect_to_get(&app, &connector_path(&known.id), &query, &body),
         None => Err(PageError::from(PageErrorKind::BadRequest).detail("connector")),
@@ -67,9 +67,9 @@ pub async fn post_connector(
     into_response(&app, &context, result)
 }
 
-/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none of them.
+/// Redirects with 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none.
 ///
-/// Query and body become one list, so that a parameter in both is seen as repeated.
+/// Query and body are combined, so that a parameter in both counts as repeated.
 fn redirect_to_get(
     app: &App,
     path: &str,
@@ -102,8 +102,8 @@ async fn begin(
     }
 }
 
-/// The first step of a new login. Sets the cookie of the browser binding, unless the login ends at once: a
-/// `prompt=none` request sets no cookie.
+/// The first step of a new login. Sets the browser binding cookie unless the login is already complete: a `prompt=none`
+/// request sets no cookie.
 pub(crate) async fn first_step(
     app: &App,
     context: &RequestContext,
@@ -124,8 +124,8 @@ pub(crate) async fn first_step(
     Ok(with_cookies(response, cookies))
 }
 
-/// An error before client and redirect URI are validated: a page, never a redirect (RFC 6749 section 4.1.2.1).
-/// Its details name the parameters, for whoever runs the application.
+/// The page for an error before client and redirect URI are validated; never a redirect (RFC 6749 section 4.1.2.1). Its
+/// details name the parameters, for the operator of the client.
 fn error_page(untrusted: Untrusted, params: &Params) -> PageError {
     let named = |name: &str| {
         let value = params.get(name).filter(|_| !params.is_repeated(name));
@@ -159,7 +159,7 @@ fn error_page(untrusted: Untrusted, params: &Params) -> PageError {
     }
 }
 
-/// To the password form, or to the upstream.
+/// Continues at the connector: the password form, or the redirect to the upstream.
 async fn sign_in_at(
     app: &App,
     context: &RequestContext,

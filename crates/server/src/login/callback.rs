@@ -1,5 +1,5 @@
 //! `/callback` and `/callback/{connector}`: the response of an upstream. GET accepts it once, in the browser that was
-//! sent there; POST verifies a SAML response, which arrives without cookies, and redirects to GET.
+//! redirected there; POST verifies a SAML response, which arrives without cookies, and redirects to GET.
 
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -60,7 +60,8 @@ pub async fn post_connector(
     into_response(&app, &context, verify_posted(&app, &context, &pairs, Some(&connector)))
 }
 
-/// 303 to `GET /callback` with the verified result. Cookies are neither read nor set: the form comes from another site.
+/// Redirects with 303 to `GET /callback` with the verified result. Cookies are neither read nor set, because the form
+/// comes from another site.
 fn verify_posted(
     app: &App,
     context: &RequestContext,
@@ -92,13 +93,13 @@ fn verify_posted(
 }
 
 /// Whether the path is spelled as in our own redirects. A proxy may protect only that spelling: `/callback/%70roxy`
-/// is the same route here, but the proxy may pass on the browser's own headers for it.
+/// matches the same route here, but the proxy may forward the browser's own headers for it.
 fn is_canonical_path(app: &App, connector: &str, uri: &Uri) -> bool {
     let canonical = app.issuer.settings.issuer.endpoint(&format!("/callback/{connector}"));
     Url::parse(&canonical).is_ok_and(|canonical| canonical.path() == uri.path())
 }
 
-/// Whatever the outcome, this upstream login is over: its cookies are removed with every response.
+/// Completes the login at the upstream. Its cookies are removed with every response, whatever the outcome.
 async fn respond(app: &App, context: &RequestContext, params: &CallbackParams<'_>) -> Response {
     let state = state_id(once(params.query, "state").unwrap_or_default()).to_owned();
     let response = into_response(app, context, finish(app, context, &state, params).await);

@@ -1,5 +1,5 @@
-//! The device authorization grant as HTTP (RFC 8628): the endpoint for devices, and the pages on which a person
-//! types a user code and confirms the device.
+//! The device authorization grant over HTTP (RFC 8628): the endpoint for devices, and the pages on which a user enters
+//! a user code and confirms the device.
 //!
 //! | URL | what happens |
 //! |---|---|
@@ -35,7 +35,7 @@ use crate::response::{PagePolicy, json, page, with_cookies};
 use crate::token;
 
 const USER_CODE: &str = "user_code";
-/// Longest text that the form shows again.
+/// Longest user code that the form shows again.
 const MAX_SHOWN_CODE: usize = 20;
 const DECIDED: &str = "device decided";
 
@@ -59,13 +59,13 @@ pub async fn code(State(app): State<App>, request: Request) -> Response {
     result.await.unwrap_or_else(|error| token::error_response(&app, &parts, error))
 }
 
-/// `GET /device`: does not look the code up, so that a link does not reveal whether its code is valid.
+/// `GET /device`: does not look the user code up, so that a link does not reveal whether its code is valid.
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
     let typed = once(&pairs, USER_CODE).unwrap_or_default();
     show_form(&app, &context, typed, None)
 }
 
-/// `POST /device`: what was typed leads to the page that demands a confirmation.
+/// `POST /device`: looks up the user code and shows the page that requires a confirmation.
 pub async fn post(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
     into_response(&app, &context, look_up(&app, &context, &pairs).await)
 }
@@ -76,7 +76,7 @@ fn show_form(
     typed: &str,
     error: Option<UserCodeError>,
 ) -> Response {
-    // A code is shown as the device shows it; anything else as it was typed.
+    // A valid code is shown in the device's notation; any other text as submitted.
     let shown = match UserCode::parse(typed) {
         Some(code) => code.to_string(),
         None => typed.chars().take(MAX_SHOWN_CODE).collect(),
@@ -119,8 +119,8 @@ async fn look_up(
     }
 }
 
-/// Names the client and the device (section 5.4). The link onwards holds the login sealed to this browser, so
-/// that nobody can make another person skip this page.
+/// Names the client and the device (section 5.4). The link to the next step contains the login sealed to this browser,
+/// so that an attacker cannot make a user skip this page.
 fn confirm(
     app: &App,
     context: &RequestContext,
@@ -148,7 +148,7 @@ fn confirm(
     Ok(with_cookies(response, cookies))
 }
 
-/// The device as pages show it.
+/// The device for display on pages.
 pub fn device_info(app: &App, device: &DeviceLogin) -> DeviceInfo {
     let DeviceLogin { user_code, address, user_agent, requested_at } = device;
     DeviceInfo {
@@ -163,14 +163,14 @@ pub fn device_info(app: &App, device: &DeviceLogin) -> DeviceInfo {
     }
 }
 
-/// What was decided, for the page after it.
+/// The decision, for the page after it.
 #[derive(Serialize, Deserialize)]
 struct Decided {
     client: ClientId,
     approved: bool,
 }
 
-/// 303 to the page at the end, so that reloading it repeats nothing.
+/// Redirects with 303 to the final page, so that reloading it repeats nothing.
 pub fn decided(
     app: &App,
     context: &RequestContext,
@@ -180,7 +180,7 @@ pub fn decided(
     redirect_with_flash(app, context, "/device/callback", DECIDED, &Decided { client, approved })
 }
 
-/// `GET /device/callback`. Without a decision of this browser there is nothing to show: it leads to the form.
+/// `GET /device/callback`: the final page. Without a decision of this browser it redirects to the form.
 pub async fn callback(
     State(app): State<App>,
     context: RequestContext,

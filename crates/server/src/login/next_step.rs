@@ -1,4 +1,4 @@
-//! `/continue` and `/approval`, and the step that the issuer names next as a page or a redirect.
+//! `/continue` and `/approval`, and rendering the step that the issuer returns as a page or a redirect.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -31,8 +31,8 @@ pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): 
     into_response(&app, &context, resume(&app, &context, once(&pairs, "req")).await)
 }
 
-/// `GET /continue`: as [`get`], but the approval page is shown at `/approval`, where programs that sign in at Dex
-/// look for it.
+/// `GET /continue`: like [`get`], but redirects to `/approval` for the approval page, where clients written for Dex
+/// expect it.
 pub async fn get_continue(
     State(app): State<App>,
     context: RequestContext,
@@ -68,7 +68,7 @@ async fn resume(
     step_response(app, context, step, &client_name, &binding)
 }
 
-/// `POST /approval`: `approve`, `rejected`, or to sign in as somebody else.
+/// `POST /approval`: `approve`, `rejected`, or `switch` (sign in as another user).
 pub async fn post_approval(
     State(app): State<App>,
     context: RequestContext,
@@ -121,7 +121,7 @@ pub(super) fn step_response(
     }
 }
 
-/// Whether the step ends the login, so that the browser needs no binding.
+/// Whether the step ends the login, so that the browser needs no binding cookie.
 pub(super) fn is_final(step: &Step) -> bool {
     matches!(step, Step::Respond(_) | Step::AccountPage(_))
 }
@@ -180,7 +180,7 @@ fn approve(
     Ok(page(app, 200, PagePolicy::LoginForm, view.render()))
 }
 
-/// A scope as a page shows it; another client by its name instead of its id.
+/// A scope for display; another client is shown by its name instead of its id.
 pub(crate) fn scope_for_display(app: &App, scope: &str) -> Scope {
     match Scope::of(scope) {
         Scope::Audience(id) => {
@@ -192,7 +192,7 @@ pub(crate) fn scope_for_display(app: &App, scope: &str) -> Scope {
     }
 }
 
-/// The authorization response, by the response mode of the request.
+/// Sends the authorization response in the response mode of the request.
 pub(super) fn to_client(
     app: &App,
     client_name: &str,
@@ -219,8 +219,8 @@ pub(super) fn to_client(
     }
 }
 
-/// A page whose form the browser posts to another site: to a client (`response_mode=form_post`), or to a SAML identity
-/// provider.
+/// A page with a form that the browser posts to another site: to a client (`response_mode=form_post`), or to a SAML
+/// identity provider.
 pub(super) fn post_form(
     app: &App,
     to: &str,

@@ -1,5 +1,5 @@
-//! Posts one logout token to a client's `backchannelLogoutURI` and reads the status alone (OpenID Connect Back-Channel
-//! Logout 1.0 section 2.5). Redirects are not followed.
+//! Posts a logout token to a client's `backchannelLogoutURI` and reads only the response status (OpenID Connect
+//! Back-Channel Logout 1.0 section 2.5). Redirects are not followed.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// From the DNS lookup to the status.
+/// From the DNS lookup to the response status.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(8);
 
 pub struct HttpNotifier {
@@ -21,7 +21,7 @@ pub struct HttpNotifier {
 }
 
 impl HttpNotifier {
-    /// Trusts the system's certificate authorities (`SSL_CERT_FILE` names others).
+    /// Trusts the system's certificate authorities (`SSL_CERT_FILE` replaces them).
     pub fn new() -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .dns_resolver(NoLinkLocal)
@@ -48,8 +48,8 @@ impl LogoutNotifier for HttpNotifier {
     }
 }
 
-/// Section 2.8: 200 (204 from some frameworks) is success, 400 a token that the client rejects. Everything else is
-/// retried: a 401 or 404 may be a deployment in progress.
+/// Section 2.8: 200 (from some frameworks 204) means success, 400 that the client rejects the token. Every other status
+/// is retried: a 401 or 404 may be caused by a deployment in progress.
 fn outcome(status: u16) -> DeliveryOutcome {
     match status {
         200 | 204 => DeliveryOutcome::Accepted,
@@ -66,7 +66,7 @@ fn innermost_cause(error: reqwest::Error) -> String {
     countersign_core::text::causes(&error).last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The system's resolver without link-local addresses, where a cloud's metadata service listens (SSRF).
+/// The system's resolver without link-local addresses, to which cloud metadata services listen (SSRF).
 struct NoLinkLocal;
 
 impl Resolve for NoLinkLocal {

@@ -1,4 +1,4 @@
-//! Values that are read when the metrics are: of the process, of its limits, of the issuer and its upstreams.
+//! Metrics whose values are read at scrape time: of the process, its limits, the issuer and its upstreams.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::process_state::ProcessState;
 
-/// The issuer that serves now: a reload replaces it.
+/// The current issuer; a reload replaces it.
 pub type CurrentIssuer = Arc<RwLock<Arc<Issuer>>>;
 
 /// Password verifications, counted by the hashing threads.
@@ -29,7 +29,7 @@ impl Collector for Hashes {
     }
 }
 
-/// What clients use of `limits`, and the last reload of the configuration.
+/// Usage of the configured `limits`, and the last reload of the configuration.
 #[derive(Debug)]
 pub struct Process(pub ProcessState);
 
@@ -104,7 +104,7 @@ fn durations(
     Ok(())
 }
 
-/// Upper bounds in seconds, each with the calls between it and the bound before.
+/// Upper bounds in seconds, each with the number of calls between it and the previous bound.
 fn buckets(took: &CallDurations) -> Vec<(f64, u64)> {
     let bounds = BOUNDS.iter().map(|millis| Duration::from_millis(*millis));
     let bounds = bounds.map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);

@@ -1,4 +1,4 @@
-//! `process_*`: the metrics that Prometheus client libraries have in common, from /proc of Linux; none on other systems.
+//! `process_*`: the metrics common to Prometheus client libraries, from /proc on Linux; none on other systems.
 
 use std::fmt;
 use std::fs;
@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 
 use super::collectors::gauge;
 
-/// Of Linux on every architecture that Rust runs on: units of time in /proc (USER_HZ), and bytes of a page.
+/// Linux constants on all architectures that Rust supports: time units in /proc (USER_HZ), and bytes per page.
 const TICKS_PER_SECOND: f64 = 100.0;
 const PAGE_BYTES: i64 = 4096;
 
@@ -35,7 +35,7 @@ impl Collector for OperatingSystem {
             number("process_start_time_seconds", "When the process started", started)?;
         }
         if let Some(open) = fs::read_dir("/proc/self/fd").ok().map(Iterator::count) {
-            // The one that reads the folder is not counted.
+            // Excludes the descriptor that reads the directory.
             let open = i64::try_from(open).unwrap_or(i64::MAX).saturating_sub(1);
             number("process_open_fds", "Open file descriptors", open)?;
         }
@@ -61,7 +61,7 @@ impl Stat {
         // The second field is the program's name in parentheses; it may contain anything.
         let (_, rest) = text.rsplit_once(") ")?;
         let fields: Vec<&str> = rest.split(' ').collect();
-        // Numbered from 1 in proc(5), and `rest` begins with the third.
+        // proc(5) numbers fields from 1; `rest` begins with the third.
         let field = |number: usize| fields.get(number.checked_sub(3)?).copied();
         Some(Self {
             cpu_ticks: field(14)?.parse::<f64>().ok()? + field(15)?.parse::<f64>().ok()?,

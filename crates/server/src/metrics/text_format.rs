@@ -1,6 +1,7 @@
-//! OpenMetrics text as the older text format of Prometheus (version 0.0.4), for scrapers that ask for it.
+//! Converts OpenMetrics text to the older Prometheus text format (version 0.0.4), for scrapers that request it.
 
-/// In it a counter's descriptor has the name of its sample, units have no line, and there is no end mark.
+/// In the older format a counter's descriptor has the name of its sample, units have no line, and there is no end
+/// marker.
 pub fn prometheus(openmetrics: &str) -> String {
     let mut text = String::with_capacity(openmetrics.len());
     let counters: Vec<&str> = openmetrics

@@ -7,9 +7,9 @@ use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::{FormattedMessage, Messages};
 use super::name::Name;
-use super::people::{ClientInfo, SignedInUser};
+use super::name::{ClientInfo, SignedInUser};
 
-/// More groups than this are folded away.
+/// Above this number the groups are collapsed.
 const UNFOLDED_GROUPS: usize = 8;
 
 #[derive(Template)]
@@ -21,9 +21,9 @@ pub struct Approval<'a> {
     pub scopes: Vec<Scope>,
     /// The groups that will be released; shown only with [`Scope::Groups`].
     pub groups: Vec<Name>,
-    /// The device that is approved (RFC 8628), if it is one.
+    /// The device to approve (RFC 8628), for a device authorization.
     pub device: Option<DeviceInfo>,
-    /// The sealed login in flight.
+    /// The sealed pending login.
     pub req: &'a str,
     pub action: &'a str,
 }
@@ -37,11 +37,11 @@ pub enum Scope {
     Groups,
     OfflineAccess,
     FederatedId,
-    /// To see and end everybody's sessions.
+    /// Access to the administrator's API: to see and end all sessions.
     Admin,
-    /// To act at another application (`audience:server:client_id:…`): that application's name.
+    /// The audience of another client (`audience:server:client_id:…`), by that client's name.
     Audience(Name),
-    /// A scope we have no sentence for.
+    /// A scope without a text of its own.
     Other(Name),
 }
 
@@ -95,7 +95,7 @@ impl Scope {
         *self == Scope::Groups
     }
 
-    /// Whether it is about knowing rather than doing.
+    /// Whether the scope is about the user's data, as opposed to permissions.
     fn is_personal_data(&self) -> bool {
         match self {
             Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::FederatedId => {

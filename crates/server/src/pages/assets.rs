@@ -1,5 +1,7 @@
-//! The static files of the pages. Each is compiled in and served under a name that changes with its content, so it
-//! may be cached for a year.
+//! The static files of the pages, and the custom files of `frontend.dir`.
+//!
+//! The static files are compiled in and served under names that change with their content, so that they may be cached
+//! for a year.
 
 /// One static file.
 pub struct Asset {
@@ -47,7 +49,7 @@ pub const MARK: Asset = Asset::new(
     include_bytes!("../../../../templates/static/mark.svg"),
 );
 
-/// All there is to serve; a name that is not in here is 404.
+/// All static files; other names are answered with 404.
 pub const ALL: [Asset; 6] = [
     STYLESHEET,
     ADMIN_STYLESHEET,
@@ -57,7 +59,7 @@ pub const ALL: [Asset; 6] = [
     MARK,
 ];
 
-/// The file served as `<base>/static/<file_name>`. Only the current versioned name is known, never a path.
+/// The file served as `<base>/static/<file_name>`; only the current versioned names exist.
 pub fn find(file_name: &str) -> Option<Asset> {
     ALL.into_iter().find(|asset| asset.file_name() == file_name)
 }
@@ -91,4 +93,28 @@ const fn fnv1a(mut bytes: &[u8]) -> u32 {
         bytes = rest;
     }
     hash
+}
+
+/// The files of `frontend.dir`, kept in memory.
+#[derive(Clone, Debug, Default)]
+pub struct ThemeFiles {
+    pub styles: Option<Vec<u8>>,
+    pub logo: Option<Vec<u8>>,
+    pub favicon: Option<Vec<u8>>,
+}
+
+pub const STYLES: &str = "styles.css";
+pub const LOGO: &str = "logo.png";
+pub const FAVICON: &str = "favicon.png";
+
+impl ThemeFiles {
+    pub(crate) fn find(&self, name: &str) -> Option<(&[u8], &'static str)> {
+        let (bytes, content_type) = match name {
+            STYLES => (&self.styles, "text/css; charset=utf-8"),
+            LOGO => (&self.logo, "image/png"),
+            FAVICON => (&self.favicon, "image/png"),
+            _ => return None,
+        };
+        Some((bytes.as_deref()?, content_type))
+    }
 }

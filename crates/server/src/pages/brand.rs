@@ -1,6 +1,6 @@
-//! Marks of the places people sign in with, only where their owners' rules let a button like ours show them.
+//! Logos of upstreams on login buttons, only where the owners' guidelines permit them.
 //!
-//! | place | rule, as published | here |
+//! | upstream | rule, as published | here |
 //! |---|---|---|
 //! | GitHub | `github.com/logos`: a permitted logo may tell that something integrates with GitHub; unmodified, in its own black or white, less prominent than one's own | the Invertocat, black or white |
 //! | Google | `developers.google.com/identity/branding-guidelines`: a button of one's own has the "G" in its standard colours on the light or dark fill, with the outline, text colour and font they name | the "G", on a button with these |
@@ -8,14 +8,14 @@
 //! | Microsoft | logo and "Sign in" buttons as downloaded from Microsoft, to their measures | our icon |
 //! | LinkedIn | LinkedIn's own button images | our icon |
 //!
-//! Any other place may be anybody's, so it has our icon. The drawings are the owners' own, because none of
-//! them allows another; their trademarks stay theirs.
+//! All other upstreams have our own icon. The logos are the owners' own drawings, unmodified as their rules require;
+//! the trademarks remain theirs.
 
 pub(crate) struct Brand {
-    /// What the stylesheet calls the button.
+    /// The CSS class of the button.
     pub class: &'static str,
     pub view_box: &'static str,
-    /// A colour and a shape each; without a colour it is black or white.
+    /// Pairs of colour and shape; without a colour it is black or white.
     pub shapes: &'static [(Option<&'static str>, &'static str)],
 }
 

@@ -5,19 +5,19 @@ use askama::Template;
 use super::brand::{self, Brand};
 use super::icon::Icon;
 use super::layout::Layout;
+use super::name::ClientInfo;
 use super::name::Name;
-use super::people::ClientInfo;
 
 #[derive(Template)]
 #[template(path = "choose_connector.html")]
 pub struct ChooseConnector<'a> {
     pub layout: &'a Layout,
     pub app: ClientInfo,
-    /// In the order to show; the caller puts the last used one first.
+    /// In display order; the caller puts the connector used last first.
     pub entries: Vec<ConnectorEntry>,
 }
 
-/// One way in.
+/// One connector to choose.
 pub struct ConnectorEntry {
     /// Connector id; the link's element id is `connector-<id>`.
     pub id: String,
@@ -25,11 +25,11 @@ pub struct ConnectorEntry {
     pub kind: ConnectorKind,
     pub href: String,
     pub last_used: bool,
-    /// The upstream did not answer lately. The link stays: it may be back.
+    /// The upstream did not respond recently. The link remains, since it may have recovered.
     pub down: bool,
 }
 
-/// Decides the mark or icon only.
+/// Decides only the logo or icon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectorKind {
     Password,
@@ -53,7 +53,7 @@ impl ConnectorKind {
         }
     }
 
-    /// The owner's mark, where its rules let us show it.
+    /// The upstream's logo, if its guidelines permit us to show it.
     fn brand(self) -> Option<&'static Brand> {
         match self {
             ConnectorKind::GitHub => Some(&brand::GITHUB),

@@ -1,11 +1,11 @@
-//! The page of the clusters that somebody may see.
+//! The page with the clusters that a user may see.
 
 use askama::Template;
 
 use super::icon::Icon;
 use super::layout::Layout;
 use super::name::Name;
-use super::people::SignedInUser;
+use super::name::SignedInUser;
 
 #[derive(Template)]
 #[template(path = "clusters.html")]
@@ -13,9 +13,9 @@ pub struct Clusters<'a> {
     pub layout: &'a Layout,
     pub user: SignedInUser,
     pub cards: Vec<ClusterCard>,
-    /// The command that sets up all of them.
+    /// The command that configures all of them.
     pub login: String,
-    /// A kubeconfig with all of them, where there are several.
+    /// Link to a kubeconfig with all of them, if there are several.
     pub all: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! A readable name of a browser, from its `User-Agent` (RFC 9110 section
-//! 10.1.5). Anybody can say anything there, so it helps to recognise and proves nothing.
+//! A readable name of a browser from its `User-Agent` (RFC 9110 section 10.1.5). The header can be forged, so the name
+//! is only an aid for recognition.
 
 use super::icon::Icon;
 use super::messages::Messages;
@@ -15,7 +15,7 @@ pub struct Device {
     in_hand: bool,
 }
 
-/// The first that is found counts: nearly every browser also claims to be Chrome, Safari and Mozilla.
+/// The first match is used: nearly every browser also claims to be Chrome, Safari and Mozilla.
 const BROWSERS: [(&str, &str); 14] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),

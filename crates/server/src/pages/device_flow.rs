@@ -1,4 +1,5 @@
-//! The pages of the device authorization grant (RFC 8628): the form for the user code, the confirmation, the end.
+//! The pages of the device authorization grant (RFC 8628): the form for the user code, the confirmation, and the
+//! result.
 
 use askama::Template;
 
@@ -6,8 +7,8 @@ use super::display_time::DisplayTime;
 use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::Messages;
+use super::name::ClientInfo;
 use super::name::Name;
-use super::people::ClientInfo;
 
 /// The form for the user code.
 #[derive(Template)]
@@ -15,7 +16,7 @@ use super::people::ClientInfo;
 pub struct DeviceForm<'a> {
     pub layout: &'a Layout,
     pub action: &'a str,
-    /// As filled in by a link, or as typed before.
+    /// As given by a link, or as submitted before.
     pub user_code: &'a str,
     pub error: Option<UserCodeError>,
     /// Identifies this attempt in the log; shown with an error.
@@ -31,7 +32,7 @@ pub enum UserCodeError {
     },
 }
 
-/// The page between the user code and the login: which client, which device.
+/// The page between the user code and the login, which names the client and the device.
 #[derive(Template)]
 #[template(path = "device_confirm.html")]
 pub struct DeviceConfirm<'a> {
@@ -42,7 +43,7 @@ pub struct DeviceConfirm<'a> {
     pub cancel: &'a str,
 }
 
-/// What a person compares with the device before them.
+/// The properties by which the user recognizes the device.
 #[derive(Clone, Debug)]
 pub struct DeviceInfo {
     pub user_code: String,
@@ -51,7 +52,7 @@ pub struct DeviceInfo {
     pub requested: DisplayTime,
 }
 
-/// The page at the end.
+/// The result of the decision.
 #[derive(Template)]
 #[template(path = "device_done.html")]
 pub struct DeviceDone<'a> {

@@ -1,4 +1,4 @@
-//! An instant as a person reads it: how far away, and exactly when.
+//! An instant for display: relative and absolute.
 
 use countersign_core::Timestamp;
 
@@ -21,7 +21,7 @@ pub struct DisplayTime {
 }
 
 impl DisplayTime {
-    /// Both in milliseconds since 1970, UTC.
+    /// Both arguments in milliseconds since 1970, UTC.
     pub fn new(at_millis: i64, now_millis: i64, messages: &Messages) -> Self {
         let (year, month, day) = Timestamp::from_millis(at_millis).date();
         let minutes = at_millis.rem_euclid(DAY) / MINUTE;
@@ -47,7 +47,7 @@ impl DisplayTime {
 }
 
 impl DisplayTime {
-    /// The same to the second, for instants that are promised or compared; a fraction counts as the next one.
+    /// The same with seconds, for instants that are announced or compared; fractions are rounded up.
     pub fn to_the_second(at_millis: i64, now_millis: i64, messages: &Messages) -> Self {
         let whole = at_millis.saturating_add(999).div_euclid(1000).saturating_mul(1000);
         let second = whole.rem_euclid(MINUTE) / 1000;
@@ -63,8 +63,9 @@ impl DisplayTime {
 
 fn distance(millis: i64, messages: &Messages) -> String {
     let t = &messages.display_time;
-    // What is to come is rounded: of eight hours, seven and 59 minutes are left when the page is read. What is past is
-    // not: after 59 minutes and 40 seconds "one hour ago" would be untrue of a session that lives one hour.
+    // Future durations are rounded: of eight hours, only seven hours and 59 minutes remain when the page is read. Past
+    // ones are truncated: after 59 minutes and 40 seconds "one hour ago" would be wrong for a session that lasts one
+    // hour.
     let rounded = |unit: i64| match millis > 0 {
         true => millis.saturating_add(unit / 2) / unit,
         false => millis.saturating_abs() / unit,
@@ -73,7 +74,7 @@ fn distance(millis: i64, messages: &Messages) -> String {
     if minutes == 0 {
         return t.now.to_owned();
     }
-    // Below 90 minutes and 36 hours the smaller unit is more exact.
+    // Below 90 minutes and 36 hours the smaller unit is more precise.
     let (past, future, count) = if minutes < 90 {
         (t.minutes_ago, t.in_minutes, minutes)
     } else if hours < 36 {

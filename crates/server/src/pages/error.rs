@@ -1,14 +1,14 @@
-//! The error page: what happened, what to do, and the reference under which the log has the cause.
+//! The error page: what happened, what to do, and the reference under which the log has the cause. The text of a kind
+//! of error is the same everywhere.
 
 use askama::Template;
 
 use super::href::PageLink;
 use super::layout::Layout;
-use super::messages::ErrorMessages;
+use super::messages::{ErrorMessages, Messages};
 use super::name::Name;
-use super::problem::PageErrorKind;
 
-/// Longest detail shown, in characters; few redirect URIs are longer.
+/// Longest detail shown, in characters.
 const LONGEST_DETAIL: usize = 1024;
 
 #[derive(Template)]
@@ -16,13 +16,13 @@ const LONGEST_DETAIL: usize = 1024;
 pub struct ErrorPage<'a> {
     pub layout: &'a Layout,
     pub messages: ErrorMessages,
-    /// Goes with the page and is shown beside the reference.
+    /// The HTTP status, shown beside the reference.
     pub status: u16,
-    /// What the words are about: the groups of [`PageErrorKind::MissingGroups`], the name of who is
+    /// Values for the text: the groups of [`PageErrorKind::MissingGroups`], the name of the upstream of
     /// [`PageErrorKind::UpstreamDown`].
     pub items: Vec<Name>,
-    /// Lines for the operator of the application: the client id and the redirect URI that were sent. Never an upstream's
-    /// own message.
+    /// Lines for the operator of the client, such as the received client id and redirect URI. Never an upstream's own
+    /// message.
     pub details: Vec<Name>,
     pub reference: &'a str,
     pub link: Option<PageLink>,
@@ -58,5 +58,138 @@ impl<'a> ErrorPage<'a> {
 
     fn title(&self) -> &'static str {
         self.messages.title
+    }
+}
+
+/// The kind of error that a page reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageErrorKind {
+    /// The pending login is missing, expired, completed, or belongs to another browser.
+    LoginExpired,
+    /// A form was posted without a valid CSRF token.
+    FormExpired,
+    /// `client_id` is missing or unknown.
+    UnknownClient,
+    /// The redirect URI is not registered for the client.
+    UnregisteredRedirectUri,
+    /// Another error in the request before the redirect URI is verified.
+    BadRequest,
+    /// The user or the upstream denied the request.
+    Refused,
+    /// The account is disabled, or may not use this client.
+    NotAllowed,
+    /// An administrator has blocked the user.
+    Blocked,
+    /// Signed in, but not in any of the listed groups.
+    MissingGroups,
+    /// Signed in, but the upstream does not report the e-mail address as verified.
+    EmailNotVerified,
+    /// This connector can be used only through the authenticating proxy.
+    ProxyRequired,
+    /// Signed in, but not in a group of administrators.
+    NotAdministrator,
+    /// No group of administrators is configured.
+    NoAdministratorConfigured,
+    /// The upstream's response cannot be used.
+    UpstreamFailed,
+    /// The connector's configuration or the user's data at the upstream is incomplete.
+    UpstreamMisconfigured,
+    /// The upstream does not respond.
+    UpstreamDown,
+    NotFound,
+    MethodNotAllowed,
+    TooManyRequests,
+    Internal,
+    /// The database is unavailable, or the server is shutting down.
+    Unavailable,
+}
+
+impl PageErrorKind {
+    pub const ALL: [PageErrorKind; 21] = [
+        PageErrorKind::LoginExpired,
+        PageErrorKind::FormExpired,
+        PageErrorKind::UnknownClient,
+        PageErrorKind::UnregisteredRedirectUri,
+        PageErrorKind::BadRequest,
+        PageErrorKind::Refused,
+        PageErrorKind::NotAllowed,
+        PageErrorKind::Blocked,
+        PageErrorKind::MissingGroups,
+        PageErrorKind::EmailNotVerified,
+        PageErrorKind::ProxyRequired,
+        PageErrorKind::NotAdministrator,
+        PageErrorKind::NoAdministratorConfigured,
+        PageErrorKind::UpstreamFailed,
+        PageErrorKind::UpstreamMisconfigured,
+        PageErrorKind::UpstreamDown,
+        PageErrorKind::NotFound,
+        PageErrorKind::MethodNotAllowed,
+        PageErrorKind::TooManyRequests,
+        PageErrorKind::Internal,
+        PageErrorKind::Unavailable,
+    ];
+
+    /// The HTTP status of the page.
+    pub fn status(self) -> u16 {
+        match self {
+            PageErrorKind::LoginExpired
+            | PageErrorKind::UnknownClient
+            | PageErrorKind::UnregisteredRedirectUri
+            | PageErrorKind::BadRequest => 400,
+            PageErrorKind::FormExpired
+            | PageErrorKind::Refused
+            | PageErrorKind::NotAllowed
+            | PageErrorKind::Blocked
+            | PageErrorKind::MissingGroups
+            | PageErrorKind::EmailNotVerified
+            | PageErrorKind::ProxyRequired
+            | PageErrorKind::NotAdministrator
+            | PageErrorKind::NoAdministratorConfigured => 403,
+            PageErrorKind::NotFound => 404,
+            PageErrorKind::MethodNotAllowed => 405,
+            PageErrorKind::TooManyRequests => 429,
+            PageErrorKind::Internal => 500,
+            PageErrorKind::UpstreamFailed | PageErrorKind::UpstreamMisconfigured => 502,
+            PageErrorKind::UpstreamDown | PageErrorKind::Unavailable => 503,
+        }
+    }
+
+    /// The kind for an error response without details.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            404 => PageErrorKind::NotFound,
+            405 => PageErrorKind::MethodNotAllowed,
+            429 => PageErrorKind::TooManyRequests,
+            500 => PageErrorKind::Internal,
+            502..=504 => PageErrorKind::Unavailable,
+            _ => PageErrorKind::BadRequest,
+        }
+    }
+
+    pub(crate) fn messages(self, messages: &Messages) -> ErrorMessages {
+        let t = &messages.problems;
+        match self {
+            PageErrorKind::LoginExpired => t.start_again,
+            PageErrorKind::FormExpired => t.form_expired,
+            PageErrorKind::UnknownClient => t.unknown_app,
+            PageErrorKind::UnregisteredRedirectUri => t.wrong_redirect,
+            PageErrorKind::BadRequest => t.bad_request,
+            PageErrorKind::Refused => t.refused,
+            PageErrorKind::NotAllowed => t.not_allowed,
+            PageErrorKind::Blocked => t.blocked,
+            PageErrorKind::MissingGroups => t.missing_groups,
+            PageErrorKind::EmailNotVerified => t.email_not_verified,
+            PageErrorKind::ProxyRequired => t.not_through_proxy,
+            PageErrorKind::NotAdministrator => messages.admin.no_administrator,
+            PageErrorKind::NoAdministratorConfigured => messages.admin.nobody_is,
+            PageErrorKind::UpstreamFailed => t.upstream_failed,
+            PageErrorKind::UpstreamMisconfigured => t.upstream_misconfigured,
+            PageErrorKind::UpstreamDown => t.upstream_down,
+            PageErrorKind::NotFound => t.not_found,
+            PageErrorKind::MethodNotAllowed => t.method_not_allowed,
+            PageErrorKind::TooManyRequests => t.too_many_requests,
+            PageErrorKind::Internal => t.internal,
+            PageErrorKind::Unavailable => t.unavailable,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The issuer's own page: who is signed in here and where else, or what this place is.
+//! The account page: the user's session in this browser, their other sessions, and their groups with search.
 
 use askama::Template;
 
@@ -6,11 +6,10 @@ use super::display_time::DisplayTime;
 use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::Messages;
-use super::name::Name;
-use super::people::SignedInUser;
+use super::name::{Name, SignedInUser};
 use super::sessions::{EndFlash, SignInCard};
 
-/// More groups than this are folded away.
+/// Above this number the groups are collapsed.
 const UNFOLDED_GROUPS: usize = 12;
 
 #[derive(Template)]
@@ -21,41 +20,42 @@ pub struct HomeSignedIn<'a> {
     pub flash: Option<EndFlash>,
     pub since: DisplayTime,
     pub until: DisplayTime,
-    /// This browser's first, then some of the others.
+    /// The session of this browser, then some of the others.
     pub cards: Vec<SignInCard>,
-    /// How many there are in all, and the page with them.
+    /// Total number of sessions, and the link to the page that lists them.
     pub sign_ins: u64,
     pub all_sign_ins: &'a str,
-    /// Where the buttons that end something are posted.
+    /// Where the forms that end something are posted.
     pub end: &'a str,
     pub groups: HeldGroups,
-    /// The page with all groups.
+    /// Link to the page with all groups.
     pub all_groups: &'a str,
-    /// Where the sign-out form is posted.
+    /// Link to the consents page.
     pub consents: &'a str,
+    /// Where the logout form is posted.
     pub logout: &'a str,
     pub csrf: &'a str,
-    /// Whether to offer the checkbox `tools=end`: the session has grants that would outlive it.
+    /// Whether to offer the checkbox `tools=end`: the session has grants that a logout would not end.
     pub offers_tools: bool,
-    /// Address of the discovery document.
+    /// URL of the discovery document.
     pub discovery: &'a str,
-    /// The page of the clusters, where this person may see one.
+    /// Link to the clusters page, if the user may see a cluster.
     pub clusters: Option<String>,
-    /// The administrator's pages, for users who may see them.
+    /// Link to the administration pages, for administrators.
     pub admin: Option<String>,
 }
 
-/// The groups of a person, and where we have them from.
+/// The groups of a user, and the upstream that returned them.
 pub struct HeldGroups {
     pub names: Vec<Name>,
-    /// How many there are in all: `names` may be some of them.
+    /// Total number; `names` may be a part of them.
     pub count: u64,
     pub source: Name,
-    /// When the source was last requested.
+    /// When the upstream last returned the groups.
     pub as_of: DisplayTime,
-    /// The source did not answer the request just now.
+    /// The upstream did not respond just now.
     pub stale: bool,
-    /// The way to sign in with groups, where this sign-in did not ask for them.
+    /// Link to a login that requests groups, if this session's login did not.
     pub ask: Option<String>,
 }
 
@@ -64,9 +64,9 @@ pub struct HeldGroups {
 pub struct HomeSignedOut<'a> {
     pub layout: &'a Layout,
     pub sign_in: &'a str,
-    /// What was ended, when that was this browser's own sign-in.
+    /// What was ended, if it was this browser's own session.
     pub flash: Option<EndFlash>,
-    /// Address of the discovery document.
+    /// URL of the discovery document.
     pub discovery: &'a str,
 }
 
@@ -89,7 +89,7 @@ impl HomeSignedIn<'_> {
 }
 
 impl HeldGroups {
-    /// As many as there is room for, in this many bytes of markup.
+    /// The names that fit into this many bytes of markup.
     pub fn fitting<'a>(names: impl IntoIterator<Item = &'a String>, bytes: usize) -> Vec<Name> {
         const AROUND_BYTES: usize = 22;
         let mut left = bytes;
@@ -127,5 +127,28 @@ impl HeldGroups {
 impl HomeSignedOut<'_> {
     fn title(&self) -> &'static str {
         self.layout.messages.home.signed_out_heading
+    }
+}
+
+#[derive(Template)]
+#[template(path = "groups.html")]
+pub struct Groups<'a> {
+    pub layout: &'a Layout,
+    pub groups: HeldGroups,
+    /// The search text as submitted.
+    pub search: &'a str,
+    /// Target of the search form (GET).
+    pub action: &'a str,
+    pub earlier: Option<String>,
+    pub more: Option<String>,
+}
+
+impl Groups<'_> {
+    fn title(&self) -> &'static str {
+        self.layout.messages.groups.heading
+    }
+
+    fn messages(&self) -> &'static Messages {
+        self.layout.messages
     }
 }

@@ -1,22 +1,22 @@
-//! Where a link or a form of ours may lead.
+//! Permitted targets of links and forms.
 
 use super::messages::Messages;
 use super::name::Name;
 
-/// The one thing a person can do next on a page that ends here.
+/// The link of a page that ends a flow.
 #[derive(Clone, Debug)]
 pub enum PageLink {
-    /// Back to the application: its address and its name.
+    /// Back to the client: URL and name.
     BackToClient(String, Name),
-    /// The list of connectors, with the login still in flight.
+    /// The selection of connectors, with the pending login.
     OtherConnectors(String),
-    /// The same step once more.
+    /// The same step again.
     TryAgain(String),
-    /// The person's own page at this issuer.
+    /// The user's account page.
     Home(String),
-    /// To sign in with another account.
+    /// Sign in with another account.
     OtherAccount(String),
-    /// Where they sign out of the upstream too: its address and its name.
+    /// Log out at the upstream as well: URL and name.
     UpstreamLogout(String, Name),
 }
 
@@ -43,16 +43,18 @@ impl PageLink {
     }
 }
 
-/// `href` if it is a path of ours or a web address, else `#`. What a client registered is its own, `javascript:` too.
+/// `href` if it is a path on this origin or a web URL, otherwise `#`. A client may register any URI, even
+/// `javascript:`.
 pub fn web(href: &str) -> &str {
     let path = href.starts_with('/') && !href.starts_with("//") && !href.starts_with("/\\");
     if path || starts_with(href, "https://") || starts_with(href, "http://") { href } else { "#" }
 }
 
-/// Where a form with a code in it may be sent: any scheme a native client may register, none that runs as script.
+/// `href` as a form target for a response with a code: any scheme a native client may register, except those that
+/// execute.
 pub fn form_action(href: &str) -> &str {
     let runs = ["javascript:", "data:", "vbscript:", "blob:", "file:"];
-    // A URL parser drops tabs and line ends anywhere and spaces in front, so nothing that has them gets through.
+    // A URL parser ignores tabs, line ends and leading spaces, so a text with whitespace is refused.
     let plain = href.chars().all(|c| !c.is_whitespace() && !c.is_control());
     if plain && !runs.iter().any(|scheme| starts_with(href, scheme)) { href } else { "#" }
 }

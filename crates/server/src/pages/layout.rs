@@ -1,9 +1,8 @@
-//! What every page shares. Built once at start and lent to each page.
+//! What all pages share. Built once at start-up.
 
-use super::assets;
+use super::assets::{self, ThemeFiles};
 use super::messages::{ENGLISH, Messages};
 use super::name::Name;
-use super::theme_files::{self, ThemeFiles};
 
 /// `frontend.theme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// From the configured name; `None` if there is no such theme. Dex's oldest themes were light.
+    /// Parses the configured name; `None` if there is no such theme. Dex's oldest themes were light.
     pub fn of(name: &str) -> Option<Self> {
         match name {
             "auto" => Some(Theme::Auto),
@@ -46,13 +45,13 @@ impl Theme {
 #[derive(Clone, Debug)]
 pub struct Layout {
     pub issuer_name: Name,
-    /// A path of our own origin, or a remote address if the configuration allows those. `None` shows our mark.
+    /// A path on this origin, or a remote URL if the configuration allows those. `None`: our own logo.
     pub logo: Option<String>,
     pub theme: Theme,
     pub messages: &'static Messages,
     pub(crate) mark: String,
     pub(crate) stylesheet: String,
-    /// A stylesheet of one's own, after ours.
+    /// A custom stylesheet, loaded after ours.
     pub(crate) theme_stylesheet: Option<String>,
     pub(crate) favicon: Option<String>,
     pub(crate) admin_stylesheet: String,
@@ -62,7 +61,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// `base` is the path of the issuer without a slash at its end: `""`, `"/dex"`.
+    /// `base` is the path of the issuer without a trailing slash: `""`, `"/dex"`.
     pub fn new(base: &str, issuer_name: impl Into<Name>) -> Self {
         let base = base.trim_end_matches('/').to_owned();
         Self {
@@ -81,18 +80,18 @@ impl Layout {
         }
     }
 
-    /// Shows the files of `frontend.dir`. A logo that is configured comes before the theme's.
+    /// Uses the files of `frontend.dir`. A configured logo takes precedence over the theme's.
     pub fn use_theme(&mut self, files: &ThemeFiles) {
         let path = |name| format!("{}/theme/{name}", self.base);
-        let styles = files.styles.as_ref().map(|_| path(theme_files::STYLES));
-        let favicon = files.favicon.as_ref().map(|_| path(theme_files::FAVICON));
-        let logo = files.logo.as_ref().map(|_| path(theme_files::LOGO));
+        let styles = files.styles.as_ref().map(|_| path(assets::STYLES));
+        let favicon = files.favicon.as_ref().map(|_| path(assets::FAVICON));
+        let logo = files.logo.as_ref().map(|_| path(assets::LOGO));
         self.theme_stylesheet = styles;
         self.favicon = favicon;
         self.logo = self.logo.take().or(logo);
     }
 
-    /// The page of the signed-in person.
+    /// Path of the account page.
     pub(crate) fn home(&self) -> String {
         format!("{}/", self.base)
     }

@@ -1,11 +1,11 @@
-//! The pages before and after signing out.
+//! The pages before and after a logout.
 
 use askama::Template;
 
 use super::href::PageLink;
 use super::layout::Layout;
 use super::name::Name;
-use super::people::SignedInUser;
+use super::name::SignedInUser;
 
 #[derive(Template)]
 #[template(path = "logout_confirm.html")]
@@ -14,9 +14,9 @@ pub struct LogoutConfirm<'a> {
     pub user: SignedInUser,
     pub action: &'a str,
     pub csrf: &'a str,
-    /// The parameters of the application (`id_token_hint`, `post_logout_redirect_uri`, `state`), to be posted again.
+    /// The client's parameters (`id_token_hint`, `post_logout_redirect_uri`, `state`), repeated in the form.
     pub fields: Vec<(&'a str, &'a str)>,
-    /// Whether to offer the checkbox `tools=end`: the session has grants that would outlive it.
+    /// Whether to offer the checkbox `tools=end`: the session has grants that a logout would not end.
     pub offers_tools: bool,
 }
 
@@ -25,18 +25,18 @@ pub struct LogoutConfirm<'a> {
 pub struct SignedOut<'a> {
     pub layout: &'a Layout,
     pub tools: OfflineGrants,
-    /// Applications that receive a logout token.
+    /// Clients that receive a logout token.
     pub notified: Vec<Name>,
-    /// Name and id of the client that asked for a redirect to an address that is not registered for it.
+    /// Name and id of the client that requested a redirect URI that is not registered for it.
     pub unregistered: Option<(Name, Name)>,
-    /// The `id_token_hint` was not a valid token of ours, and the browser had no session: nothing was ended.
+    /// The `id_token_hint` was not a valid token of this issuer, and the browser had no session: nothing was ended.
     pub hint_refused: bool,
     pub link: Option<PageLink>,
-    /// Where to sign out of the upstream as well.
+    /// Link to the upstream's logout.
     pub upstream: Option<PageLink>,
 }
 
-/// What became of the command-line tools of the session.
+/// What happened to the session's grants with `offline_access`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfflineGrants {
     /// There were none.

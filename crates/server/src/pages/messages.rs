@@ -1,5 +1,5 @@
-//! Every text of the pages. This file declares them; `messages/english.rs` has the English ones. Another
-//! language is another such file, and it does not compile until it has all of them.
+//! All texts of the pages. This file declares them; `messages/english.rs` contains the English ones. Another language
+//! is another such file, which compiles only if it is complete.
 
 pub mod admin;
 mod english;
@@ -53,15 +53,15 @@ pub struct Choose {
 #[derive(Clone, Copy, Debug)]
 pub struct Password {
     pub with_account: Message,
-    /// For accounts of ours; `{}` is the name of this service.
+    /// For local accounts; `{}` is the name of this service.
     pub with_own_account: Message,
     pub password: &'static str,
-    /// The buttons that show the typed password, and hide it again.
+    /// The buttons that show and hide the password.
     pub show: &'static str,
     pub hide: &'static str,
     pub sign_in: &'static str,
     pub other_connectors: &'static str,
-    /// Opens the title of a page that is shown again.
+    /// Prefix of the title when the page is shown again with an error.
     pub error: &'static str,
     pub wrong: &'static str,
     pub wrong_todo: &'static str,
@@ -220,7 +220,7 @@ pub struct Device {
     pub otherwise: &'static str,
     pub it_is_mine: &'static str,
     pub cancel: &'static str,
-    /// On the approval page, above what the device claims to be.
+    /// On the approval page, above the description of the device.
     pub on_device: &'static str,
     pub approved: &'static str,
     pub approved_explain: Message,
@@ -253,7 +253,7 @@ pub struct DisplayTime {
     pub days_ago: PluralMessage,
     pub in_days: PluralMessage,
     pub months: [&'static str; 12],
-    /// For tables.
+    /// Abbreviated, for tables.
     pub short_months: [&'static str; 12],
 }
 
@@ -262,18 +262,18 @@ pub struct DisplayTime {
 pub struct Message(pub &'static str);
 
 impl Message {
-    /// As HTML, the name short and in its own `<bdi>`.
+    /// As HTML, with the name shortened and in its own `<bdi>`.
     pub(crate) fn with(self, name: &Name) -> FormattedMessage {
         self.with_whole(&name.short())
     }
 
-    /// The name not cut: for a host, whose end is what matters.
+    /// As HTML with the name not shortened: for a host, whose end is significant.
     pub(crate) fn with_whole(self, name: &Name) -> FormattedMessage {
         let (before, after) = self.around();
         FormattedMessage { before, name: Some(name.clone()), after }
     }
 
-    /// As text that still has to be escaped, the name short: for a title or a button.
+    /// As unescaped text with the name shortened: for a title or a button.
     pub(crate) fn plain(self, name: &Name) -> String {
         let (before, after) = self.around();
         format!("{before}{}{after}", name.short())
@@ -284,7 +284,7 @@ impl Message {
     }
 }
 
-/// A sentence ready for a page. It escapes itself.
+/// A sentence for a page, whose name is escaped on display.
 pub(crate) struct FormattedMessage {
     before: &'static str,
     name: Option<Name>,
@@ -311,7 +311,7 @@ impl fmt::Display for FormattedMessage {
     }
 }
 
-/// A text about a count, with `{}` for it. Languages with more forms than two choose the one that suits any count.
+/// A text with a count, `{}`. Languages with more than two plural forms use one that fits any count.
 #[derive(Clone, Copy, Debug)]
 pub struct PluralMessage {
     pub one: &'static str,

@@ -1,21 +1,21 @@
-//! A name somebody else chose: an application's, a person's, a group's.
+//! Names chosen by others (clients, users, groups) for display, and the views of users and clients.
 
 use std::fmt;
 
 use askama::filters::{Escaper, Html, HtmlSafe};
 use countersign_core::text::is_deceptive;
 
-/// Longest name shown, in characters; directories have group names nearly as long.
+/// Longest name shown, in characters.
 const LONGEST: usize = 256;
 /// Longest name inside a sentence or a title.
 const LONGEST_IN_SENTENCE: usize = 64;
 /// Longest name in a cell of a table.
 const LONGEST_IN_CELL: usize = 32;
-/// Stands for a name with nothing to see in it.
+/// Shown for a name without visible characters.
 const NOTHING: &str = "—";
 
-/// A name fit to be shown: no control characters, nothing that turns the direction of the text around it, no
-/// invisible padding, not too long. It is *not* escaped; templates do that, and put it in `<bdi>`.
+/// A name for display: without control characters, characters that change the text direction, and invisible padding,
+/// and limited in length. It is *not* escaped; templates escape it and put it in `<bdi>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -26,7 +26,7 @@ impl Name {
 
     /// With another limit, in characters.
     pub(crate) fn up_to(longest: usize, raw: &str) -> Self {
-        // Cut first: a ten-megabyte name costs no more than a long one.
+        // Truncated first, so that a very long name costs no more than a long one.
         let visible: String = raw
             .chars()
             .take(longest.saturating_mul(8))
@@ -42,30 +42,29 @@ impl Name {
         &self.0
     }
 
-    /// Short enough for a sentence. Never for a host: what matters of a host is its end.
+    /// Shortened for a sentence. Not for a host, whose end is significant.
     pub(crate) fn short(&self) -> Self {
         Self(cut(&self.0, LONGEST_IN_SENTENCE))
     }
 
-    /// Short enough for a cell beside many; whole where it leads to.
+    /// Shortened for a table cell; the page it links to shows the whole name.
     pub(crate) fn brief(&self) -> Self {
         Self(cut(&self.0, LONGEST_IN_CELL))
     }
 
-    /// As HTML that may be broken into lines behind `@` and before `.`, and not in the middle of a part. Copied, it is
-    /// the same text.
+    /// As HTML that may wrap after `@` and before `.`, but not within a part. Copying it yields the original text.
     pub(crate) fn breakable(&self) -> BreakableName<'_> {
         BreakableName(&self.0)
     }
 
-    /// One letter in place of a picture.
+    /// The first letter, in place of a picture.
     pub(crate) fn initial(&self) -> String {
         let first = self.0.chars().find(|c| c.is_alphanumeric());
         first.map_or_else(|| NOTHING.to_owned(), |c| c.to_uppercase().collect())
     }
 }
 
-/// See [`Name::breakable`]. It escapes itself.
+/// See [`Name::breakable`]. Escaped on display.
 pub(crate) struct BreakableName<'a>(&'a str);
 
 impl HtmlSafe for BreakableName<'_> {}
@@ -116,4 +115,22 @@ impl From<String> for Name {
     fn from(raw: String) -> Self {
         Self::new(&raw)
     }
+}
+
+/// The client that requested the login.
+#[derive(Clone, Debug)]
+pub struct ClientInfo {
+    pub name: Name,
+    /// Host of its redirect URI, which a client cannot forge. `None` for loopback and private-use schemes.
+    pub host: Option<Name>,
+    /// A path on this origin, or a remote URL if the configuration allows those.
+    pub logo: Option<String>,
+}
+
+/// The user, as the connector returned them.
+#[derive(Clone, Debug)]
+pub struct SignedInUser {
+    pub name: Name,
+    pub email: Option<Name>,
+    pub connector_name: Name,
 }

@@ -1,14 +1,14 @@
-//! The page with the form for a user name and a password.
+//! The page with the login form for name and password.
 
 use askama::Template;
 
 use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::{FormattedMessage, Messages};
+use super::name::ClientInfo;
 use super::name::Name;
-use super::people::ClientInfo;
 
-/// Longest login name given back in the form; no account has a longer one.
+/// Longest login name that the form shows again.
 const LONGEST_LOGIN: usize = 320;
 
 #[derive(Template)]
@@ -17,24 +17,24 @@ pub struct Password<'a> {
     pub layout: &'a Layout,
     pub app: ClientInfo,
     pub connector_name: Name,
-    /// The account is one of ours: there is no upstream to name.
+    /// A local account: the page names no upstream.
     pub is_local: bool,
-    /// Label of the first field, as the connector names it: "Email Address", "Username".
+    /// Label of the first field, as configured for the connector: "Email Address", "Username".
     pub prompt: Name,
     pub login_kind: LoginKind,
-    /// What was typed last time, or a hint; empty if neither.
+    /// The login name submitted before, or a hint; otherwise empty.
     pub login: &'a str,
-    /// The sealed login in flight.
+    /// The sealed pending login.
     pub req: &'a str,
     pub action: &'a str,
-    /// The list of connectors, if there is more than one.
+    /// Link to the selection of connectors, if there are several.
     pub back: Option<&'a str>,
     pub error: Option<LoginError>,
     /// Identifies this attempt in the log; shown with an error.
     pub reference: &'a str,
 }
 
-/// Decides the keyboard a phone shows.
+/// Decides the keyboard that a phone shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginKind {
     Username,
@@ -50,18 +50,18 @@ impl LoginKind {
     }
 }
 
-/// Why the page is shown again. None of these reveals whether the account exists.
+/// Why the form is shown again. None of these reveals whether the account exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginError {
     Wrong,
     TooMany {
         retry_after_seconds: u64,
     },
-    /// The password was right, or the directory returns this state for any password.
+    /// The password was correct, or the directory reports this state for any password.
     PasswordExpired,
     Locked,
     Disabled,
-    /// The upstream does not answer.
+    /// The upstream does not respond.
     Down,
 }
 
@@ -101,12 +101,13 @@ impl Password<'_> {
         let title = self.layout.messages.sign_in_to.plain(&self.app.name);
         match self.error {
             None => title,
-            // First, so that a screen reader reads it first.
+            // First, so that a screen reader announces it first.
             Some(_) => format!("{}: {title}", self.layout.messages.password.error),
         }
     }
 
-    /// Which password is meant. A local connector's name, such as "Email", would suggest the password of a mailbox.
+    /// Which account's password to enter. A local connector's name, such as "Email", would suggest the mailbox
+    /// password.
     fn which_account(&self) -> FormattedMessage {
         let t = &self.layout.messages.password;
         match self.is_local {
@@ -115,17 +116,17 @@ impl Password<'_> {
         }
     }
 
-    /// The name as typed, or nothing: a login cut short would be somebody else's.
+    /// The login name as submitted; empty if too long, because a truncated name could be another user's.
     fn shown_login(&self) -> &str {
         if self.login.chars().nth(LONGEST_LOGIN).is_some() { "" } else { self.login }
     }
 
-    /// Whether it is what was typed that was not accepted.
+    /// Whether the submitted credentials were wrong.
     fn typed_wrong(&self) -> bool {
         self.error == Some(LoginError::Wrong)
     }
 
-    /// Whether the password is what remains to be typed.
+    /// Whether the login name is filled in, so that the password field gets the focus.
     fn password_first(&self) -> bool {
         !self.shown_login().is_empty()
     }

@@ -1,4 +1,4 @@
-//! A user's own sign-ins and the grants of each, with the buttons that end them.
+//! The user's sessions, their grants and the stored consents, with the forms that end them.
 
 use askama::Template;
 
@@ -10,19 +10,19 @@ use super::layout::Layout;
 use super::messages::{FormattedMessage, Messages};
 use super::name::Name;
 
-/// One sign-in by one browser.
+/// One session.
 pub struct SignInCard {
     pub id: String,
     pub device: Device,
     pub address: Name,
     pub since: DisplayTime,
     pub used: DisplayTime,
-    /// Its browser is the one that looks.
+    /// It is the session of the requesting browser.
     pub here: bool,
     pub grants: Vec<GrantLine>,
-    /// Grants it has beyond those.
+    /// Number of grants beyond those in `grants`.
     pub more_grants: u64,
-    /// Its own page.
+    /// Link to the session's own page.
     pub href: String,
 }
 
@@ -33,53 +33,53 @@ pub struct GrantLine {
     pub scopes: Vec<Scope>,
     pub since: DisplayTime,
     pub used: DisplayTime,
-    /// `None`: it stays until somebody ends it.
+    /// `None`: it does not expire.
     pub until: Option<DisplayTime>,
     pub refreshable: bool,
 }
 
-/// What was just ended, and what may still work.
+/// What was just ended, and until when tokens remain valid.
 pub struct EndFlash {
     pub what: EndedItem,
-    /// When the last token dies, if one still works.
+    /// Expiry of the last token, if one is still valid.
     pub tokens_until: Option<DisplayTime>,
 }
 
 pub enum EndedItem {
     SignIn,
-    /// The application's name.
+    /// A grant, by the client's name.
     Grant(Name),
     Others(u64),
-    /// The consent of the application of this name.
+    /// A consent, by the client's name.
     Consent(Name),
 }
 
-/// Several sign-ins, newest use first.
+/// A list of sessions, most recently used first.
 #[derive(Template)]
 #[template(path = "sessions.html")]
 pub struct Sessions<'a> {
     pub layout: &'a Layout,
     pub flash: Option<EndFlash>,
     pub cards: Vec<SignInCard>,
-    /// There are others than this browser's.
+    /// Whether there are sessions other than this browser's.
     pub others: bool,
-    /// Where the form with all the buttons is posted.
+    /// Where the form with the buttons is posted.
     pub action: &'a str,
     pub csrf: &'a str,
-    /// This page, to come back to after an end.
+    /// This page, as the target after ending something.
     pub back: &'a str,
     pub newer: Option<String>,
     pub older: Option<String>,
 }
 
-/// One sign-in with its grants.
+/// One session with its grants.
 #[derive(Template)]
 #[template(path = "session.html")]
 pub struct OneSession<'a> {
     pub layout: &'a Layout,
     pub flash: Option<EndFlash>,
     pub card: SignInCard,
-    /// When its browser must sign in again; `None` when it must already.
+    /// When its browser must sign in again; `None` if that time has passed.
     pub browser_until: Option<DisplayTime>,
     pub action: &'a str,
     pub csrf: &'a str,
@@ -120,8 +120,8 @@ impl GrantLine {
     }
 }
 
-/// What an application receives, in two or three words for each scope; the identifier only where there is
-/// nothing more. Staying signed in is shown beside it.
+/// What a client receives, in two or three words per scope, or the scope itself if there is no text for it.
+/// `offline_access` is shown separately.
 pub(super) fn shared_data(scopes: &[Scope], messages: &Messages) -> Vec<FormattedMessage> {
     let t = &messages.sessions.shared_data;
     let word = |scope: &Scope| match scope {
@@ -152,5 +152,41 @@ impl EndFlash {
 
     pub(crate) fn ended_something(&self) -> bool {
         !matches!(self.what, EndedItem::Others(0))
+    }
+}
+
+/// One client that receives data without another approval.
+pub struct ConsentLine {
+    pub client_id: String,
+    pub app: Name,
+    pub scopes: Vec<Scope>,
+    /// When the user last approved it.
+    pub granted: DisplayTime,
+}
+
+#[derive(Template)]
+#[template(path = "consents.html")]
+pub struct Consents<'a> {
+    pub layout: &'a Layout,
+    pub flash: Option<EndFlash>,
+    pub consents: Vec<ConsentLine>,
+    /// Where the form with the buttons is posted.
+    pub action: &'a str,
+    pub csrf: &'a str,
+}
+
+impl Consents<'_> {
+    fn title(&self) -> &'static str {
+        self.layout.messages.sessions.consents.heading
+    }
+}
+
+impl ConsentLine {
+    fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage> {
+        shared_data(&self.scopes, messages)
+    }
+
+    fn withdraw_label(&self, messages: &Messages) -> String {
+        messages.sessions.consents.withdraw_label.plain(&self.app)
     }
 }

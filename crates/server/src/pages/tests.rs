@@ -1,6 +1,6 @@
-//! What every page must keep, on a good day and on a bad one.
+//! Properties of every page, with ordinary and with hostile data.
 //!
-//! `COUNTERSIGN_PREVIEW=/tmp/preview cargo test -p countersign-server pages` also writes them all there, to be looked at.
+//! `COUNTERSIGN_PREVIEW=/tmp/preview cargo test -p countersign-server pages` also writes the pages there for viewing.
 
 mod admin;
 mod admin_more;
@@ -244,7 +244,7 @@ fn a_page_is_small() {
 fn only_the_versioned_names_of_our_files_are_found() {
     for asset in assets::ALL {
         assert_eq!(assets::find(&asset.file_name()).map(|found| found.bytes), Some(asset.bytes));
-        // Of the example application there is no sample; its system test loads this.
+        // There is no sample of the example application; its system test loads this file.
         if asset.file_name().starts_with("example-app.") {
             continue;
         }

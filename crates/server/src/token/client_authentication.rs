@@ -1,7 +1,7 @@
 //! Client authentication (RFC 6749 section 2.3): `client_secret_basic`, `client_secret_post` or `none`.
 //!
-//! Some clients send `client_id`, or all their credentials, in the body as well as in the header. Equal ones are
-//! accepted, an empty parameter counts as omitted (section 3.2), and different ones are `invalid_request`.
+//! Some clients send `client_id`, or all credentials, in the body as well as in the header. Equal values are accepted,
+//! an empty parameter counts as omitted (section 3.2), and different values are `invalid_request`.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -13,17 +13,17 @@ use countersign_issuer::token::{TokenError, TokenErrorCode};
 use super::parameter;
 use crate::form::decoded;
 
-/// The same error for an unknown client, a wrong secret and no credentials at all.
+/// The error for an unknown client, a wrong secret and missing credentials alike.
 pub fn invalid_client() -> TokenError {
     TokenError::refused(TokenErrorCode::InvalidClient, "Invalid client credentials.")
 }
 
-/// Whether the client tried to authenticate by the header, so that a 401 must name its scheme (section 5.2).
+/// Whether the client used the Authorization header, so that a 401 must name the scheme (section 5.2).
 pub fn uses_authorization_header(headers: &HeaderMap) -> bool {
     headers.contains_key(header::AUTHORIZATION)
 }
 
-/// The credentials of the request, not yet verified.
+/// The unverified client credentials of a request.
 pub fn client_credentials(
     headers: &HeaderMap,
     pairs: &[(String, String)],
@@ -55,7 +55,7 @@ fn conflict() -> TokenError {
     )
 }
 
-/// Id and secret, each form-encoded before they were joined (section 2.3.1).
+/// Client id and secret of a Basic header, each form-encoded before joining (section 2.3.1).
 fn parse_basic(value: &str) -> Option<(String, Secret)> {
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -67,7 +67,8 @@ fn parse_basic(value: &str) -> Option<(String, Secret)> {
     Some((form_decoded(id)?, Secret::new(form_decoded(secret)?)))
 }
 
-/// Stricter than a form: a stray percent sign means that the client did not encode the secret at all.
+/// Decodes like a form, but refuses an incomplete percent escape, which means that the client did not encode the
+/// secret.
 fn form_decoded(text: &str) -> Option<String> {
     let mut after_percent = text.split('%').skip(1);
     let is_escape =
@@ -100,7 +101,7 @@ mod tests {
         }
     }
 
-    /// The error code for Basic `app:s3cret` with these body parameters, or `None` where they are accepted.
+    /// The error code for Basic `app:s3cret` with these body parameters; `None` if accepted.
     fn refused(body: &[(&str, &str)]) -> Option<TokenErrorCode> {
         let basic = format!("Basic {}", STANDARD.encode("app:s3cret"));
         let mut headers = HeaderMap::new();

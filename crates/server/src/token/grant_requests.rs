@@ -1,4 +1,4 @@
-//! The forms of the grant types with many parameters: password and token exchange.
+//! Parses the forms of the grant types with many parameters: password and token exchange.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -30,8 +30,8 @@ pub fn password(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, TokenError
     })))
 }
 
-/// RFC 8693 section 2.1. `audience` may be repeated; `resource` is refused, because ignoring it would issue a token
-/// for more than was meant.
+/// RFC 8693 section 2.1. `audience` may be repeated. `resource` is refused, because ignoring it would issue a token for
+/// more than the client requested.
 pub fn token_exchange(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, TokenError> {
     let Some(subject_token) = parameter(pairs, "subject_token") else {
         return invalid_request("Missing subject_token");
@@ -54,7 +54,7 @@ pub fn token_exchange(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, Toke
     })))
 }
 
-/// The program that calls an endpoint for clients, in the place of a browser: without cookies.
+/// The client program that sends the request, represented as a browser without cookies.
 pub(crate) fn caller(parts: &Parts) -> Browser {
     let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());

@@ -11,7 +11,7 @@ use super::{COUNTED, DatabaseState, DexDatabase, DexRow, READ, layout};
 use crate::error::chain;
 use crate::{Location, OpenError, PostgresOptions};
 
-/// Our own record of migrations: a database with it is ours, whatever else is in it.
+/// sqlx's table of migrations: a database that has it belongs to this program, whatever else it contains.
 const OURS: &str = "_sqlx_migrations";
 
 /// Reads a database; `None` if it is not Dex's.
@@ -47,8 +47,8 @@ async fn read_only(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
         .await
 }
 
-/// True for a file with Dex's tables and none of ours. Opens it for reading only, so that nothing of it changes,
-/// not even its journal mode. A file that is not there, empty or not SQLite's is not Dex's.
+/// Whether the file has Dex's tables and none of ours. The file is opened read-only, so that not even its journal mode
+/// changes. A file that does not exist, is empty or is not SQLite's is not Dex's.
 pub(crate) async fn is_unclaimed_sqlite(file: &Path) -> bool {
     let Ok(mut connection) = read_only(file).await else { return false };
     let names = sqlite_tables(&mut connection).await.unwrap_or_default();
@@ -74,7 +74,7 @@ fn state_of(names: &[String]) -> DatabaseState {
     }
 }
 
-/// Whose this database is. Changes nothing, and makes no file.
+/// Whose tables a database contains. Changes nothing and creates no file.
 pub async fn state(location: &Location) -> Result<DatabaseState, OpenError> {
     let failed = |error: sqlx::Error| OpenError::Connect {
         location: location.to_string(),
@@ -104,7 +104,7 @@ pub async fn state(location: &Location) -> Result<DatabaseState, OpenError> {
     }
 }
 
-/// A database of Dex is read at the first server.
+/// A Dex database is read from the first configured server.
 fn driver_of(options: &PostgresOptions) -> PgConnectOptions {
     let host = options.hosts.first().cloned().unwrap_or_default();
     options.for_driver(&host).disable_statement_logging()
@@ -184,7 +184,7 @@ fn postgres_text(name: &str, kind: &str) -> String {
     format!("{value} AS \"{name}\"")
 }
 
-/// Names from our own list only, so that they may be part of a statement.
+/// Only names from our own list, since they become part of a statement.
 fn wanted(names: &[String]) -> Vec<&'static str> {
     let Some(is_ent) = layout(names) else { return Vec::new() };
     let tables = READ.iter().chain(COUNTED.iter().map(|(table, _)| table));

@@ -1,6 +1,6 @@
-//! Tracks whether the primary is available. While it is not, one request at a time probes it and the
-//! others fail fast, instead of each waiting for the full timeout. Instants are of this process; nothing
-//! is decided by them but who waits.
+//! Tracks whether the primary is available. While it is not, one request at a time probes it and the others fail fast,
+//! instead of each waiting for the full timeout. The instants are local to this process and only decide which requests
+//! wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,21 +21,21 @@ struct State {
 
 struct Lost {
     failed_at: Instant,
-    /// A probe is under way.
+    /// A probe is in progress.
     is_probed: bool,
 }
 
-/// One attempt to reach the primary: reports its result, or counts as given up when dropped.
+/// One attempt to reach the primary: reports its result, or counts as abandoned when dropped.
 pub(super) struct Attempt {
     availability: Availability,
     begun: Instant,
-    /// The probe while the primary is unavailable.
+    /// Whether this is the probe of an unavailable primary.
     is_probe: bool,
     ended: bool,
 }
 
 impl Availability {
-    /// `None` when the primary failed less than [`PAUSE`] ago, or a probe is under way.
+    /// `None` when the primary failed less than [`PAUSE`] ago, or a probe is in progress.
     pub(super) fn attempt(&self, now: Instant) -> Option<Attempt> {
         let mut state = self.state();
         let is_probe = match &mut state.lost {
@@ -85,7 +85,7 @@ impl Drop for Attempt {
             return;
         }
         let now = Instant::now();
-        // Given up after so long means that there was no answer.
+        // Abandoned after this time: the primary did not respond.
         if now.duration_since(self.begun) >= PING_TIMEOUT {
             self.lose(now);
         } else if self.is_probe
@@ -104,7 +104,7 @@ mod tests {
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    /// Unavailable since the instant returned.
+    /// A primary that is unavailable since the returned instant.
     fn lost() -> (Availability, Instant) {
         let (availability, now) = (Availability::default(), Instant::now());
         availability.attempt(now).unwrap().failed(now);

@@ -1,5 +1,5 @@
-//! One connection of either engine, with one SQL text for both. Values are bound, never written into the
-//! text; columns are read by name.
+//! A connection of either engine, with the same SQL text for both. Values are bound and never part of the text; columns
+//! are read by name.
 
 use countersign_core::Timestamp;
 use serde::de::DeserializeOwned;
@@ -19,7 +19,7 @@ use super::statements::Statements;
 pub(crate) struct Conn<'c> {
     link: Link<'c>,
     pub(crate) shared: Shared,
-    /// A statement lost against another transaction (PostgreSQL); the operation may be run again.
+    /// A statement conflicted with another transaction (PostgreSQL); the operation may be run again.
     pub(crate) has_conflict: bool,
     /// An earlier attempt of this operation may have been committed: its answer was lost (PostgreSQL).
     pub(crate) may_have_run: bool,
@@ -94,7 +94,7 @@ impl<'c> Conn<'c> {
         self.select_text(SqlStr::from_static(sql), values).await
     }
 
-    /// The same with a statement that was put together.
+    /// Like [`Conn::select`], for a statement built at run time.
     pub(crate) async fn select_built(&mut self, sql: &Sql) -> Result<Vec<Row>, StoreError> {
         let text = AssertSqlSafe(sql.text.clone()).into_sql_str();
         self.select_text(text, &sql.values).await
@@ -129,7 +129,7 @@ impl<'c> Conn<'c> {
         self.shared.record_plan(crate::shared::Plan { sql: sql.as_str().to_owned(), lines });
     }
 
-    /// Runs a writing statement with RETURNING; the rows it returned.
+    /// Runs a writing statement with RETURNING and returns its rows.
     pub(crate) async fn returning(
         &mut self,
         sql: &'static str,
@@ -141,7 +141,7 @@ impl<'c> Conn<'c> {
         self.fetch(SqlStr::from_static(sql), values).await
     }
 
-    /// Runs a writing statement; how many rows it changed.
+    /// Runs a writing statement and returns the number of changed rows.
     pub(crate) async fn execute(
         &mut self,
         sql: &'static str,
@@ -150,13 +150,13 @@ impl<'c> Conn<'c> {
         self.execute_text(SqlStr::from_static(sql), values).await
     }
 
-    /// The same with a statement that was put together.
+    /// Like [`Conn::execute`], for a statement built at run time.
     pub(crate) async fn execute_built(&mut self, sql: &Sql) -> Result<u64, StoreError> {
         let text = AssertSqlSafe(sql.text.clone()).into_sql_str();
         self.execute_text(text, &sql.values).await
     }
 
-    /// Runs several writing statements; how many rows they changed together.
+    /// Runs several writing statements and returns the total number of changed rows.
     pub(crate) async fn execute_all(&mut self, statements: Statements) -> Result<u64, StoreError> {
         if self.is_postgres() {
             let mut changed = 0;
@@ -169,7 +169,7 @@ impl<'c> Conn<'c> {
         if statements.list.is_empty() {
             return Ok(0);
         }
-        // Sent as one text, each of them counts as a statement.
+        // They are sent as one text, but each counts as a statement.
         for _ in statements.list.iter().skip(1) {
             self.shared.count_write();
         }

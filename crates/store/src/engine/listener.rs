@@ -8,15 +8,15 @@ use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 
 use super::servers::Servers;
 use crate::StoreError;
-use crate::change::Change;
+use crate::changes::Change;
 use crate::error::chain;
 
 const CHANNEL: &str = "countersign";
-/// After a failure, doubled up to the second one.
+/// Pause after a failure; doubled up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Beside the pool: a connection that listens is used for nothing else.
+/// A connection outside the pool, used only for listening.
 pub(crate) struct Listener {
     servers: Arc<Servers>,
     listening: Option<PgListener>,
@@ -44,7 +44,7 @@ impl Listener {
         }
     }
 
-    /// True when it listens; else after a pause.
+    /// Returns true once it listens, and false after a pause if it could not connect.
     async fn listen(&mut self) -> bool {
         match self.connect().await {
             Ok(listening) => {
@@ -61,7 +61,7 @@ impl Listener {
     }
 
     async fn connect(&self) -> Result<PgListener, StoreError> {
-        // Finds the server that is the primary now.
+        // Determines the server that is the primary now.
         let _closed = self.servers.connect_once().await?.close().await;
         let none = || StoreError::Unavailable("no server is configured".into());
         let options = self.servers.last().ok_or_else(none)?;
@@ -75,7 +75,8 @@ impl Listener {
     }
 }
 
-/// Tells all listeners. Not in the transaction of the change: an engine without notifications would refuse all of it.
+/// Notifies all listeners. Not sent in the transaction of the change, because a database without notifications would
+/// refuse the whole transaction.
 pub(super) async fn announce(connection: &mut PgConnection, change: Change) -> bool {
     let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(change.as_str());
     match notify.execute(connection).await {

@@ -1,8 +1,8 @@
 //! A bounded set of connections of either engine.
 //!
-//! Not sqlx's pool: that one starts a task for each connection that is given back and sends a ping on it, which costs
-//! more than most of our statements. Here a connection is given back as it is, once its operation has completed. One
-//! whose operation was cancelled is dropped instead, because a response may still be on its way.
+//! sqlx's pool is not used because it spawns a task and sends a ping for each returned connection, which costs more
+//! than most of our statements. Here a connection is returned as it is once its operation has completed. If the
+//! operation was cancelled, the connection is dropped, because a response may still arrive.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections that were not used for this long are closed.
 const MAX_IDLE: Duration = Duration::from_mins(10);
-/// How long a connection that is discarded may take to say goodbye to the server.
+/// Time limit for closing a discarded connection gracefully.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Pool<C: Connection>(Arc<State<C>>);
@@ -20,7 +20,7 @@ pub(super) struct Pool<C: Connection>(Arc<State<C>>);
 struct State<C: Connection> {
     permits: Arc<Semaphore>,
     size: u32,
-    /// The one that was used last is at the end.
+    /// The most recently used connection is last.
     idle: Mutex<Vec<Idle<C>>>,
 }
 
@@ -30,14 +30,14 @@ struct Idle<C> {
     used: Instant,
 }
 
-/// The right to have one connection, and a connection if one was idle.
+/// A permit for one connection, and an idle connection if there is one.
 pub(super) struct Slot<C: Connection> {
     pool: Arc<State<C>>,
     permit: OwnedSemaphorePermit,
     idle: Option<Idle<C>>,
 }
 
-/// A connection in use. Closed when dropped; [`Pooled::release`] keeps it.
+/// A connection in use. It is closed when dropped, unless [`Pooled::release`] returns it.
 pub(super) struct Pooled<C: Connection> {
     pub(super) connection: C,
     opened: Instant,
@@ -58,7 +58,7 @@ impl<C: Connection> Pool<C> {
         Self(Arc::new(State { permits, size, idle: Mutex::default() }))
     }
 
-    /// Waits until fewer than all connections are in use. `None`: the pool is closed.
+    /// Waits until a connection is available. `None`: the pool is closed.
     pub(super) async fn slot(&self) -> Option<Slot<C>> {
         let permit = Arc::clone(&self.0.permits).acquire_owned().await.ok()?;
         let idle = self.0.idle().pop();
@@ -91,13 +91,13 @@ impl<C: Connection> State<C> {
 }
 
 impl<C: Connection> Slot<C> {
-    /// Takes the idle connection, with the time since it was opened and since it was used.
+    /// Takes the idle connection, with the times since it was opened and since it was last used.
     pub(super) fn take(&mut self) -> Option<(C, Duration, Duration)> {
         let Idle { connection, opened, used } = self.idle.take()?;
         Some((connection, opened.elapsed(), used.elapsed()))
     }
 
-    /// The slot with this connection, which is so old.
+    /// The slot with this connection, which was opened `age` ago.
     pub(super) fn filled(self, connection: C, age: Duration) -> Pooled<C> {
         let now = Instant::now();
         let opened = now.checked_sub(age).unwrap_or(now);
@@ -106,25 +106,25 @@ impl<C: Connection> Slot<C> {
 }
 
 impl<C: Connection + 'static> Pooled<C> {
-    /// Keeps the connection for another operation. Its last one must have completed.
+    /// Returns the connection to the pool. Its last operation must have completed.
     pub(super) fn release(self) {
         let Self { connection, opened, pool, permit } = self;
         let now = Instant::now();
         let mut idle = pool.idle();
-        // The one at the front was not used for the longest time.
+        // The first one has been unused longest.
         if idle.first().is_some_and(|oldest| now.duration_since(oldest.used) > MAX_IDLE) {
             close_soon(idle.remove(0).connection);
         }
         idle.push(Idle { connection, opened, used: now });
         drop(idle);
-        // Whoever waits finds the connection.
+        // Released last, so that a waiting task finds the connection.
         drop(permit);
     }
 }
 
-/// Closes a connection without making anybody wait.
+/// Closes a connection in the background.
 pub(super) fn close_soon<C: Connection + 'static>(connection: C) {
-    // Without a runtime the process is ending.
+    // Without a runtime the process is shutting down.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(async move {
             let _ignored = tokio::time::timeout(CLOSE_TIMEOUT, connection.close()).await;

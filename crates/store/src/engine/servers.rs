@@ -1,5 +1,5 @@
-//! Connections to the writable one of several PostgreSQL servers (`target_session_attrs=read-write` of libpq): the one
-//! that was last, and where it does not answer the others, a moment apart.
+//! Connects to the writable one of several PostgreSQL servers (`target_session_attrs=read-write` of libpq): the one
+//! that was writable last, and if it does not respond the others, started shortly after each other.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,17 +11,17 @@ use tokio::task::JoinSet;
 use crate::error::chain;
 use crate::{PostgresOptions, StoreError};
 
-/// How long a server has to answer before the next one is tried beside it.
+/// How long a server may take before the next one is tried in parallel.
 const HEAD_START: Duration = Duration::from_millis(300);
-/// Pauses between rounds through all servers while none is writable, as during a failover.
+/// Pauses between rounds over all servers while none is writable, as during a failover.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Servers {
-    /// `host:port`, and how to connect to it.
+    /// `host:port`, and the connection options.
     list: Vec<(String, PgConnectOptions)>,
     timeout: Duration,
-    /// Of the list: where the last connection was made.
+    /// Index of the server of the last connection.
     last: AtomicUsize,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Servers {
 #[derive(Debug)]
 pub(super) struct NoServer {
     pub(super) cause: String,
-    /// It may be otherwise in a moment: refused, starting, or a standby that may be promoted.
+    /// A retry may succeed soon: connection refused, server starting, or a standby that may be promoted.
     is_temporary: bool,
 }
 
@@ -48,12 +48,12 @@ impl Servers {
         Self { list, timeout: options.connect_timeout, last: AtomicUsize::new(0) }
     }
 
-    /// How to connect to the server that was writable last.
+    /// Connection options of the server that was writable last.
     pub(super) fn last(&self) -> Option<PgConnectOptions> {
         self.list.get(self.last.load(Ordering::Relaxed)).map(|(_, options)| options.clone())
     }
 
-    /// Tries again until the timeout, as long as that may help.
+    /// Retries until the timeout, as long as a retry may succeed.
     pub(super) async fn connect(&self) -> Result<PgConnection, NoServer> {
         let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
@@ -67,7 +67,7 @@ impl Servers {
         }
     }
 
-    /// One round through all servers.
+    /// One round over all servers.
     pub(super) async fn connect_once(&self) -> Result<PgConnection, NoServer> {
         let round = self.first_writable();
         tokio::time::timeout(self.timeout, round).await.unwrap_or_else(|_| {
@@ -118,12 +118,12 @@ impl Servers {
     }
 }
 
-/// What a server must be able to do.
+/// The required state of a server.
 #[derive(Clone, Copy)]
 pub(super) enum Need {
-    /// Not a standby, which may lag behind: it could report a session as live that has ended.
+    /// Not a standby, which may lag behind and report an ended session as live.
     Primary,
-    /// Also not read-only; where there are several servers.
+    /// Also not read-only; required if there are several servers.
     Writable,
 }
 

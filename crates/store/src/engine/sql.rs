@@ -12,8 +12,8 @@ pub(crate) enum Value {
     Int(Option<i64>),
 }
 
-/// A statement whose conditions depend on what is searched for: text and values grow together. In the
-/// manner of `sqlx::QueryBuilder`, which is for one engine and would make every caller generic over it.
+/// A statement whose conditions depend on the query: text and values are appended together. Similar to
+/// `sqlx::QueryBuilder`, which is generic over the engine and would make every caller generic.
 #[derive(Clone, Default)]
 pub(crate) struct Sql {
     pub(super) text: String,
@@ -37,7 +37,7 @@ impl Sql {
         self
     }
 
-    /// Appends ` AND text value`, when there is a value.
+    /// Appends ` AND text value` if there is a value.
     pub(crate) fn and(&mut self, text: &str, value: Option<impl Into<Value>>) -> &mut Self {
         if let Some(value) = value {
             self.push(" AND ").push(text).bind(value);

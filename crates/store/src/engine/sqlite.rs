@@ -1,4 +1,4 @@
-//! SQLite: readers in parallel, one writer. Only the command line opens the file beside the server.
+//! SQLite: concurrent readers, one writer. Besides the server only the command line opens the file.
 
 use std::fs::OpenOptions;
 use std::future::Future;
@@ -23,14 +23,14 @@ use crate::{Location, OpenError, StoreError, migrate};
 const READERS: u32 = 4;
 /// How long SQLite waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Switching to WAL fails with SQLITE_BUSY at once, whatever `busy_timeout` is, when another process
-/// opens the same empty file. Opening is retried for this long.
+/// Switching to WAL fails immediately with SQLITE_BUSY, whatever `busy_timeout` is, when another process opens the same
+/// empty file. Opening is retried for this long.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 const OPEN_PAUSE: Duration = Duration::from_millis(25);
 
 pub(crate) struct SqliteEngine {
     readers: Pool<SqliteConnection>,
-    /// How to open one of them.
+    /// Options for opening a reader.
     reading: SqliteConnectOptions,
     writer: Writer,
     shared: Shared,
@@ -89,7 +89,7 @@ impl SqliteEngine {
 
     pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
         let outcome = self.writer.write(operation).await;
-        // An operation's own refusal is no fault of the file.
+        // An operation's own refusal does not indicate a defect of the file.
         let failed =
             matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)));
         if failed || outcome.is_ok() {
@@ -119,8 +119,8 @@ impl SqliteEngine {
         }
     }
 
-    /// Reads from the file, which `SELECT 1` would not do. After a failed write, as on a full disk, it also writes: a
-    /// server that can only read is of no use.
+    /// Reads from the file, which `SELECT 1` would not do. After a failed write, as on a full disk, it also writes,
+    /// because a server that cannot write must not count as ready.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         self.file.check()?;
         if self.is_failing.load(Ordering::Relaxed) {
@@ -135,13 +135,13 @@ impl SqliteEngine {
     }
 
     pub(super) async fn close(&self) {
-        // The readers first: the last connection to close folds the WAL back into the file.
+        // The readers first: the last connection that closes merges the WAL into the file.
         self.readers.close().await;
         self.writer.close().await;
     }
 }
 
-/// Writes one page, with the content that it has.
+/// Rewrites one page with its present content.
 struct Probe;
 
 impl Operation for Probe {
@@ -201,7 +201,7 @@ mod tests {
         }
     }
 
-    /// SQLite reports a full disk and a database of the greatest size alike (SQLITE_FULL).
+    /// SQLite reports a full disk and a database at its maximum size in the same way (SQLITE_FULL).
     #[tokio::test]
     async fn a_full_disk_is_not_ready_until_it_can_be_written_again() {
         let folder = tempfile::tempdir().unwrap();

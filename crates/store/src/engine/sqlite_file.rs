@@ -1,7 +1,8 @@
-//! The files of an open SQLite database: that they are still the ones under their names.
+//! Checks that the files of an open SQLite database are still those at their paths.
 //!
-//! A file that is deleted or replaced while it is open stays readable and writable for processes that have it open, and is gone
-//! when they close it: writes would be confirmed and lost. So every transaction looks first and last.
+//! A file that is deleted or replaced while open remains readable and writable for processes that have it open, and
+//! disappears when they close it: writes would be confirmed and lost. Therefore every transaction checks at its
+//! beginning and end.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +14,7 @@ use crate::StoreError;
 /// Device and inode.
 type FileId = (u64, u64);
 
-/// Cheap to clone; all clones are one.
+/// Clones share the same state.
 #[derive(Clone)]
 pub(super) struct SqliteFile(Arc<Inner>);
 
@@ -21,12 +22,12 @@ struct Inner {
     database: PathBuf,
     database_id: Option<FileId>,
     wal: PathBuf,
-    /// Known from the first look at which the file is there.
+    /// Set by the first check that finds the file.
     wal_id: OnceLock<FileId>,
 }
 
 impl SqliteFile {
-    /// Call it when the database is open.
+    /// Must be called while the database is open.
     pub(super) fn new(database: &Path) -> Self {
         let mut wal = database.as_os_str().to_owned();
         wal.push("-wal");
@@ -46,7 +47,7 @@ impl SqliteFile {
         }
         match (file_id(wal), wal_id.get()) {
             (Some(found), None) => {
-                // Another look may have been first, and seen the same.
+                // Another thread may have set it first, to the same value.
                 let _known = wal_id.set(found);
                 Ok(())
             }
@@ -84,7 +85,7 @@ mod tests {
         assert!(file.check().is_ok(), "the log is made by the first write");
         fs::write(&database, "2").unwrap();
         assert!(file.check().is_ok(), "its content may change");
-        // Renamed over the old one, which is kept open so that its inode is not used again.
+        // Renamed over the old file, which is kept open so that its inode is not reused.
         let old = fs::File::open(&wal).unwrap();
         fs::write(folder.path().join("new"), "1").unwrap();
         fs::rename(folder.path().join("new"), &wal).unwrap();

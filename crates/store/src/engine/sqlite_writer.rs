@@ -1,8 +1,8 @@
-//! The one writer of a SQLite file: a task that owns the only connection which may write.
+//! The single writer of a SQLite file: a task that owns the only connection that may write.
 //!
-//! An operation is a value sent to this task, so a caller that stops waiting cannot cancel it half way.
-//! All operations that wait when the writer becomes free share one transaction and one fsync; no timer
-//! ever delays an operation. Each has its own savepoint; results are returned after COMMIT.
+//! An operation is a value sent to this task, so a caller that stops waiting cannot cancel it. All operations queued
+//! when the writer becomes free share one transaction and one fsync; no timer delays an operation. Each has its own
+//! savepoint; results are returned after COMMIT.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,9 +18,9 @@ use super::{Operation, WAIT_TIMEOUT};
 use crate::StoreError;
 use crate::shared::Shared;
 
-/// Most operations of one transaction.
+/// Maximum number of operations in one transaction.
 const BATCH: usize = 64;
-/// Operations that may be queued; further callers wait until there is room.
+/// Length of the queue; further callers wait.
 const QUEUE: usize = 1024;
 
 pub(super) struct Writer {
@@ -59,7 +59,7 @@ impl Writer {
         receiver.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Runs what is queued and closes the connection. Later operations fail with `Unavailable`.
+    /// Runs the queued operations and closes the connection. Later operations fail with `Unavailable`.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.send(Message::Close(done)).await.is_ok() {
@@ -118,7 +118,7 @@ async fn write_batch(
     }
     match run_together(connection, &mut batch).await {
         Ok(()) => {
-            // Committed, but perhaps into a file that is gone.
+            // Committed, but possibly into a deleted file.
             let lost = file.check().err();
             for job in batch {
                 job.finish(lost.clone());
@@ -140,7 +140,7 @@ async fn write_batch(
 }
 
 enum BatchError {
-    /// Another process holds the lock, or the file cannot be written: running alone would fail as well.
+    /// Another process holds the lock, or the file cannot be written: running the operations separately would fail too.
     NotBegun(StoreError),
     /// The whole transaction was rolled back: COMMIT failed, or the disk is full.
     Lost(StoreError),
@@ -177,8 +177,8 @@ async fn write_alone(
     }
 }
 
-/// An error replaces the operation's own result, because that was not committed. SQLite restores the state
-/// before BEGIN after a failed COMMIT, so the outcome is known.
+/// Runs one operation in its own transaction. An error replaces the operation's result, because it was not committed.
+/// After a failed COMMIT SQLite restores the state before BEGIN, so the outcome is known.
 async fn run_alone(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), StoreError> {
     command(connection, "BEGIN IMMEDIATE").await?;
     if !job.run(connection).await {
@@ -206,13 +206,13 @@ async fn roll_back(connection: &mut SqliteConnection) {
 
 /// A queued operation, whatever its result type.
 trait Job: Send {
-    /// Runs the operation in the open transaction and keeps its result; true when it may be committed.
+    /// Runs the operation in the open transaction and keeps its result; true if it may be committed.
     fn run<'a>(
         &'a mut self,
         connection: &'a mut SqliteConnection,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
-    /// Returns the result to the caller: `failed` if there is one, else the operation's own.
+    /// Returns the result to the caller: `failed` if present, otherwise the operation's own.
     fn finish(self: Box<Self>, failed: Option<StoreError>);
 }
 

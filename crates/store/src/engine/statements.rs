@@ -1,13 +1,13 @@
 //! Several writing statements of one operation, sent to SQLite's worker thread in one message.
 //!
 //! Each message costs two thread switches, which is more than most statements. PostgreSQL prepares one statement at a
-//! time, so there they are sent one after the other.
+//! time, so there they are sent one after another.
 
 use std::borrow::Cow;
 
 use super::sql::{Sql, Value};
 
-/// None of them depends on the result of another.
+/// Independent statements: none uses the result of another.
 #[derive(Default)]
 pub(crate) struct Statements {
     pub(super) list: Vec<Statement>,
@@ -55,7 +55,7 @@ impl Statements {
     }
 }
 
-/// Appends `sql` with `by` added to the number of each placeholder. No statement has a dollar sign in a literal.
+/// Appends `sql` with all placeholder numbers increased by `by`. No statement has a dollar sign in a literal.
 fn push_shifted(text: &mut String, sql: &str, by: usize) {
     let mut parts = sql.split('$');
     text.push_str(parts.next().unwrap_or_default());

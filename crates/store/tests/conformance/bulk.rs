@@ -20,7 +20,7 @@ async fn all_that_match_end_batch_by_batch(world: &World) {
         world.granted(session, "cli", true).await;
     }
     let other = world.store.sign_in(sign_in("joe", "joe")).await.unwrap().session();
-    // Joe stays; that the filter is for ended ones does not matter.
+    // Joe's sessions do not match the filter. Ending ignores the filter's state.
     let user = Some("JANE@example.com".to_owned());
     let filter = SessionFilter { user, state: SessionState::Ended, ..SessionFilter::default() };
     let reason = ended(EndReason::Administrator, NOW + MINUTE);

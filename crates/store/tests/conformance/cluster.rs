@@ -1,7 +1,7 @@
-//! A PostgreSQL server of one's own, which can be stopped, promoted and given a standby.
+//! A PostgreSQL server for one test, which can be stopped, promoted and given a standby.
 //!
-//! It runs where PostgreSQL's programs are: in the folder named by `COUNTERSIGN_TEST_POSTGRES_BIN`, or where Debian puts
-//! them. As root they run as `postgres`.
+//! PostgreSQL's programs are taken from the folder named by `COUNTERSIGN_TEST_POSTGRES_BIN`, or from where Debian
+//! installs them. As root they are run as the user `postgres`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -97,7 +97,7 @@ impl Cluster {
         );
     }
 
-    /// A standby becomes the primary.
+    /// Promotes this standby to primary.
     pub fn promote(&self) {
         assert!(self.run("pg_ctl", &["-D", &self.data(), "-w", "promote"]), "it is not promoted");
     }
@@ -134,7 +134,7 @@ impl Cluster {
         PgConnection::connect(&url).await.ok()
     }
 
-    /// A store that knows these servers.
+    /// A store that is configured with these servers.
     pub async fn open(clusters: &[&Self]) -> Store {
         let options = PostgresOptions {
             hosts: clusters.iter().map(|cluster| cluster.host()).collect(),
@@ -165,7 +165,7 @@ fn programs() -> Option<PathBuf> {
     found.pop()
 }
 
-/// Whoever made the folder is who we are; the server refuses to run as root.
+/// Whether the tests run as root, by the owner of a folder they created; the server refuses to run as root.
 fn is_root(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(folder).unwrap().uid() == 0

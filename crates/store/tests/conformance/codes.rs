@@ -103,7 +103,7 @@ async fn the_longest_idle_of_too_many_grants_is_dropped(world: &World) {
         laptops.push(world.granted(&jane, "cli", true).await);
     }
     let other_client = world.granted(&jane, "other", true).await;
-    // The first is used, so the second or third idles longest.
+    // The first and third are used, so the second is the one that has been idle for the longest time.
     world.store.rotate(rotate(&laptops[0], 1, NOW + MINUTE)).await.unwrap();
     world.store.rotate(rotate(&laptops[2], 1, NOW + MINUTE)).await.unwrap();
     let issued = code(&jane, "cli");

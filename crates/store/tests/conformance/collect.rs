@@ -101,7 +101,7 @@ async fn offline_grants_have_limits_of_their_own(world: &World) {
     assert_eq!(world.store.collect(unused).await.unwrap().grants, 1);
     assert!(world.store.grant(&idle).await.unwrap().is_none());
     assert!(world.is_live(&used).await);
-    // Examined again when it may have been unused for long enough.
+    // The remaining grant is examined again once it may have been unused for long enough.
     let old = Retention { max_age: Some(29 * HOUR), ..at(NOW + 41 * HOUR) };
     let collected = world.store.collect(old).await.unwrap();
     assert_eq!((collected.grants, collected.sessions), (1, 1));

@@ -88,7 +88,7 @@ async fn requests_are_few_in_all_and_per_address(world: &World) {
     assert_eq!(add(request("192.0.2.2")).await.unwrap(), AddDeviceRequestOutcome::Added);
     assert_eq!(add(request("192.0.2.3")).await.unwrap(), AddDeviceRequestOutcome::Added);
     assert_eq!(add(request("192.0.2.4")).await.unwrap(), AddDeviceRequestOutcome::TooMany);
-    // Expired ones do not count, though nobody has deleted them yet.
+    // Expired requests do not count, although they are not deleted yet.
     let later = NOW + 5 * MINUTE;
     let next =
         DeviceRequest { created_at: later, expires_at: later + 5 * MINUTE, ..request("192.0.2.1") };

@@ -1,4 +1,4 @@
-//! Opening, closing, losing the caller, and texts that engines choke on.
+//! Opening and closing a database, callers that disconnect, and texts that an engine cannot store.
 
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ async fn a_newer_database_is_left_alone(world: &World) {
     assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error}");
 }
 
-/// The server goes away and comes back: nobody restarts us for that.
+/// After the server has restarted, the store reconnects by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_the_server_ended_are_replaced() {
     let Some(world) = World::postgres().await else { return };

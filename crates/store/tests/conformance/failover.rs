@@ -1,5 +1,5 @@
-//! A primary with a standby: the writable server is found again after a failover, and nothing that was acknowledged is
-//! lost. Changes of what replicas keep in memory are announced.
+//! A primary with a standby: after a failover the writable server is found again, and no acknowledged write is lost.
+//! Changes of what replicas keep in memory are announced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use countersign_store::{Change, Store, StoreError};
 use crate::cluster::Cluster;
 use crate::world::{SECOND, SignedIn as _, World, sign_in};
 
-/// Jane signs in again and again, with a new browser each time. Returns the sessions that were acknowledged.
+/// Signs jane in again and again, with a new browser each time. Returns the sessions that were acknowledged.
 async fn signs_in_until(store: Store, worker: usize, is_over: Arc<AtomicBool>) -> Vec<SessionId> {
     let mut acknowledged = Vec::new();
     for n in 0.. {
@@ -29,14 +29,14 @@ async fn signs_in_until(store: Store, worker: usize, is_over: Arc<AtomicBool>) -
     acknowledged
 }
 
-/// Synchronous replication, a primary that dies under load, a standby that is promoted.
+/// Synchronous replication: the primary is stopped under load, and the standby is promoted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_failover_the_promoted_standby_is_found_and_has_what_was_acknowledged() {
     let Some(primary) = Cluster::start_new(&["wal_level=replica"]) else { return };
     let standby = primary.standby();
     primary.executes("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
     primary.executes("SELECT pg_reload_conf()").await;
-    // In any order: the standby comes first.
+    // The order of the servers does not matter: here the standby is first.
     let store = Cluster::open(&[&standby, &primary]).await;
 
     let is_over = Arc::new(AtomicBool::new(false));
@@ -126,7 +126,7 @@ async fn without_a_free_connection_operations_are_refused_and_later_served() {
         held.push(connection);
         assert!(held.len() < 20, "the server accepts more than it may");
     }
-    // What the pool has goes on; a new replica cannot start.
+    // The connections of the pool continue to work; a new replica cannot start.
     store.sign_in(sign_in("jane", "c")).await.unwrap();
     store.ping().await.unwrap();
     drop(held);
@@ -151,7 +151,7 @@ async fn a_replica_is_notified_of_a_change_within_a_second() {
     let noticed = tokio::time::timeout(SECOND, changes.next()).await;
     assert_eq!(noticed.unwrap(), Change::Keys);
 
-    // Its connection is lost, and what was announced meanwhile with it: everything may have changed.
+    // Its connection is closed, and notifications sent meanwhile are lost, so anything may have changed.
     let mut server = world.server().await;
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' \
                AND datname = current_database()";

@@ -1,12 +1,12 @@
-//! Faults of the database within an operation: it is run again as a whole, has its effect once, or has none.
+//! Database errors within an operation: the operation is run again as a whole, and has its effect once or not at all.
 
 use countersign_store::{Rotation, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::world::{LIMIT, NOW, SignedIn as _, World, code, grant, rotate, sign_in};
 
-/// Statements on a table fail so many times with this SQLSTATE: at once, or, if deferred, at COMMIT. A sequence counts,
-/// because it is not rolled back.
+/// Makes this many statements on a table fail with this SQLSTATE: at once, or, if deferred, at COMMIT. They are counted
+/// by a sequence, because it is not rolled back.
 struct Fault {
     table: &'static str,
     state: &'static str,

@@ -51,7 +51,7 @@ async fn everybody_who_listens_hears_of_an_end(world: &World) {
         ("jane", "ldap")
     );
     assert_eq!((notifications.created_at, notifications.attempts), (NOW + MINUTE, 1));
-    // An end that is none writes nothing.
+    // The session has already ended, so nothing is written.
     assert!(world.store.end_session(&jane, reason, None).await.unwrap().is_none());
     assert_eq!(claimed(&world.store, "web", NOW + HOUR).await.len(), 1);
 }
@@ -141,7 +141,7 @@ async fn grants_of_some_clients_end_with_the_browser(world: &World) {
     world.store.rotate(rotate(&cli, 1, NOW)).await.unwrap();
 }
 
-/// A message for `app`, written now.
+/// Ends a session of the client `app`, which queues one notification.
 async fn one_message(world: &World) -> SessionId {
     listen(world, &["app"]);
     let jane = world.jane("c").await;
@@ -157,7 +157,7 @@ async fn a_claim_is_one_replicas_until_its_lease_is_over(world: &World) {
         tokio::join!(claimed(&world.store, "app", NOW), claimed(&replica, "app", NOW));
     assert_eq!(here.len() + there.len(), 1, "{here:?} {there:?}");
     assert!(claimed(&replica, "app", NOW + 29 * SECOND).await.is_empty());
-    // Whoever held it died.
+    // The replica that held the lease stopped.
     let again = claimed(&replica, "app", NOW + 30 * SECOND).await;
     assert_eq!(again[0].attempts, 2);
     let late = here.first().or(there.first()).unwrap();
@@ -207,7 +207,7 @@ async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {
     assert_eq!(at, [NOW, NOW + SECOND], "those due longest");
 }
 
-/// The one who delivers is woken by an end, once it is committed.
+/// Ending a session wakes the dispatcher once the transaction is committed.
 async fn an_end_wakes_the_dispatcher(world: &World) {
     one_message(world).await;
     world.store.logout_notification_queued().await;

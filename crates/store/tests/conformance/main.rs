@@ -1,8 +1,7 @@
 //! Every operation of the store, on both engines: each test is written once and run twice.
 //!
-//! SQLite always runs. PostgreSQL runs when `COUNTERSIGN_TEST_POSTGRES` is the URL of a server
-//! where databases may be created; without it each test prints that it did not run, and fails when
-//! `COUNTERSIGN_REQUIRE_POSTGRES` is 1.
+//! SQLite always runs. PostgreSQL runs when `COUNTERSIGN_TEST_POSTGRES` is the URL of a server where databases may be
+//! created; without it each test prints that it did not run, and fails when `COUNTERSIGN_REQUIRE_POSTGRES` is 1.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -38,7 +37,7 @@ mod stored_objects;
 mod traces;
 mod world;
 
-/// Makes two tests of each story.
+/// Makes two tests of each function, one for each engine.
 macro_rules! on_both_engines {
     ($($test:ident),* $(,)?) => {
         mod sqlite {

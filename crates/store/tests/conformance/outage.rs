@@ -1,4 +1,4 @@
-//! The whole server goes away and comes back: what callers get meanwhile, and how soon.
+//! The database server stops and starts again: which errors callers get meanwhile, and how soon.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use countersign_store::{Store, StoreError};
 use crate::cluster::Cluster;
 use crate::world::{SECOND, SignedIn as _, sign_in};
 
-/// An answer "at once", on a busy machine.
+/// Upper limit of a response "at once", on a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(700);
 
 fn unavailable<T>(outcome: Result<T, StoreError>) -> bool {
     matches!(outcome, Err(StoreError::Unavailable(_)))
 }
 
-/// Thirty people at once, reading and writing; how long the last of them waits to be refused.
+/// Starts thirty operations at the same time, reads and writes; returns how long it takes until all are refused.
 async fn thirty_are_refused(store: &Store) -> Duration {
     let began = Instant::now();
     let waiting: Vec<_> = (0..30)

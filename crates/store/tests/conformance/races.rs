@@ -1,4 +1,4 @@
-//! Many at once, over two replicas of the same database.
+//! Concurrent operations, through two replicas of the same database.
 
 use countersign_core::session::EndReason;
 use countersign_core::{GrantId, SessionId, Timestamp};
@@ -21,7 +21,7 @@ async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
     outcomes
 }
 
-/// Here and there in turn.
+/// The world's own store for even numbers, the other replica for odd ones.
 fn nth<'s>(world: &'s World, other: &'s Store, n: usize) -> Store {
     if n.is_multiple_of(2) { world.store.clone() } else { other.clone() }
 }
@@ -53,7 +53,7 @@ async fn fifty_redeem_one_code_and_one_gets_it(world: &World) {
     other.close().await;
 }
 
-/// Twenty clicks on "Allow", and an application that is quick: of all the codes at most one is used.
+/// Twenty submissions of the approval page and a client that redeems at once: of all the codes at most one is used.
 async fn many_clicks_and_a_quick_application_end_in_one_grant(world: &World) {
     let other = world.replica().await;
     let jane = world.jane("c").await;
@@ -120,7 +120,7 @@ async fn twenty_refresh_with_one_token_and_stay_one_family(world: &World) {
     other.close().await;
 }
 
-/// Give, redeem and refresh, until refused.
+/// Issues a code, redeems it and refreshes, again and again, until one of them is refused.
 async fn take_all_one_can(store: Store, session: SessionId) -> Vec<GrantId> {
     let mut got = Vec::new();
     for n in 0.. {
@@ -137,7 +137,7 @@ async fn take_all_one_can(store: Store, session: SessionId) -> Vec<GrantId> {
     got
 }
 
-/// A code and its grant, both of this instant; `None` when the session is over.
+/// Issues a code and redeems it, both at this instant; `None` when the session has ended.
 async fn take_one(store: &Store, session: &SessionId, now: Timestamp) -> Option<GrantId> {
     let mut issued = code(session, "app");
     (issued.created_at, issued.expires_at) = (now, now + MINUTE);
@@ -257,7 +257,7 @@ async fn one_failing_verb_leaves_the_others(world: &World) {
 
 async fn collecting_while_giving_loses_nobody(world: &World) {
     let other = world.replica().await;
-    // The cookie has just run out: a request that began before may still give something.
+    // The cookie has just expired: a request that began earlier may still issue a code.
     let now = NOW + 9 * HOUR;
     for round in 0..30 {
         let jane = world.jane(&format!("c-{round}")).await;

@@ -1,4 +1,4 @@
-//! How an authorization request is answered: by one code that is used, or by a no.
+//! An authorization request is completed once: by one code that is redeemed, or by a refusal.
 
 use countersign_core::session::EndReason;
 use countersign_core::{ClientId, Code, SessionId};
@@ -7,7 +7,7 @@ use countersign_store::{IssueCodeOutcome, RedeemCodeOutcome};
 use crate::on_both_engines;
 use crate::world::{LIMIT, NOW, SECOND, World, code, ended, grant};
 
-/// The same request once more.
+/// Another code for the same authorization request.
 fn again(first: &Code) -> Code {
     Code { request: first.request.clone(), ..code(&first.session, first.client.as_str()) }
 }

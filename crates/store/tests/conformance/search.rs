@@ -194,7 +194,7 @@ async fn grants_of_more_sessions_than_one_statement_takes(world: &World) {
     assert_eq!(count.clients, clients);
 }
 
-/// Past the store, as an earlier version would have left it.
+/// Executes SQL without the store, to write rows as an earlier version would have left them.
 async fn run(world: &World, sql: &'static str) {
     match &world.location {
         Location::Sqlite { file } => {

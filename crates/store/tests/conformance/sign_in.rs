@@ -11,7 +11,7 @@ use crate::world::{
     sign_in,
 };
 
-/// The same browser comes again.
+/// Another sign-in by the same browser.
 fn again(user: &str, previous: &str, cookie: &str) -> SignIn {
     SignIn { previous_cookie: Some(previous.into()), now: NOW + MINUTE, ..sign_in(user, cookie) }
 }
@@ -207,7 +207,7 @@ async fn an_assertion_signs_in_once_until_its_login_has_expired(world: &World) {
     assert_eq!(deleted.used_assertions, 1);
 }
 
-/// What is refused for another reason uses nothing up.
+/// A sign-in that is refused because of a block does not use up the assertion.
 async fn a_blocked_person_uses_up_no_assertion(world: &World) {
     let block = BlockUser {
         connector: ConnectorId::new("ldap"),

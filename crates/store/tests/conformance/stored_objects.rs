@@ -36,7 +36,7 @@ async fn an_object_is_created_changed_and_deleted_each_with_its_event(world: &Wo
     assert!(!replace("one", "four").await.unwrap(), "somebody else was faster");
     assert_eq!(document(world, "app").await.as_deref(), Some("three"));
     assert_eq!(versions().await, first + 2, "what changed nothing is no version");
-    // Another seal of the same object is neither a change nor an event.
+    // Sealing the same object again is neither a change nor an event.
     let reseal = |previous: &str| {
         store.reseal_object(object("app", "three, sealed anew"), previous.to_owned().into())
     };

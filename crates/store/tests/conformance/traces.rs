@@ -1,4 +1,4 @@
-//! The trace of the last login.
+//! The trace of the last login of a session.
 
 use countersign_core::Trace;
 use countersign_core::session::EndReason;

@@ -1,4 +1,4 @@
-//! A database of one's own, and the people, codes and grants the stories are about.
+//! A database for one test, and the users, sessions, codes and grants that the tests use.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -66,12 +66,12 @@ impl World {
         Some((Location::Postgres(options), Home::Server { url, database }))
     }
 
-    /// The same database as another process would open it.
+    /// Another store on the same database, like that of another process.
     pub async fn replica(&self) -> Store {
         Store::open(&self.location).await.unwrap()
     }
 
-    /// The world's database on the server, past the store.
+    /// A connection to the database that does not use the store.
     pub async fn server(&self) -> PgConnection {
         let Home::Server { url, database } = &self.home else { panic!("this is a file") };
         let options: PgConnectOptions = url.parse().unwrap();
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// Two processes that start together on a database nobody has opened before.
+    /// Two processes that open an empty database at the same time.
     pub async fn two_on_an_empty_one(sqlite: bool) -> Option<(Store, Self)> {
         let (location, home) = match sqlite {
             true => Self::empty_sqlite(),
@@ -100,12 +100,12 @@ impl World {
         Some((first, Self { store: second, location, home }))
     }
 
-    /// Jane signs in with a browser of hers; her cookie's hash is `cookie`.
+    /// Signs jane in with a new browser; `cookie` is the hash of its cookie.
     pub async fn jane(&self, cookie: &str) -> SessionId {
         self.store.sign_in(sign_in("jane", cookie)).await.unwrap().session()
     }
 
-    /// A redeemed code; the grant it became.
+    /// Issues a code and redeems it; returns the grant.
     pub async fn granted(&self, session: &SessionId, client: &str, offline: bool) -> GrantId {
         let code = code(session, client);
         let grant = grant(&code, offline);
@@ -184,7 +184,7 @@ pub fn code(session: &SessionId, client: &str) -> Code {
     }
 }
 
-/// What the code becomes: tokens for ten minutes, generation 1 under MAC key 7.
+/// The grant for this code: tokens for ten minutes, generation 1 under MAC key 7.
 pub fn grant(code: &Code, offline: bool) -> Grant {
     let id = GrantId::random().unwrap();
     SESSIONS.lock().unwrap().insert(id.clone(), code.session.clone());
@@ -205,10 +205,10 @@ pub fn grant(code: &Code, offline: bool) -> Grant {
     }
 }
 
-/// The session of each grant that [`grant`] made.
+/// The session of each grant that was made by [`grant`].
 static SESSIONS: Mutex<BTreeMap<GrantId, SessionId>> = Mutex::new(BTreeMap::new());
 
-/// An unknown grant has an unknown session.
+/// A grant that [`grant`] did not make gets an unknown session.
 pub fn rotate(grant: &GrantId, generation: i64, now: Timestamp) -> Rotate {
     let session = SESSIONS.lock().unwrap().get(grant).cloned();
     Rotate {
@@ -228,7 +228,7 @@ pub fn ended(reason: EndReason, at: Timestamp) -> Ended {
     Ended { at, by: "user:admin".into(), reason }
 }
 
-/// The session and whether it existed before; panics for a blocked person.
+/// The session, and whether it existed before; panics if the user is blocked.
 pub trait SignedIn {
     fn session(&self) -> SessionId;
     fn reauthenticated(&self) -> bool;
@@ -247,7 +247,7 @@ impl SignedIn for SignInOutcome {
     }
 }
 
-/// Deletes what is expired at `now`, as far as it ever is: no limits of offline grants.
+/// Deletes what has expired at `now`. Grants with offline access have no limits.
 pub fn retention(now: Timestamp) -> Retention {
     Retention {
         now,

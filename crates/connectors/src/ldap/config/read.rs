@@ -1,4 +1,4 @@
-//! Reading the `config` of an LDAP connector: Dex's keys, and `hosts`, `timeout`, `poolSize` of ours.
+//! Reads the `config` of an LDAP connector: Dex's keys, and our own `hosts`, `timeout`, `poolSize`.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(in crate::ldap) fn read(section: Section<'_>) -> Option<Config> {
             None
         }
     };
-    // Absent groups are none; groups that cannot be read are an error.
+    // An absent `groupSearch` means no groups; an invalid one is an error.
     let groups = match section.section("groupSearch") {
         Some(search) => read_group_search(search).map(Some),
         None => (!section.has("groupSearch")).then_some(None),
@@ -70,7 +70,7 @@ fn read_security(section: &Section<'_>) -> Option<Security> {
     }
 }
 
-/// `Some(None)` is anonymous. One without the other is an error: a name with an empty password is an
+/// `Some(None)`: anonymous bind. One of the two alone is an error: a name with an empty password would be an
 /// unauthenticated bind (RFC 4513 section 5.1.2), which many servers answer with success.
 #[expect(clippy::option_option, reason = "no bind is a valid configuration; a problem is `None`")]
 fn read_bind(section: &Section<'_>) -> Option<Option<(String, Secret)>> {
@@ -125,7 +125,7 @@ fn read_user_search(section: Section<'_>) -> Option<UserSearch> {
     })
 }
 
-/// One attribute as text, or a list of them.
+/// One attribute, or a list of attributes.
 fn username_attributes(section: &Section<'_>) -> Option<Vec<String>> {
     let Some(item) = section.item("username") else {
         section.error("username", "is missing");
@@ -180,7 +180,7 @@ fn read_matcher(section: Section<'_>) -> Option<Matcher> {
     Some(Matcher { user: user?, group: group?, recursion })
 }
 
-/// Dex's older way of saying one matcher, which it ignores beside `userMatchers`.
+/// Dex's older keys for a single matcher, which Dex ignores beside `userMatchers`.
 fn deprecated_matcher(section: &Section<'_>, has_matchers: bool) -> Option<Matcher> {
     let user = optional_attribute(section, "userAttr");
     let group = optional_match(section, "groupAttr");
@@ -203,7 +203,7 @@ fn deprecated_matcher(section: &Section<'_>, has_matchers: bool) -> Option<Match
     }
 }
 
-/// In parentheses, because it is put between others. Empty is none.
+/// A filter in parentheses, since it is combined with others; empty if there is none.
 fn filter(section: &Section<'_>) -> Option<String> {
     let filter = section.text("filter").unwrap_or_default();
     let sound = filter.is_empty()
@@ -247,9 +247,8 @@ fn optional_match(section: &Section<'_>, key: &'static str) -> Option<String> {
     checked_match(section, key, name)
 }
 
-/// The text before the `=` of a filter: an attribute, or an extensible match such as
-/// `member:1.2.840.113556.1.4.1941:` (RFC 4515 section 3: attribute, `:dn` and matching rule, each after a colon,
-/// and a colon at the end).
+/// The text before `=` in a filter: an attribute, or an extensible match such as `member:1.2.840.113556.1.4.1941:` (RFC
+/// 4515 section 3: attribute, `:dn` and matching rule, each after a colon, and a final colon).
 fn checked_match(section: &Section<'_>, key: &'static str, name: String) -> Option<String> {
     let Some(extensible) = name.strip_suffix(':') else {
         return checked_attribute(section, key, name);
@@ -269,7 +268,7 @@ fn checked_match(section: &Section<'_>, key: &'static str, name: String) -> Opti
     Some(name)
 }
 
-/// An attribute description of RFC 4512 section 2.5: a name or a dotted number, and options.
+/// An attribute description (RFC 4512 section 2.5): a name or an OID, with options.
 fn is_attribute(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "-.;_".contains(c))

@@ -1,6 +1,6 @@
-//! Who the server may be. Beyond rustls's own rules one thing is accepted, because Go and so Dex
-//! accept it and `openssl req -x509` makes it by default: a self-signed CA certificate that is the
-//! server's own, if exactly that certificate was given as `rootCA`.
+//! Verification of the server's certificate. In addition to rustls's rules one case is accepted, as in Go and thus in
+//! Dex, because `openssl req -x509` creates it by default: a self-signed CA certificate as the server's own, if exactly
+//! that certificate is configured as `rootCA`.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use rustls::{
     client::verify_server_name,
 };
 
-/// Verifies against these roots; `pinned` are those of the configuration, as they were written.
+/// Verifies against `roots`; `pinned` are the certificates of the configuration.
 pub(crate) fn against(
     roots: RootCertStore,
     pinned: Vec<CertificateDer<'static>>,
@@ -28,7 +28,7 @@ pub(crate) fn against(
     Ok(Arc::new(Verifier { inner: Some(inner), pinned, algorithms: algorithms(provider) }))
 }
 
-/// `insecureSkipVerify`: only the possession of the certificate's key is checked.
+/// `insecureSkipVerify`: only possession of the certificate's private key is verified.
 pub(crate) fn any(provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Verifier { inner: None, pinned: Vec::new(), algorithms: algorithms(provider) })
 }
@@ -57,7 +57,7 @@ impl ServerCertVerifier for Verifier {
         let verified =
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            // webpki has looked at the validity period before it returns this; the name it has not.
+            // webpki has checked the validity period before it returns this error, but not the name.
             Err(error) if is_ca_as_end_entity(&error) && self.pinned.contains(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
@@ -89,8 +89,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// rustls has no variant for it and shows webpki's; were the name ever to change, such a server
-/// would be refused, and a test here would say why.
+/// rustls has no variant for this error and wraps webpki's. If its name changed, such a server would be refused, and a
+/// test here would fail.
 fn is_ca_as_end_entity(error: &Error) -> bool {
     matches!(error, Error::InvalidCertificate(CertificateError::Other(other))
         if format!("{other:?}").contains("CaUsedAsEndEntity"))

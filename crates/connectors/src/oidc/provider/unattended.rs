@@ -1,4 +1,4 @@
-//! Requests to a provider outside a login: for the administrator, and for the page after a logout.
+//! Requests to a provider outside a login: for a diagnosis, and for the page after a logout.
 
 use countersign_core::Trace;
 use url::Url;
@@ -7,7 +7,7 @@ use super::Provider;
 use crate::oauth::UpstreamError;
 
 impl Provider {
-    /// Makes every request that is possible without a user.
+    /// Makes all requests that need no user.
     pub async fn diagnose(&self, trace: &mut Trace) -> Result<(), UpstreamError> {
         let metadata = self.metadata(trace).await?;
         trace.response(format!("people sign in at {}", metadata.authorize));
@@ -17,8 +17,8 @@ impl Provider {
         client.probe(&self.http, &metadata.token, &self.settings.registration, trace).await
     }
 
-    /// By our name only: the ID token that the standard recommends beside it has the user's data, and
-    /// stays out of addresses (OpenID Connect RP-Initiated Logout 1.0 section 2).
+    /// The end session endpoint with our client id. The recommended `id_token_hint` is omitted, because it would put
+    /// the user's data into a URL (OpenID Connect RP-Initiated Logout 1.0 section 2).
     pub async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, UpstreamError> {
         let mut url = self.metadata(trace).await?.end_session.clone();
         if let Some(url) = &mut url {

@@ -11,7 +11,7 @@ fn canonical(text: &str, prefixes: &[&str]) -> String {
     canonicalize(document.root_element(), &prefixes, None).unwrap()
 }
 
-/// The canonical form of the first element of this local name.
+/// The canonical form of the first element with this local name.
 fn canonical_of(text: &str, name: &str, prefixes: &[&str]) -> String {
     let document = input::parse(text).expect(text);
     let prefixes: Vec<String> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
@@ -91,8 +91,8 @@ fn the_output_is_bounded() {
     assert!(canonicalize(document.root_element(), &[], None).is_err());
 }
 
-/// Against libxml2, where its `xmllint` is installed: whatever both accept has the same bytes, and what libxml2 refuses
-/// is refused here. `COUNTERSIGN_C14N_DOCUMENTS` sets the number of documents.
+/// Compares with libxml2 if `xmllint` is installed: documents that both accept have the same bytes, and what libxml2
+/// refuses is refused here. `COUNTERSIGN_C14N_DOCUMENTS` sets the number of documents.
 #[expect(clippy::disallowed_methods, reason = "the number of documents, for longer runs")]
 #[test]
 fn generated_documents_have_the_bytes_that_libxml2_writes() {
@@ -116,14 +116,14 @@ fn generated_documents_have_the_bytes_that_libxml2_writes() {
         };
         assert!(output.status.success(), "libxml2 refuses {text:?}");
         let theirs = String::from_utf8(output.stdout).unwrap();
-        // The command line keeps comments, which are not part of this form.
+        // `xmllint` keeps comments, which this canonical form omits.
         assert_eq!(check_redirect_uri, without_comments(&theirs), "{text:?}");
         accepted += 1;
     }
     assert!(accepted * 2 > count, "only {accepted} of {count} documents were compared");
 }
 
-/// Also the line ends around comments outside the root (Canonical XML 1.0 section 2.3).
+/// Also removes the line ends around comments outside the root (Canonical XML 1.0 section 2.3).
 fn without_comments(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -135,7 +135,8 @@ fn without_comments(text: &str) -> String {
     out.trim_matches('\n').to_owned()
 }
 
-/// Documents of everything that the gate accepts, and some that it refuses; a linear congruential generator.
+/// Generates documents of everything that `input` accepts, and some that it refuses, by a linear congruential
+/// generator.
 struct Generator(u64);
 
 impl Generator {

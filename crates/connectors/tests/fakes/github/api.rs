@@ -1,4 +1,4 @@
-//! The REST API: who the bearer is, with GitHub's scopes, pages, limits and refusals.
+//! The REST API: the user of the bearer token, with GitHub's scopes, pagination, rate limits and refusals.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::super::web::{Reply, Request, recorder};
 use super::{Limit, OrgRestriction, Person, Recorded, State, Token, shapes};
 
-/// Status, body, and headers beside the usual ones.
+/// Status, body, and headers in addition to the usual ones.
 type ApiResponse = (u16, Value, Vec<(&'static str, String)>);
 
 impl State {
     pub(super) fn api(&mut self, base: &str, path: &str, request: &Request) -> Reply {
-        // The links of pages have the requested address.
+        // Pagination links contain the address that was requested.
         let own = format!("{base}{}", request.path.strip_suffix(path).unwrap_or_default());
         let (template, (status, body, mut headers)) = self.respond(&own, path, request);
         let recorded =

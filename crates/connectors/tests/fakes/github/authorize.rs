@@ -1,4 +1,4 @@
-//! The page where somebody lets an application in, and the token endpoint.
+//! The page on which a user authorizes an application, and the token endpoint.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -44,7 +44,7 @@ impl State {
         Reply::Text(200, "text/html; charset=utf-8", html)
     }
 
-    /// A button was pressed.
+    /// Handles the form of the page: approval or refusal.
     pub(super) fn decided(&mut self, request: &Request) -> Reply {
         let form = form_urlencoded::parse(request.body.as_bytes());
         let query: Vec<(String, String)> = form.into_owned().collect();
@@ -55,7 +55,7 @@ impl State {
         Reply::Redirect(to)
     }
 
-    /// Where the browser goes after a yes.
+    /// The redirect after the user has approved.
     pub(super) fn authorize(&mut self, query: &Query) -> String {
         let redirect_uri = find(query, "redirect_uri").map(str::to_owned);
         if self.callback.is_some() && self.callback != redirect_uri {
@@ -72,7 +72,7 @@ impl State {
         back(query, &[("code", &code)])
     }
 
-    /// GitHub answers 200 whatever is wrong, and form-encoded unless JSON is requested.
+    /// GitHub responds with 200 even to errors, and form-encoded unless JSON is requested.
     pub(super) fn token(&mut self, request: &Request) -> Reply {
         let response = self.redeemed(request).unwrap_or_else(|error| {
             json!({ "error": error, "error_description": "It is wrong.",

@@ -1,5 +1,5 @@
-//! GitHub's JSON of a user, an organization and a team, every required member included. Values nobody reads
-//! are made up; the names of members are those of the published description.
+//! GitHub's JSON of a user, an organization and a team, with every required member. Values that the connector does not
+//! read are invented; the names of members are those of the published description.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::{Person, Team};
 const API: &str = "https://api.github.com";
 const WHEN: &str = "2020-01-02T03:04:05Z";
 
-/// `private-user`.
+/// `private-user` in the description.
 pub fn user(person: &Person) -> Value {
     let Person { login, id, name, public_email, .. } = person;
     let url = |rest: &str| format!("{API}/users/{login}{rest}");
@@ -36,7 +36,7 @@ pub fn user(person: &Person) -> Value {
     ])
 }
 
-/// `email`.
+/// `email` in the description.
 pub fn emails(person: &Person) -> Vec<Value> {
     let email = |own: &super::Email| {
         let visibility = own.primary.then_some("private");
@@ -46,7 +46,7 @@ pub fn emails(person: &Person) -> Vec<Value> {
     person.emails.iter().map(email).collect()
 }
 
-/// `organization-simple`.
+/// `organization-simple` in the description.
 pub fn org(login: &str) -> Value {
     let id = number(login);
     let url = |rest: &str| format!("{API}/orgs/{login}{rest}");
@@ -60,7 +60,7 @@ pub fn org(login: &str) -> Value {
     })
 }
 
-/// `team-full`, with its `team-organization`.
+/// `team-full` in the description, with its `team-organization`.
 pub fn team(team: &Team) -> Value {
     let Team { org: of, name, slug } = team;
     let org_id = number(of);
@@ -87,7 +87,7 @@ pub fn team(team: &Team) -> Value {
     })
 }
 
-/// The same for the same name.
+/// An invented id, always the same for a name.
 fn number(name: &str) -> u64 {
     name.bytes().fold(1_000, |sum, byte| (sum * 31 + u64::from(byte)) % 1_000_000)
 }

@@ -1,11 +1,12 @@
-//! The certificates a directory may show.
+//! The certificates that the directory server may present.
 
 use std::fs;
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
-/// What the server shows. Whatever it is, `ca.pem` is what a careful administrator would trust.
+/// The certificate that the server presents. In every case `ca.pem` is the certificate that the connector is configured
+/// to trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
     /// For `localhost`, `127.0.0.1` and `::1`, signed by the CA of `ca.pem`.

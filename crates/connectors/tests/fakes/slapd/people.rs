@@ -1,12 +1,12 @@
-//! Who lives in the directory.
+//! The entries of the directory.
 
 use std::fmt::Write as _;
 
-/// Everybody's password.
+/// The password of every user.
 pub const PASSWORD: &str = "bar";
 
-/// Jane and her friends: ordinary people, people with difficult names, people who may not come in,
-/// groups in groups in a loop, and a service account that may read.
+/// Ordinary users, users with special characters in their names, users who may not sign in, groups nested in a loop,
+/// and a service account that may read.
 pub const PEOPLE: &str = r"dn: dc=example,dc=org
 objectClass: dcObject
 objectClass: organization
@@ -196,7 +196,7 @@ objectClass: device
 cn: ops
 ";
 
-/// So many groups more, all of which have Joe, and as many strangers.
+/// This many further groups, each with joe and as many other members.
 pub fn many_groups(number: usize) -> String {
     (0..number).fold(String::new(), |mut ldif, n| {
         // Writing into a String cannot fail.

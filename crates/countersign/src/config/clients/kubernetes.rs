@@ -14,7 +14,7 @@ const TEXTS: [&str; 9] =
 /// Enough for 96 random bits in any encoding.
 const SHORTEST_SECRET: usize = 16;
 
-/// `client` has been read so far.
+/// `client` contains the keys read so far.
 pub fn read(section: &Section<'_>, client: &Client, env: Environment<'_>) -> Option<Kubernetes> {
     let section = section.section("kubernetes")?;
     let words = [("token", GroupClaims::Token), ("distributed", GroupClaims::Distributed)];
@@ -66,7 +66,7 @@ fn read_secret(section: &Section<'_>, client: &Client, env: Environment<'_>) -> 
     if secret.expose().chars().count() < SHORTEST_SECRET {
         section.error(key, format!("is too short, expected {SHORTEST_SECRET} characters or more"));
     }
-    // It is sent in a header (RFC 6750 section 2.1).
+    // The secret is sent in a header (RFC 6750 section 2.1).
     if !secret.expose().bytes().all(|b| b.is_ascii_graphic()) {
         section.error(key, "holds characters that a bearer token cannot, expected visible ASCII");
     }
@@ -78,7 +78,7 @@ fn read_secret(section: &Section<'_>, client: &Client, env: Environment<'_>) -> 
     Some(secret)
 }
 
-/// Absent is `None`; a claim that our ID tokens never have would refuse everybody.
+/// `None` if absent. Claims that our ID tokens never contain are refused, because with them no token would be accepted.
 fn claim(section: &Section<'_>, key: &'static str, known: &[&'static str]) -> Option<String> {
     let choices: Vec<(&str, &str)> = known.iter().map(|claim| (*claim, *claim)).collect();
     section.choice(key, &choices).map(str::to_owned)
@@ -106,7 +106,7 @@ fn read_required(section: &Section<'_>) -> Vec<(String, String)> {
     required
 }
 
-/// RFC 3986 section 2.3; API servers fold `.` and `..`.
+/// Characters that need no encoding in a path (RFC 3986 section 2.3); API servers normalize `.` and `..`.
 fn fits_in_a_path(id: &str) -> bool {
     let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     id.bytes().all(unreserved) && !matches!(id, "." | "..")

@@ -1,4 +1,4 @@
-//! `staticClients[].expiry` and `.sessions`: lifetimes of one client, by the same keys as those for all.
+//! `staticClients[].expiry` and `.sessions`: lifetimes of one client, with the keys of the global blocks.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,11 +6,12 @@ use std::time::Duration;
 use countersign_config::Section;
 use countersign_core::clock::show_duration;
 use countersign_core::{Lifetimes, Limit};
+use countersign_issuer::settings::SignOnPolicy;
 
-use crate::config::lifetimes::{self, LONG_CODE, SHORT_REUSE_INTERVAL, Sessions};
+use crate::config::lifetimes::{self, LONG_CODE, SHORT_REUSE_INTERVAL};
 
 /// `all`: the values for clients without their own.
-pub fn read(section: &Section<'_>, all: &Sessions) -> Lifetimes {
+pub fn read(section: &Section<'_>, all: &SignOnPolicy) -> Lifetimes {
     let mut own = Lifetimes::default();
     if let Some(block) = section.section("expiry") {
         read_expiry(&block, &mut own);
@@ -52,13 +53,13 @@ fn limit(configured: Duration) -> Limit {
     if configured.is_zero() { Limit::Never } else { Limit::After(configured) }
 }
 
-/// A short summary; `None` without lifetimes of its own.
+/// A short summary; `None` if the client has no lifetimes of its own.
 pub fn summary(own: &Lifetimes) -> Option<String> {
     let mut text = String::new();
     let mut say = |what: &str, value: Option<String>| {
         if let Some(value) = value {
             let comma = if text.is_empty() { "" } else { ", " };
-            // Writing to a string cannot fail.
+            // Writing to a `String` cannot fail.
             let _ = write!(text, "{comma}{what} {value}");
         }
     };

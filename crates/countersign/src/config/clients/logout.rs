@@ -1,4 +1,4 @@
-//! `staticClients[]`: logout notifications and redirect URIs after logout.
+//! `staticClients[]`: back-channel logout and redirect URIs after logout.
 
 use countersign_config::Section;
 use countersign_core::client::registration::parse_backchannel_logout_uri;
@@ -8,7 +8,7 @@ use url::Url;
 use super::check_redirect_uri;
 use crate::config::text_items;
 
-/// The keys of a client about logout.
+/// The logout keys of a client.
 pub struct Logout {
     pub post_logout_redirect_uris: Vec<String>,
     pub backchannel_logout_uri: Option<Url>,
@@ -21,7 +21,7 @@ pub fn read(section: &Section<'_>) -> Logout {
     for (item, uri) in &items {
         check_redirect_uri(item, uri);
     }
-    // The session is always named, whether or not it is required.
+    // `sid` is always sent, so the value has no effect.
     section.flag("backchannelLogoutSessionRequired");
     let lifetimes = [("", false), ("standalone", false), ("session", true)];
     Logout {

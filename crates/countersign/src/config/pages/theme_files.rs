@@ -1,6 +1,6 @@
-//! `frontend.dir`: a folder as Dex's, of which stylesheet, logo and favicon of the theme are served.
+//! `frontend.dir`: a directory as in Dex, from which the theme's stylesheet, logo and favicon are served.
 //!
-//! Dex's pages are Go templates and cannot be rendered here; each that is found is named in a warning.
+//! Dex's pages are Go templates and cannot be rendered here; each one found causes a warning that names it.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -9,7 +9,7 @@ use std::path::Path;
 use countersign_config::Section;
 use countersign_server::pages::ThemeFiles;
 
-/// Larger files are refused: each is held in memory.
+/// Larger files are refused, because they are kept in memory.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> ThemeFiles {
@@ -19,7 +19,7 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> ThemeFiles {
         return ThemeFiles::default();
     }
     if !dir.is_dir() {
-        // Dex's own image has one, and files that name it are used with other images.
+        // Dex's own image has this directory, and its configuration files are used with other images.
         let found = dir.display().to_string();
         section.warning(
             "dir",

@@ -1,8 +1,8 @@
-//! Storages that only Dex has: what to do with a file that names one.
+//! Storage types that only Dex supports: instructions for a file that names one.
 
 use countersign_config::Section;
 
-/// Says what was found and the exact steps from there, with the values of this file.
+/// What was found, and the exact steps for importing its data, with the values of this file.
 pub fn steps(kind: &str, config: Option<&Section<'_>>) -> String {
     let (export, file) = match kind {
         "mysql" => (mysqldump(config), "dex.sql"),

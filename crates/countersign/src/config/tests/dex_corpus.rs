@@ -1,20 +1,20 @@
-//! The kinds of configuration that people publish for Dex: the smallest input of each, what Dex 2.45.1 does with it,
-//! and the messages of this program.
+//! Kinds of configuration that users publish for Dex: the smallest input of each, what Dex 2.45.1 does with it, and
+//! this program's messages.
 
 use std::path::Path;
 
 use super::{Addresses, lines, load, no_environment, problems, read_blocks, with};
 use crate::config::Listen;
 
-/// Dex starts, and so does this program, without a word.
+/// Dex accepts these, and so does this program, without a message.
 #[test]
 fn what_dex_serves_and_is_served_here_too() {
     for block in [
-        // Go's zero values: an empty text is as if it were not there.
+        // Go's zero values: an empty text counts as absent.
         "logger: {format: '', level: ''}",
         "web: {http: ':1', https: '', tlsMinVersion: '', tlsMaxVersion: '', tlsCert: ''}",
         "staticClients: [{id: a, name: A, secret: s, secretEnv: '', idEnv: '', redirectURIs: ['https://a/cb']}]",
-        // An empty list is none.
+        // An empty list counts as absent.
         "staticPasswords: []\nenablePasswordDB: false",
         // The id is percent-encoded in paths.
         "connectors: [{type: mockCallback, id: 'Mock: first', name: Mock}]",
@@ -25,7 +25,7 @@ fn what_dex_serves_and_is_served_here_too() {
     }
 }
 
-/// Dex starts; here it is served with a warning.
+/// Dex accepts these; this program accepts them with a warning.
 #[test]
 fn what_dex_serves_and_is_served_here_with_a_warning() {
     for (block, warning) in [
@@ -38,7 +38,7 @@ fn what_dex_serves_and_is_served_here_with_a_warning() {
             "staticClients: [{id: 'my app', name: A, public: true}]",
             "contains a space: the scope audience:server:client_id: cannot name this client",
         ),
-        // The folder of Dex's image, and an own theme in it.
+        // The directory of Dex's image, with a custom theme in it.
         (
             "frontend: {dir: /srv/dex/web, theme: company}",
             "does not exist: the pages look as without it",
@@ -58,7 +58,7 @@ fn what_dex_serves_and_is_served_here_with_a_warning() {
     }
 }
 
-/// Dex starts; here the file is refused for a danger, with the way out.
+/// Dex accepts these; this program refuses them because of a security risk, with the remedy.
 #[test]
 fn what_dex_serves_and_is_refused_here_for_a_danger() {
     for (block, danger) in [
@@ -82,7 +82,7 @@ fn what_dex_serves_and_is_refused_here_for_a_danger() {
     }
 }
 
-/// Dex's own Helm chart: no block `web`, and the addresses on the command line.
+/// Dex's Helm chart: no block `web`, and the addresses on the command line.
 #[test]
 fn a_file_is_judged_with_the_addresses_of_the_command_line() {
     let text = "issuer: https://login.example.com/dex\nstorage: {type: memory}\nexpiry: {idTokens: 10m}\n\
@@ -97,7 +97,7 @@ fn a_file_is_judged_with_the_addresses_of_the_command_line() {
     assert_eq!(loaded.config.unwrap().web.http, Listen::parse("0.0.0.0:5556"));
 }
 
-/// `DEX_FRONTEND_DIR`, which Dex's image sets, and its folder.
+/// `DEX_FRONTEND_DIR`, which Dex's image sets, and its directory.
 #[test]
 fn the_theme_of_dexs_folder_is_used_and_its_templates_are_named() {
     let folder = tempfile::tempdir().unwrap();

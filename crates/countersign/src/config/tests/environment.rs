@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use countersign_store::Location;
+
 use super::{lines, load, problems, read, with};
-use crate::config::{RootKeys, Storage, load as load_file};
+use crate::config::{RootKeys, load as load_file};
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -25,9 +27,9 @@ staticClients: [{id: $DB, name: $DB, secretEnv: SECRET, redirectURIs: ['https://
 fn variables_are_expanded_in_three_blocks_only() {
     let text = with(BLOCKS).replace("storage: {type: memory}\n", "");
     let config = read(&text, Path::new("x"), &env, false).config.unwrap();
-    let Storage::Postgres(pg) = &config.storage else { panic!("postgres") };
+    let Location::Postgres(pg) = &config.storage else { panic!("postgres") };
     assert_eq!(pg.database, "12345", "text although it looks like a number");
-    assert!(pg.password.as_ref().unwrap().matches("a$b"));
+    assert!(pg.password.matches("a$b"));
     let client = config.clients.first().unwrap();
     assert_eq!(client.id.as_str(), "$DB");
     assert_eq!(client.redirect_uris, ["https://a.example/$DB"]);
@@ -41,9 +43,9 @@ fn expansion_can_be_turned_off() {
     let text = with(BLOCKS).replace("storage: {type: memory}\n", "");
     let off = |name: &str| if name == "DEX_EXPAND_ENV" { Some("false".into()) } else { env(name) };
     let config = read(&text, Path::new("x"), &off, false).config.unwrap();
-    let Storage::Postgres(pg) = &config.storage else { panic!("postgres") };
+    let Location::Postgres(pg) = &config.storage else { panic!("postgres") };
     assert_eq!(pg.database, "$DB");
-    assert!(pg.password.as_ref().unwrap().matches("a$$b"));
+    assert!(pg.password.matches("a$$b"));
 }
 
 #[test]
@@ -75,7 +77,7 @@ staticClients: [{id: a, name: A, secretEnv: NOWHERE, public: true}]
 
 #[test]
 fn dollars_of_password_hashes_are_kept() {
-    // Cost 10 of the password `password`, from Dex's own example.
+    // Cost 10 of the password `password`, from Dex's example.
     let loaded = load(&with(
         "enablePasswordDB: true
 staticPasswords:

@@ -1,4 +1,4 @@
-//! `config.example.yaml` is the reference: it starts unchanged, and contains every key.
+//! `config.example.yaml` is the reference: it is valid unchanged, and contains every key.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn example() -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
-/// With every setting enabled: `#` directly before a word is a setting, before a space it is a comment.
+/// The example with every setting enabled: `#` directly before a word marks a setting, before a space a comment.
 fn all_switched_on() -> Node {
     let uncomment = |line: &str| {
         let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
@@ -34,7 +34,7 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
-/// Of a repeated key, one of the alternatives.
+/// Selects one of several alternatives for a repeated key.
 fn alternative(node: &Node, last: bool) -> Node {
     let value = match &node.value {
         Value::Map(entries) => {
@@ -77,7 +77,7 @@ fn the_example_is_valid() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
     let loaded = load(&file, &|_| None, false);
     assert_eq!(loaded.errors(), 0, "{loaded}");
-    // Without warnings, although a fresh clone is readable by everybody.
+    // No warnings, although a fresh clone is readable by everyone.
     assert_eq!(loaded.to_string(), "");
     let config = loaded.config.unwrap();
     assert_eq!(config.issuer.as_str(), "http://127.0.0.1:5556/dex");
@@ -85,7 +85,7 @@ fn the_example_is_valid() {
     assert_eq!(config.password_db.unwrap().users.len(), 1);
 }
 
-/// Errors that result from enabling alternatives, or from files that do not exist.
+/// Errors caused by enabling alternatives, or by files that do not exist.
 fn is_expected(message: &str, path: &str) -> bool {
     let file = [
         ".tlsCert",
@@ -135,11 +135,11 @@ fn the_example_contains_every_key() {
         known.extend(read_alternative(last).known_keys().iter().cloned());
     }
     assert!(known.contains("staticClients[].redirectURIs") && known.len() > 100, "{known:?}");
-    // Keys of an LDAP connector beyond Dex's, to check that this test covers connectors.
+    // Keys of an LDAP connector beyond Dex's, to verify that this test covers connectors.
     for key in ["hosts", "timeout", "poolSize", "userSearch.idAttr"] {
         assert!(known.contains(&format!("connectors[].config.{key}")), "{key}: {known:?}");
     }
-    // Dex's older form of userMatchers; the example mentions it in a comment.
+    // Dex's older keys for userMatchers, which the example mentions only in a comment.
     let older = |path: &&String| {
         path.starts_with("connectors[].config.groupSearch.") && {
             ["userAttr", "groupAttr", "recursionGroupAttr"]

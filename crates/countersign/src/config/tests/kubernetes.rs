@@ -4,7 +4,7 @@ use countersign_core::kubernetes::GroupClaims;
 
 use super::{config, problems};
 
-/// One public client, its `kubernetes` in one line.
+/// One public client, with this `kubernetes` block in one line.
 fn client(kubernetes: &str) -> String {
     format!("staticClients:\n- {{id: k8s, name: K, public: true, kubernetes: {{{kubernetes}}}}}\n")
 }

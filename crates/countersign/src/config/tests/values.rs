@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use countersign_core::session::ChallengeMethod;
 use countersign_core::{DeviceRequestLimits, GrantType, Limits};
+use countersign_server::pages::Theme;
+use countersign_store::{Location, SslMode};
 
 use super::config;
-use crate::config::{Algorithm, Listen, LogFormat, LogLevel, RootKeys, SslMode, Storage, Theme};
+use crate::config::{Algorithm, Listen, LogFormat, LogLevel, RootKeys};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -14,19 +16,19 @@ const HOUR: Duration = Duration::from_hours(1);
 fn defaults_of_absent_keys() {
     let config = config("expiry:");
     assert_eq!(config.issuer.as_str(), "https://login.example.com/dex");
-    assert!(matches!((&config.storage, &config.root_keys), (Storage::Memory, RootKeys::None)));
+    assert!(matches!((&config.storage, &config.root_keys), (Location::Memory, RootKeys::None)));
     assert_eq!(config.expiry.id_tokens, HOUR * 24);
     assert_eq!(config.expiry.auth_requests, HOUR);
     assert_eq!(config.expiry.codes, Duration::from_mins(1));
     let refresh = &config.expiry.refresh_tokens;
-    assert!(!refresh.disable_rotation);
+    assert!(refresh.rotate);
     assert_eq!(refresh.reuse_interval, Duration::from_secs(30));
     assert_eq!((refresh.absolute_lifetime, refresh.valid_if_not_used_for), (None, None));
     assert_eq!(config.signer.algorithm, Algorithm::Rs256);
     assert_eq!(config.signer.rotation_period, HOUR * 6);
     assert!(config.sessions.sso);
     assert_eq!(config.sessions.absolute_lifetime, HOUR * 24);
-    assert_eq!(config.sessions.valid_if_not_used_for, HOUR * 8);
+    assert_eq!(config.sessions.idle_lifetime, HOUR * 8);
     assert_eq!(config.sessions.upstream_refresh_interval, Duration::from_mins(5));
     assert_eq!(config.sessions.max_snapshot_age, HOUR);
     assert_eq!(
@@ -34,7 +36,7 @@ fn defaults_of_absent_keys() {
         [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode]
     );
     assert_eq!(config.oauth2.pkce.methods, [ChallengeMethod::S256]);
-    assert!(config.oauth2.pkce.require_for_public_clients && !config.oauth2.pkce.enforce);
+    assert!(config.oauth2.pkce.required_for_public_clients && !config.oauth2.pkce.enforce);
     assert!(!config.oauth2.strict_scopes && !config.oauth2.skip_approval_screen);
     assert_eq!(config.frontend.theme, Theme::Auto);
     assert_eq!((config.logger.level, config.logger.format), (LogLevel::Info, None));
@@ -65,11 +67,11 @@ retention: {events: 24h, memberships: 48h}
         .replace("ISSUER2: null\n", "")
         .as_str(),
     );
-    let Storage::Postgres(pg) = &config.storage else { panic!("postgres") };
+    let Location::Postgres(pg) = &config.storage else { panic!("postgres") };
     let server = pg.hosts.first().map(|host| (host.name.as_str(), host.port));
-    assert_eq!((server, pg.hosts.len(), pg.max_open_connections), (Some(("db", 6432)), 1, 9));
-    assert_eq!(pg.connection_max_lifetime, Some(Duration::from_mins(1)));
-    assert_eq!((pg.ssl_mode, pg.ca_file.is_some()), (SslMode::VerifyCa, true));
+    assert_eq!((server, pg.hosts.len(), pg.max_connections), (Some(("db", 6432)), 1, 9));
+    assert_eq!(pg.max_lifetime, Some(Duration::from_mins(1)));
+    assert_eq!((pg.ssl_mode, pg.ssl_root_cert.is_some()), (SslMode::VerifyCa, true));
     assert!(matches!(&config.root_keys, RootKeys::Keys(keys) if keys.len() == 2));
     assert_eq!(config.telemetry, Some(Listen { host: "::".into(), port: 5558 }));
     assert_eq!(
@@ -79,7 +81,7 @@ retention: {events: 24h, memberships: 48h}
     assert_eq!(config.frontend.theme, Theme::Light);
     assert_eq!(config.frontend.logo_url.as_deref(), Some("https://x/l.png"));
     assert_eq!(config.oauth2.grant_types, [GrantType::AuthorizationCode]);
-    assert!(config.oauth2.pkce.enforce && !config.oauth2.pkce.require_for_public_clients);
+    assert!(config.oauth2.pkce.enforce && !config.oauth2.pkce.required_for_public_clients);
     let refresh = &config.expiry.refresh_tokens;
     assert_eq!(refresh.reuse_interval, Duration::from_secs(30), "empty is absent, as in Dex");
     assert_eq!(refresh.absolute_lifetime, None, "zero is no end, as in Dex");
@@ -99,7 +101,7 @@ retention: {events: 24h, memberships: 48h}
     assert_eq!(config.limits, limits);
     assert_eq!((config.retention.events, config.retention.memberships), (HOUR * 24, HOUR * 48));
     assert!(!config.sessions.sso);
-    assert_eq!(config.sessions.valid_if_not_used_for, HOUR * 4, "never longer than the whole");
+    assert_eq!(config.sessions.idle_lifetime, HOUR * 4, "never longer than the whole");
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn a_primary_and_its_standbys_are_a_list_of_hosts() {
         let config = config(&format!(
             "storage: {{type: postgres, config: {{hosts: {list}, port: 6000, database: d, user: u}}}}"
         ));
-        let Storage::Postgres(pg) = config.storage else { panic!("postgres") };
+        let Location::Postgres(pg) = config.storage else { panic!("postgres") };
         pg.hosts.into_iter().map(|host| (host.name, host.port)).collect::<Vec<_>>()
     };
     let expected =

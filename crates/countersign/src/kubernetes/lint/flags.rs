@@ -1,4 +1,4 @@
-//! The `--oidc-…` flags of kube-apiserver, anywhere in a file.
+//! Finds the `--oidc-…` flags of kube-apiserver in a file.
 
 use countersign_config::Mark;
 
@@ -61,7 +61,7 @@ fn check_client(
     }
 }
 
-/// Without a prefix a name begins with the issuer, unless the claim is `email`.
+/// Without a prefix user names are prefixed with the issuer, unless the claim is `email`.
 fn check_username(
     claim: Option<&Flag<'_>>,
     prefix: Option<&Flag<'_>>,
@@ -84,7 +84,7 @@ fn check_username(
     }
 }
 
-/// The default of the flag is RS256 alone.
+/// The flag's default is only RS256.
 fn check_algorithms(
     algorithms: Option<&Flag<'_>>,
     mark: Mark,
@@ -101,7 +101,7 @@ fn check_algorithms(
     }
 }
 
-/// Of every line that holds one: in a manifest, a unit file or a shell script.
+/// The flags on every line: in a manifest, a unit file or a shell script.
 fn flags(text: &str) -> Vec<Flag<'_>> {
     let mut flags = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -111,7 +111,7 @@ fn flags(text: &str) -> Vec<Flag<'_>> {
         for (at, _) in line.match_indices("--") {
             let before = line.get(..at).and_then(|before| before.chars().next_back());
             let Some(rest) = line.get(at..) else { continue };
-            // Not in the middle of a word.
+            // A flag must not begin within a word.
             if before.is_some_and(|c| !c.is_whitespace() && !matches!(c, '"' | '\'' | '[' | ',')) {
                 continue;
             }

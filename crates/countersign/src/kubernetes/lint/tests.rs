@@ -139,7 +139,7 @@ fn the_traps_of_a_configuration_are_found() {
     assert_eq!(found(&configuration(ISSUER, &guarded), &client(), "RS256"), [""; 0]);
 }
 
-/// What is right depends on the client in our own file.
+/// The expected settings depend on the client in our own file.
 #[test]
 fn the_clients_own_configuration_counts() {
     let kubernetes = Kubernetes { groups: GroupClaims::Distributed, webhook: None };

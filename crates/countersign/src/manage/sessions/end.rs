@@ -1,4 +1,4 @@
-//! `countersign sessions end`: by id, by grant, or all that match the filters, after a preview and a question.
+//! `countersign sessions end`: by id, by grant, or all that match the filters, after a preview and a confirmation.
 
 use clap::Args;
 use countersign_core::{GrantId, SessionId};
@@ -77,7 +77,7 @@ pub async fn run(
         eprint!("{}", render_preview(&preview));
         confirm("End them?", "nothing was ended")?;
     }
-    // Sessions that begin after the preview were not confirmed, and stay.
+    // Sessions created after the preview were not confirmed, so they are excluded.
     if arguments.filters.before.is_none() {
         request.retain(|(name, _)| name != "everything");
         request.push(("created_before".to_owned(), preview.as_of.clone()));
@@ -85,7 +85,7 @@ pub async fn run(
     end_sessions(backend, output, &request).await
 }
 
-/// One that has ended already stops neither the others nor the report of what became of them.
+/// Ends sessions by id. One that has already ended neither prevents the others from being ended nor the report.
 async fn end_by_id(
     backend: &Backend,
     output: &OutputArguments,
@@ -107,7 +107,7 @@ async fn end_by_id(
     }
 }
 
-/// Repeats the call until nothing is left, and reports the sum, also when a later call fails.
+/// Repeats the call until no session is left, and reports the sum, even if a later call fails.
 async fn end_sessions(
     backend: &Backend,
     output: &OutputArguments,
@@ -119,7 +119,7 @@ async fn end_sessions(
             Ok(end) => {
                 sum.sessions += end.sessions;
                 sum.grants += end.grants;
-                // RFC 3339 in UTC sorts as text.
+                // RFC 3339 in UTC sorts lexically.
                 sum.tokens_until = sum.tokens_until.max(end.tokens_until);
                 sum.more = end.more;
                 if !end.more {
@@ -185,7 +185,7 @@ impl Backend {
     }
 }
 
-/// For standard error, where colours and relative times are not used.
+/// The preview for standard error, without colours and relative times.
 fn render_preview(preview: &PreviewView) -> String {
     let clients: Vec<String> =
         preview.clients.iter().map(|c| format!("{} ({})", c.client, c.grants)).collect();

@@ -1,4 +1,4 @@
-//! Which sessions a command is about.
+//! The filters that select the sessions of a command.
 
 use clap::Args;
 

@@ -19,7 +19,7 @@ pub async fn list(
     QueryPairs(pairs): QueryPairs,
 ) -> Result<Response, ProblemDetails> {
     let page = Fields::new(&pairs, &["limit", "page"], app.issuer.now())?.page()?;
-    Ok(json(StatusCode::OK, &app.issuer.blocked_users(&page).await??))
+    Ok(json(StatusCode::OK, &app.issuer.blocked_users(&page).await?))
 }
 
 pub async fn preview(
@@ -29,7 +29,7 @@ pub async fn preview(
 ) -> Result<Response, ProblemDetails> {
     let pairs = body_fields(&body)?;
     let person = Fields::new(&pairs, &PERSON_FIELDS, app.issuer.now())?.person()?;
-    Ok(json(StatusCode::OK, &app.issuer.preview_block(&who, &person).await??))
+    Ok(json(StatusCode::OK, &app.issuer.preview_block(&who, &person).await?))
 }
 
 pub async fn block(
@@ -39,7 +39,7 @@ pub async fn block(
 ) -> Result<Response, ProblemDetails> {
     let pairs = body_fields(&body)?;
     let request = Fields::new(&pairs, &BLOCK_FIELDS, app.issuer.now())?.block()?;
-    Ok(json(StatusCode::OK, &app.issuer.block_user(&who, request).await??))
+    Ok(json(StatusCode::OK, &app.issuer.block_user(&who, request).await?))
 }
 
 pub async fn unblock(

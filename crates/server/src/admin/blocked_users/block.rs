@@ -9,7 +9,7 @@ use countersign_issuer::admin::fields::{FieldError, Fields};
 use super::super::authentication::AdminSession;
 use super::super::filters::{Field, address, field};
 use super::super::frame::{
-    Frame, Section, client_name, connector_name, count, display_time, status,
+    Frame, Section, client_name, connector_name, count, display_time, found_or_problem, status,
 };
 use super::list::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
 use crate::app::App;
@@ -28,7 +28,7 @@ const APPS: usize = 10;
 pub struct Block<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// Why nothing was blocked.
+    /// Why the submitted form was refused.
     pub problem: Option<Name>,
     pub preview: Option<BlockPreview>,
     pub back: String,
@@ -38,9 +38,9 @@ pub struct BlockPreview {
     pub name: Option<Name>,
     pub user_id: Name,
     pub connector: Name,
-    /// The block in force: reason, by whom.
+    /// Reason and actor of the block in force.
     pub blocked: Option<(Name, Name)>,
-    /// Name, user id and address of this page for that person.
+    /// Name, user id, and URL of this page for each suggested user.
     pub suggestions: Vec<(Name, Name, String)>,
     pub sessions: u64,
     pub grants: u64,
@@ -63,7 +63,7 @@ pub async fn get_page(
     )
 }
 
-/// What was typed into a form that was not accepted, and why it was not.
+/// The submitted values of a refused form, and the reason.
 #[derive(Default)]
 struct RejectedForm {
     typed: Pairs,
@@ -79,14 +79,13 @@ async fn show_preview(
     let pairs = admin.query();
     let person = Fields::new(&pairs, &PERSON_FIELDS, app.issuer.now()).and_then(|f| f.person());
     let found = match person {
-        Ok(person) => app.issuer.preview_block(&admin.who, &person).await?,
-        Err(bad) => Err(bad),
+        Ok(person) => app.issuer.preview_block(&admin.who, &person).await.map(Some),
+        Err(bad) => Err(bad.into()),
     };
+    let (found, not_found) = found_or_problem(found)?;
     let RejectedForm { typed, problem } = rejected;
-    let (preview, problem) = match found {
-        Ok(found) => (Some(preview(app, &found, &typed, problem.as_ref())), problem),
-        Err(bad) => (None, Some(bad)),
-    };
+    let preview = found.map(|found| preview(app, &found, &typed, problem.as_ref()));
+    let problem = not_found.or(problem);
     let shown = Block {
         layout: &app.layout,
         frame: admin.frame(app, context, Section::BlockedUsers),
@@ -131,7 +130,7 @@ fn preview(
     }
 }
 
-/// The page that previews a block of this person, below the issuer's path.
+/// Path of the page that previews a block of this user, relative to the issuer.
 pub fn block_address(connector: &str, user_id: &str) -> String {
     let person = [
         ("connector".to_owned(), connector.to_owned()),
@@ -167,17 +166,16 @@ async fn handle_block(
     pairs.extend(without_csrf(form));
     let request = Fields::new(&pairs, &BLOCK_FIELDS, app.issuer.now()).and_then(|f| f.block());
     let blocked = match request {
-        Ok(request) => app.issuer.block_user(&admin.who, request).await?,
-        Err(bad) => Err(bad),
+        Ok(request) => app.issuer.block_user(&admin.who, request).await.map(Some),
+        Err(bad) => Err(bad.into()),
     };
-    match blocked {
-        Ok(blocked) => {
+    match found_or_problem(blocked)? {
+        (Some(blocked), _) => {
             let done = BlockFlash::of(&blocked);
             redirect_with_flash(app, context, Section::BlockedUsers.path(), ABOUT, &done)
         }
-        Err(bad) => {
-            let rejected = RejectedForm { typed: pairs, problem: Some(bad) };
-            show_preview(app, context, admin, rejected).await
+        (None, problem) => {
+            show_preview(app, context, admin, RejectedForm { typed: pairs, problem }).await
         }
     }
 }

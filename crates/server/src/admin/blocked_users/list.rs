@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::super::authentication::AdminSession;
 use super::super::filters::{Choice, Field, choice, field, next_page_links};
 use super::super::frame::{
-    Frame, Section, connector_name, count, display_time, display_time_of, sessions_link, status,
+    Frame, Section, connector_name, count, display_time, display_time_of, found_or_problem,
+    sessions_link, status,
 };
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
@@ -31,14 +32,14 @@ const ROWS: i64 = 25;
 pub struct BlockedUsers<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// The last token of the person who was just blocked.
+    /// Expiry of the last token of the user who was just blocked.
     pub tokens_until: Option<DisplayTime>,
     pub rows: Vec<BlockedUserRow>,
     pub first: Option<String>,
     pub next: Option<String>,
-    /// Where a block is lifted.
+    /// Where the form that lifts a block is posted.
     pub action: String,
-    /// Where a person is named for a block, by GET.
+    /// Target of the form that names a user to block (GET).
     pub block: String,
     pub connectors: Choice,
     pub user_id: Field,
@@ -56,7 +57,7 @@ pub struct BlockedUserRow {
     pub sessions: String,
 }
 
-/// Carried from the act to the list.
+/// Content of the flash message after a change.
 #[derive(Serialize, Deserialize)]
 pub enum BlockFlash {
     Blocked { name: String, sessions: u64, tokens_until: Option<Timestamp> },
@@ -78,9 +79,8 @@ async fn show_list(
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
     let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
-    let found = app.issuer.blocked_users(&PageRequest { after, limit: ROWS }).await?;
-    let problem = found.as_ref().err().cloned();
-    let found = found.unwrap_or_default();
+    let found = app.issuer.blocked_users(&PageRequest { after, limit: ROWS }).await;
+    let (found, problem) = found_or_problem(found)?;
     let path = Section::BlockedUsers.path();
     let (first, next) = next_page_links(app, path, &pairs, found.next.as_deref());
     let mut frame = admin.frame(app, context, Section::BlockedUsers);

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::form::Pairs;
 use crate::response::json;
 
-/// Ten fields of a kilobyte each, however they are escaped.
+/// Allows all fields at their maximum length, in any JSON escaping.
 const LARGEST_BODY_BYTES: usize = 64 * 1024;
 
 pub async fn list(
@@ -28,7 +28,7 @@ pub async fn list(
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["limit", "page"]).collect();
     let fields = Fields::new(&pairs, &known, app.issuer.now())?;
     let page = fields.page()?;
-    let found = app.issuer.find_sessions(&fields.sessions()?, &page).await??;
+    let found = app.issuer.find_sessions(&fields.sessions()?, &page).await?;
     Ok(json(StatusCode::OK, &found))
 }
 
@@ -83,14 +83,15 @@ pub async fn end_sessions(
     Ok(json(StatusCode::OK, &EndView::from(&ended)))
 }
 
-/// A JSON object with the fields of the list. One that narrows nothing must say that everything is meant.
+/// Parses a JSON object with the fields of the list's filter. A filter that matches everything must be confirmed by
+/// `everything`.
 fn bulk_filter(app: &App, body: &[u8]) -> Result<SessionFilter, ProblemDetails> {
     let pairs = body_fields(body)?;
     let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
     Ok(Fields::new(&pairs, &known, app.issuer.now())?.bulk()?)
 }
 
-/// The members of a JSON object of texts.
+/// The members of a JSON object whose values are strings.
 pub fn body_fields(body: &[u8]) -> Result<Pairs, ProblemDetails> {
     if body.len() > LARGEST_BODY_BYTES {
         return Err(ProblemDetails::bad_body());
@@ -99,8 +100,8 @@ pub fn body_fields(body: &[u8]) -> Result<Pairs, ProblemDetails> {
     Ok(pairs)
 }
 
-/// An object of texts, each as it came: of two with one name a map would keep the last in silence (RFC 8259
-/// section 4), and end what nobody meant.
+/// A JSON object with string values, including repeated names: of two members with one name a map would silently keep
+/// the last (RFC 8259 section 4), which could end sessions that were not meant.
 struct Texts(Pairs);
 
 impl<'de> Deserialize<'de> for Texts {

@@ -30,10 +30,10 @@ use crate::response::{PagePolicy, page};
 pub struct SessionDetail<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// What was just ended from here.
+    /// What was just ended on this page.
     pub done: Option<EndSummary>,
     pub id: &'a str,
-    /// It is the session of who looks.
+    /// It is the administrator's own session.
     pub own: bool,
     pub name: Name,
     /// Label and value.
@@ -49,12 +49,12 @@ pub struct SessionDetail<'a> {
     pub events: Vec<EventRow>,
     pub all_events: String,
     pub trace: Part<Name>,
-    /// Searches with this person in it.
+    /// Path of the search for this user.
     pub of_person: String,
     pub explain: String,
-    /// The page that blocks this person.
+    /// Link to the page that blocks this user.
     pub block: String,
-    /// Why, where the person is blocked.
+    /// Reason of the block, if the user is blocked.
     pub blocked: Option<Name>,
     /// Where the buttons are posted.
     pub action: String,
@@ -95,7 +95,7 @@ impl GrantRow {
     }
 }
 
-/// What there is room for; the rest is a page further.
+/// Limits of this page; the rest is on the next one.
 const GRANTS: usize = 4;
 const EVENTS: usize = 3;
 const GROUP_BYTES: usize = 768;
@@ -156,7 +156,7 @@ async fn show_one(
     Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
-/// This page, the sessions of its person, and why they can sign in.
+/// Links to this page, to the user's sessions, and to the explanation for the user.
 fn ways(session: &SessionView) -> (String, String, String) {
     let user = ("user".to_owned(), session.user_id.clone());
     let connector = ("connector".to_owned(), session.connector.clone());
@@ -182,7 +182,7 @@ fn facts(app: &App, session: &SessionView) -> Vec<(&'static str, Name)> {
     facts.into_iter().filter(|(_, value)| value.as_str() != "—").collect()
 }
 
-/// Without a link to the page itself.
+/// An event row without the link to this page.
 fn own_event(app: &App, event: &EventView) -> EventRow {
     EventRow { session: None, ..event_row(app, event) }
 }
@@ -200,7 +200,7 @@ fn grant_row(app: &App, grant: &GrantView) -> GrantRow {
     }
 }
 
-/// Which button was pressed: `session` and `grant` name one.
+/// Handles the buttons: `session` and `grant` end the named one.
 pub async fn post_page(
     State(app): State<App>,
     context: RequestContext,
@@ -250,7 +250,7 @@ async fn handle_end(
     }
 }
 
-/// The administrator's own session: a further request would be refused.
+/// The response after ending the administrator's own session, with which a further request would be refused.
 fn own_ended(
     app: &App,
     context: &RequestContext,

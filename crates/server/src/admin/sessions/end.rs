@@ -2,8 +2,9 @@
 
 use super::super::authentication::AdminSession;
 use super::super::filters::{Chip, address, field, with};
-use super::super::frame::display_time;
-use super::super::frame::{Section, client_name, connector_name, count};
+use super::super::frame::{
+    Section, client_name, connector_name, count, display_time, found_or_problem,
+};
 use super::end_views::{EndMany, EndSummary, Ended, PersonLine, Preview};
 use super::list::{names, narrowing};
 use crate::app::App;
@@ -25,11 +26,11 @@ use serde::{Deserialize, Serialize};
 const PATH: &str = "/admin/end";
 const ABOUT: &str = "an administrator's end";
 const APPS: usize = 20;
-/// Persons named in a preview, and the sessions among which they are looked for.
+/// Users named in a preview, and the number of sessions that are searched for them.
 const PEOPLE: usize = 12;
 const SESSIONS_READ: i64 = 50;
 
-/// Carried from an end to the page after it.
+/// Content of the flash message after sessions were ended.
 #[derive(Serialize, Deserialize)]
 pub struct EndResult {
     pub sessions: u64,
@@ -108,7 +109,7 @@ async fn handle_end(
         tokens_until: batch.tokens_until,
         more: batch.more,
     };
-    // No upstream is requested here: the result must be shown although the upstream is down.
+    // No request to the upstream here: the result must be shown even if the upstream is unavailable.
     match app.issuer.browser_session(context.session.as_ref()).await {
         Ok(Some(_)) => {
             redirect_with_flash(app, context, &address(PATH, &selection.pairs), ABOUT, &result)
@@ -118,12 +119,12 @@ async fn handle_end(
     }
 }
 
-/// Which sessions are meant, so that the same ones are meant in the next request.
+/// The selected sessions, in a form that selects the same ones in the next request.
 struct EndSelection {
     filter: SessionFilter,
-    /// The fields of it, instants absolute.
+    /// The fields of the filter, with absolute instants.
     pairs: Pairs,
-    /// As they were typed.
+    /// The fields as submitted.
     typed: Pairs,
 }
 
@@ -137,7 +138,7 @@ impl EndSelection {
         if filter.is_everything() {
             return Ok(Self { filter, pairs: pairs.clone(), typed: Vec::new() });
         }
-        // Whoever signs in after the preview was not in it.
+        // Excludes sessions that begin after the preview.
         let end = Timestamp::from_millis(now.millis() + 1);
         let before = filter.created_before.map_or(end, |bound| bound.min(end));
         let filter = SessionFilter { created_before: Some(before), ..filter };
@@ -153,7 +154,7 @@ impl EndSelection {
         Ok(Self { filter, pairs, typed })
     }
 
-    /// Nothing but time narrows it.
+    /// Whether only instants narrow the filter.
     fn is_wide(&self) -> bool {
         let f = &self.filter;
         let texts = [&f.text, &f.user, &f.group, &f.ip].iter().any(|text| text.is_some());
@@ -173,7 +174,7 @@ impl EndSelection {
     }
 }
 
-/// RFC 3339 with its milliseconds.
+/// RFC 3339 with milliseconds.
 fn exactly(at: Timestamp) -> String {
     format!("{}.{:03}Z", at.to_string().trim_end_matches('Z'), at.millis().rem_euclid(1000))
 }
@@ -234,10 +235,11 @@ async fn would_end(
     Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
-/// The persons of the newest sessions that match.
+/// The users of the newest sessions that match.
 async fn who(app: &App, filter: &SessionFilter) -> Result<Vec<PersonLine>, PageError> {
     let first = PageRequest { after: None, limit: SESSIONS_READ };
-    let found = app.issuer.find_sessions(filter, &first).await?.unwrap_or_default();
+    let found = app.issuer.find_sessions(filter, &first).await;
+    let (found, _) = found_or_problem(found)?;
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
     for session in &found.sessions {
@@ -275,7 +277,7 @@ fn ended(
     page(app, 200, PagePolicy::Standalone, shown.render())
 }
 
-/// The list that the sessions were chosen from.
+/// Link to the list that the sessions were selected from.
 fn back(app: &App, selection: &EndSelection) -> String {
     app.path(&address(Section::Sessions.path(), &selection.typed))
 }

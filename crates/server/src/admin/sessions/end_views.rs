@@ -1,4 +1,4 @@
-//! What the pages about ends show.
+//! View structs of the pages that end sessions.
 
 use super::super::filters::{Chip, Field};
 use super::super::frame::Frame;
@@ -9,18 +9,18 @@ use crate::pages::{DisplayTime, Layout, Name};
 pub struct EndSummary {
     pub sessions: u64,
     pub grants: u64,
-    /// Later than now; `None`: no token is valid any more.
+    /// In the future; `None`: no token is valid any more.
     pub tokens_until: Option<DisplayTime>,
 }
 
-/// One of those whose sessions would end.
+/// One of the users whose sessions would end.
 pub struct PersonLine {
     pub name: Name,
     pub login: Option<Name>,
     pub connector: Name,
 }
 
-/// Before anything was chosen: the two ends that no search leads to.
+/// The page without a filter, with two forms: end the sessions since an instant, or all sessions.
 #[derive(askama::Template)]
 #[template(path = "admin_end.html")]
 pub struct EndMany<'a> {
@@ -28,7 +28,7 @@ pub struct EndMany<'a> {
     pub frame: Frame<'a>,
     pub since: Field,
     pub problem: Option<Name>,
-    /// Where both forms are sent, by GET.
+    /// Target of both forms (GET).
     pub action: String,
 }
 
@@ -37,21 +37,21 @@ pub struct EndMany<'a> {
 pub struct Preview<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// The filter; empty is everything.
+    /// The filter; empty: all sessions.
     pub chips: Vec<Chip>,
     pub sessions: u64,
     pub people: u64,
-    /// The persons of the newest sessions: name, login or e-mail address, connector.
+    /// The users of the newest sessions: name, login or e-mail address, connector.
     pub who: Vec<PersonLine>,
     pub grants: u64,
     pub apps: Vec<(Name, u64)>,
     pub more_apps: usize,
     pub tokens_until: Option<DisplayTime>,
-    /// Sessions of who looks are among them.
+    /// The administrator's own sessions are among them.
     pub yours: bool,
-    /// The box that must be ticked; with `true` it was forgotten.
+    /// `Some`: a checkbox must be ticked for the confirmation; `true`: it was submitted unticked.
     pub sure: Option<bool>,
-    /// The action of the form: this page with its filter.
+    /// Where the form is posted: this page with its filter.
     pub action: String,
     pub back: String,
 }
@@ -61,14 +61,14 @@ pub struct Preview<'a> {
 pub struct Ended<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// The filter; empty is everything, `None` is the one session that was named.
+    /// The filter; empty: all sessions; `None`: a single session was named.
     pub chips: Option<Vec<Chip>>,
     pub done: EndSummary,
-    /// Where to post on, when there was more than one request ends.
+    /// Where to post again, if more sessions match than one request ends.
     pub more: Option<String>,
-    /// Whoever looks has ended their own session, and there is nothing more for them to do here.
+    /// The administrator's own session has ended, so further requests would be refused.
     pub own_ended: bool,
-    /// The page that needs a box ticked gets it ticked.
+    /// The next form includes the ticked checkbox.
     pub sure: bool,
     pub back: String,
 }

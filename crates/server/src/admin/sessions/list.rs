@@ -1,9 +1,10 @@
-//! The page `/admin`: sessions, filtered.
+//! The page `/admin`: the list of sessions with its filter.
 
 use super::super::authentication::AdminSession;
 use super::super::filters::{FilterForm, Search, address, options, with};
 use super::super::frame::{
-    Frame, Section, client_name, connector_name, count, display_time_of, label_for,
+    Frame, Section, client_name, connector_name, count, display_time_of, found_or_problem,
+    label_for,
 };
 use crate::app::App;
 use crate::form::{Pairs, once};
@@ -15,7 +16,9 @@ use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::identity::display_name;
-use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields, SESSION_FIELDS};
+use countersign_issuer::admin::fields::{
+    BULK_FIELDS, FieldError, Fields, RequestError, SESSION_FIELDS,
+};
 use countersign_issuer::admin::queries::Page as PageRequest;
 use countersign_issuer::admin::view::{EndedView, SessionPageView, SessionView};
 
@@ -32,13 +35,13 @@ pub struct SessionList<'a> {
     pub frame: Frame<'a>,
     pub form: FilterForm,
     pub rows: Vec<SessionRow>,
-    /// How many match; `None`: too many to count.
+    /// Number of matching sessions; `None`: too many to count.
     pub total: Option<u64>,
-    /// The page that previews the end of those found; `None` where none of them can be live.
+    /// Link to the preview of ending all matching sessions; `None` if none of them can be live.
     pub end: Option<String>,
-    /// The page that previews the end of those selected.
+    /// Link to the preview of ending the selected sessions.
     pub end_selected: String,
-    /// Something narrows the list.
+    /// Whether a filter is active.
     pub narrowed: bool,
     pub first: Option<String>,
     pub next: Option<String>,
@@ -48,7 +51,7 @@ pub struct SessionRow {
     pub id: String,
     pub href: String,
     pub name: Name,
-    /// Login or e-mail address, where it is not the name.
+    /// Login or e-mail address, if it differs from the name.
     pub login: Option<Name>,
     pub connector: Name,
     pub address: Name,
@@ -80,10 +83,7 @@ async fn show_list(
     admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
-    let (found, problem) = match find(app, &pairs, SESSIONS).await? {
-        Ok(found) => (found, None),
-        Err(bad) => (SessionPageView::default(), Some(bad)),
-    };
+    let (found, problem) = found_or_problem(find(app, &pairs, SESSIONS).await)?;
     let path = Section::Sessions.path();
     let link = |page: Option<&str>| app.path(&address(path, &with(&pairs, "page", page)));
     let turned = once(&pairs, "page").is_some_and(|page| !page.is_empty());
@@ -104,23 +104,14 @@ async fn show_list(
     Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
-async fn find(
-    app: &App,
-    pairs: &Pairs,
-    limit: i64,
-) -> Result<Result<SessionPageView, FieldError>, PageError> {
+async fn find(app: &App, pairs: &Pairs, limit: i64) -> Result<SessionPageView, RequestError> {
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["page"]).collect();
-    let filter = Fields::new(pairs, &known, app.issuer.now()).and_then(|fields| {
-        let after = fields.text("page").map(str::to_owned);
-        Ok((fields.sessions()?, PageRequest { after, limit }))
-    });
-    match filter {
-        Ok((filter, turn)) => Ok(app.issuer.find_sessions(&filter, &turn).await?),
-        Err(bad) => Ok(Err(bad)),
-    }
+    let fields = Fields::new(pairs, &known, app.issuer.now())?;
+    let after = fields.text("page").map(str::to_owned);
+    app.issuer.find_sessions(&fields.sessions()?, &PageRequest { after, limit }).await
 }
 
-/// The part of a query that selects sessions, live or not.
+/// The part of a query that selects sessions, without their state.
 pub fn narrowing(pairs: &[(String, String)]) -> Pairs {
     pairs.iter().filter(|(name, _)| BULK_FIELDS.contains(&name.as_str())).cloned().collect()
 }
@@ -166,7 +157,7 @@ fn row(app: &App, session: &SessionView) -> SessionRow {
     }
 }
 
-/// The display name, and the e-mail address or login beside it where that is another.
+/// The display name, and the e-mail address or login if it differs.
 pub fn names(session: &SessionView) -> (Name, Option<Name>) {
     let name = person(session);
     let other = [&session.email, &session.preferred_username, &session.user_id];

@@ -1,18 +1,18 @@
-//! The sentences of the administrator's pages.
+//! The texts of the administration pages.
 
 use super::{ErrorMessages, Message, PluralMessage};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Admin {
-    /// What the pages are called, in their navigation and on the person's own page.
+    /// Name of the administration, in its navigation and on the account page.
     pub name: &'static str,
     pub nav: Nav,
-    /// Names of fields, as in query parameters, and their labels.
+    /// Query parameters and their labels.
     pub fields: [(&'static str, &'static str); 20],
     pub states: [(&'static str, &'static str); 3],
-    /// Kinds of events, as stored, in words.
+    /// Stored kinds of events and their labels.
     pub kinds: [(&'static str, &'static str); 24],
-    /// Reasons of ends and events, as stored, in words.
+    /// Stored reasons of events and ends, and their labels.
     pub reasons: [(&'static str, &'static str); 12],
     pub form: Form,
     pub list: List,
@@ -26,7 +26,7 @@ pub struct Admin {
     pub no_administrator: ErrorMessages,
     pub nobody_is: ErrorMessages,
     pub somebody_else: &'static str,
-    /// Before what is wrong with the file.
+    /// Precedes the error in the configuration file.
     pub configuration_failure: &'static str,
 }
 
@@ -52,7 +52,7 @@ pub struct Form {
     pub clear: &'static str,
     pub when: &'static str,
     pub all: &'static str,
-    /// Before what is wrong with a field.
+    /// Precedes the error in a field.
     pub wrong: Message,
     pub next: &'static str,
     pub first: &'static str,
@@ -62,7 +62,7 @@ pub struct Form {
 pub struct List {
     pub heading: &'static str,
     pub found: PluralMessage,
-    /// `{}` is the total, `{shown}` the rows of the page.
+    /// `{}` is the total, `{shown}` the number of rows on the page.
     pub newest: PluralMessage,
     pub more_than: PluralMessage,
     pub select: Message,
@@ -169,7 +169,7 @@ pub struct Keys {
     pub number: &'static str,
     pub kid: &'static str,
     pub algorithm: &'static str,
-    /// A key that signs access tokens alone.
+    /// For a key that signs only access tokens.
     pub access_tokens_only: Message,
     pub state: &'static str,
     pub created: &'static str,

@@ -1,28 +1,28 @@
-//! Messages about sign-ins, their grants to applications, consents, and their ends.
+//! Texts about sessions, their grants to clients, consents, and their ends.
 
 use super::{Message, PluralMessage};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Sessions {
     pub heading: &'static str,
-    /// Marks the sign-in of the browser that looks.
+    /// Marks the session of the requesting browser.
     pub here: &'static str,
     pub unknown_device: &'static str,
-    /// Follows the name of a browser; the name is a system's.
+    /// Follows the name of a browser; `{}` is the operating system.
     pub on: Message,
     pub signed_in: &'static str,
     pub used: &'static str,
-    /// Before the time at which an application was granted access.
+    /// Precedes the time of the grant.
     pub granted: &'static str,
     pub no_grants: &'static str,
     pub stays: &'static str,
     pub until: &'static str,
-    /// Before a list of [`SharedData`].
+    /// Precedes a list of [`SharedData`].
     pub receives: &'static str,
     pub more_grants: PluralMessage,
     pub all: PluralMessage,
     pub end: &'static str,
-    /// The whole name of the button, for screen readers that list buttons without context.
+    /// The complete label of the button, for screen readers that list buttons without context.
     pub end_sign_in: Message,
     pub end_grant: Message,
     pub everywhere_else: &'static str,
@@ -49,13 +49,13 @@ pub struct Consents {
     pub heading: &'static str,
     pub explain: &'static str,
     pub none: &'static str,
-    /// Before a time.
+    /// Precedes a time.
     pub granted: &'static str,
     pub withdraw: &'static str,
     pub withdraw_label: Message,
 }
 
-/// A scope in two or three words, for a list.
+/// Scopes in two or three words, for a list.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedData {
     pub openid: &'static str,
@@ -66,7 +66,7 @@ pub struct SharedData {
     pub audience: Message,
 }
 
-/// After something was ended.
+/// Texts shown after something was ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
     pub sign_in: &'static str,
@@ -74,7 +74,7 @@ pub struct Ended {
     pub others: PluralMessage,
     pub no_others: &'static str,
     pub consent: Message,
-    /// Before an instant.
+    /// Precedes an instant.
     pub last_token: &'static str,
     pub no_token: &'static str,
     pub outlives: &'static str,
@@ -83,7 +83,7 @@ pub struct Ended {
 #[derive(Clone, Copy, Debug)]
 pub struct Groups {
     pub heading: &'static str,
-    /// The name is a connector's; an instant follows.
+    /// `{}` is a connector's name; an instant follows.
     pub provided_by: Message,
     pub stale: Message,
     pub not_requested: &'static str,

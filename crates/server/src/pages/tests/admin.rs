@@ -1,4 +1,4 @@
-//! Samples of the administrator's pages, and what is particular to them.
+//! Samples of the administration pages, and the properties specific to them.
 
 use countersign_core::event::EventKind;
 use countersign_core::session::EndReason;
@@ -75,7 +75,7 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         layout: &w.layout,
         frame: frame(w, Section::Sessions),
         form: form(w),
-        // Where these are too many for a page, the handler shows fewer.
+        // The handler shows fewer rows where so many would exceed the page size.
         rows: (0..if w.text == "jane" { 10 } else { 5 }).map(|n| session_row(w, n)).collect(),
         total: Some(9_000),
         end: link("user=jane"),
@@ -247,7 +247,7 @@ fn every_table_has_a_caption_and_column_headers() {
             headers.clone().all(|tag| tag.has("scope", "col") || tag.has("scope", "row")),
             "{page}"
         );
-        // On a phone a table is a list of cards, so each cell needs its column's name.
+        // On a phone a table is shown as a list of cards, so each cell needs the name of its column.
         let cells =
             found.iter().filter(|tag| ["table", "tr", "th", "td"].contains(&tag.name.as_str()));
         assert!(cells.clone().all(|tag| tag.get("role").is_some()), "{page}");
@@ -267,7 +267,7 @@ fn every_kind_and_reason_has_words() {
     assert_eq!(word.as_str(), "something_new");
 }
 
-/// An announced time is never too early.
+/// An announced time is rounded up, so that it is never too early.
 #[test]
 fn an_announced_instant_is_rounded_up_to_its_second() {
     for (millis, second) in

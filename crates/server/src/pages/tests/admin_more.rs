@@ -1,4 +1,4 @@
-//! More samples of the administrator's pages: blocked users, connectors, keys, explanations.
+//! More samples of the administration pages: blocked users, connectors, keys, explanations.
 
 use crate::admin::blocked_users::{block::*, list::*};
 use crate::admin::{connectors::*, explain::*, filters::*, frame::*, keys::*};

@@ -1,4 +1,4 @@
-//! Parts of the samples of the administrator's pages.
+//! Parts of the samples of the administration pages.
 
 use crate::admin::{filters::*, frame::*};
 

@@ -1,4 +1,4 @@
-//! Just enough of an HTML reader to ask a page what it really contains.
+//! A minimal HTML parser, sufficient to inspect the pages.
 
 pub struct Tag {
     pub name: String,
@@ -16,7 +16,8 @@ impl Tag {
     }
 }
 
-/// All opening tags, in order, read as a browser would: a tag begins at each `<` followed by a letter outside a tag.
+/// All opening tags, in order, parsed as in a browser: a tag begins at each `<` that is followed by a letter outside a
+/// tag.
 pub fn tags(html: &str) -> Vec<Tag> {
     let mut tags = Vec::new();
     let mut rest = html;
@@ -55,14 +56,14 @@ fn read_value(text: &str) -> (&str, &str) {
     let Some(text) = text.strip_prefix('=') else { return ("", text) };
     match text.strip_prefix('"') {
         Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
-        // An unquoted value would be a mistake of ours; it is read so that a test can see it.
+        // Our pages quote all values; an unquoted one is parsed so that a test can report it.
         None => {
             text.split_at(text.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(text.len()))
         }
     }
 }
 
-/// The five characters askama escapes.
+/// Decodes the five characters that askama escapes.
 pub fn decode(text: &str) -> String {
     text.replace("&#60;", "<")
         .replace("&#62;", ">")

@@ -1,4 +1,4 @@
-//! Samples of the pages about a person's own sign-ins and groups, and what is particular to them.
+//! Samples of the account pages, and the properties specific to them.
 
 use super::super::*;
 use super::markup::tags;
@@ -152,7 +152,7 @@ fn every_button_has_an_accessible_name_of_what_it_ends() {
     assert_eq!(named("others").len(), 1);
 }
 
-/// More groups than a page can hold continue on another page, however long their names are.
+/// Groups that do not fit on a page continue on the next, however long their names are.
 #[test]
 fn groups_are_shown_as_far_as_there_is_room() {
     let many: Vec<String> = (0..500).map(|n| format!("<team> & '{n}'")).collect();

@@ -1,10 +1,10 @@
-//! What the sample pages show: everyday names, or hostile ones of great length.
+//! The data of the sample pages: ordinary names, or hostile ones of great length.
 
 use super::super::*;
 
 pub const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}txt.exe\u{202c}{{7*7}}";
 
-/// What a page is filled with.
+/// The data of one set of sample pages.
 pub struct World {
     pub layout: Layout,
     pub app: ClientInfo,

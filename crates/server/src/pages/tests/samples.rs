@@ -1,10 +1,10 @@
-//! One sample of every page, filled with everyday or hostile data.
+//! One sample of every page, with ordinary or hostile data.
 
 use super::super::*;
 use super::sample_data::{HOSTILE, World};
 use super::{admin, own};
 
-/// Every page of a world, with a file name.
+/// Every page with this data, and a file name for it.
 pub fn pages(world: &World) -> Vec<(String, String)> {
     let mut pages = sign_in(world);
     pages.extend(approvals(world));
@@ -23,7 +23,7 @@ fn sign_in(w: &World) -> Vec<(String, String)> {
         id: id.clone(),
         name: name.clone(),
         kind: ConnectorKind::of(kind),
-        // A connector's link carries the login in flight; a usual one is under a kilobyte.
+        // A connector's link contains the pending login, which is usually under a kilobyte.
         href: format!("/dex/auth/connector?req={}", w.req.get(..640).unwrap_or(&w.req)),
         last_used: at == 0,
         down: at == 2,
@@ -186,7 +186,7 @@ fn errors(w: &World) -> Vec<(String, String)> {
             }
             PageErrorKind::Refused => page.link(PageLink::TryAgain("/dex/auth?req=abc".to_owned())),
             PageErrorKind::NotFound => page.link(PageLink::Home("/dex/".to_owned())),
-            // An application's address that would run as script leads nowhere.
+            // A link to a client's URI that would execute as script is replaced by `#`.
             PageErrorKind::UnknownClient => page
                 .link(PageLink::BackToClient("javascript:alert(1)".to_owned(), w.app.name.clone())),
             _ => page,

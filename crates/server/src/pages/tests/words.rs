@@ -1,4 +1,4 @@
-//! The corners of names, links, times and texts.
+//! Corner cases of names, links, times and texts.
 
 use super::super::messages::ENGLISH;
 use super::super::{DisplayTime, Name, PageErrorKind, href};
@@ -89,7 +89,7 @@ fn every_problem_has_words_and_a_status_of_its_kind() {
     }
 }
 
-/// A sentence without its `{}` would lose the name, a count without it the number.
+/// Without its `{}` a sentence would lose the name or the count.
 #[test]
 fn every_sentence_has_its_place_for_a_name() {
     let messages = format!("{ENGLISH:?}");

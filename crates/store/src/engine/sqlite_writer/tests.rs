@@ -1,4 +1,4 @@
-//! What one transaction for many does when one of them fails, at each of the three places.
+//! The behaviour of a shared transaction when one operation fails: in its statement, at COMMIT, or by a full disk.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
@@ -12,13 +12,13 @@ use crate::engine::sqlite_file::SqliteFile;
 use crate::shared::Shared;
 
 enum Deed {
-    /// Writes its number.
+    /// Writes the number.
     Write(i64),
-    /// Writes, and then returns an error.
+    /// Writes, then returns an error.
     WriteAndFail(i64),
-    /// Writes what only COMMIT refuses: a child whose parent never comes.
+    /// Writes a violation that only COMMIT detects: a row with a deferred foreign key to a missing row.
     WriteOrphan(i64),
-    /// Writes more than the disk holds.
+    /// Writes more than fits on the disk.
     Fill,
 }
 
@@ -70,7 +70,7 @@ async fn database() -> SqliteConnection {
     connection
 }
 
-/// Writes all deeds as one batch; their answers.
+/// Runs all operations as one batch and returns their results.
 async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result<i64, StoreError>> {
     let mut batch: Vec<Box<dyn Job>> = Vec::new();
     let mut replies = Vec::new();

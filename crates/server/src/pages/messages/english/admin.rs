@@ -1,4 +1,4 @@
-//! English, for administrators.
+//! English texts of the administration pages.
 
 use super::super::admin::{
     Admin, Blocked, End, Explain, Form, Inventory, Keys, List, Log, Nav, One,

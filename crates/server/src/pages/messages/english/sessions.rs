@@ -1,4 +1,4 @@
-//! English, about sign-ins and how they end.
+//! English texts about sessions and their ends.
 
 use super::super::sessions::{Consents, Ended, Groups, Sessions, SharedData};
 use super::super::{Message, PluralMessage};

@@ -1,4 +1,5 @@
-//! The page that carries an answer to the application by a form (`response_mode=form_post`).
+//! Pages that return an authorization response without a redirect: by a form (`response_mode=form_post`), or as a code
+//! to copy (`urn:ietf:wg:oauth:2.0:oob`).
 
 use askama::Template;
 
@@ -11,7 +12,7 @@ use super::name::Name;
 pub struct FormPost<'a> {
     pub layout: &'a Layout,
     pub client_name: Name,
-    /// The proven redirect URI.
+    /// The verified redirect URI.
     pub action: &'a str,
     pub fields: Vec<(&'a str, &'a str)>,
 }
@@ -23,5 +24,19 @@ impl FormPost<'_> {
 
     fn safe_action(&self) -> &str {
         href::form_action(self.action)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "out_of_band.html")]
+pub struct OutOfBand<'a> {
+    pub layout: &'a Layout,
+    pub client_name: Name,
+    pub code: &'a str,
+}
+
+impl OutOfBand<'_> {
+    fn title(&self) -> String {
+        self.layout.messages.out_of_band.title.plain(&self.client_name)
     }
 }
