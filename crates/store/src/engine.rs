@@ -47,14 +47,9 @@ pub(crate) trait Operation: Send + Sync + 'static {
         conn: &mut Conn<'_>,
     ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
 
-<<<<<<< HEAD
-    /// The whole effect in its usual case as one statement of PostgreSQL, which is atomic without BEGIN and COMMIT.
-    /// `None`: it had no effect, and [`Operation::run`] decides. When its answer was lost it is sent again, with
-    /// [`Conn::may_have_run`]: `run` must then recognise an effect that the first one had.
-=======
     /// The operation's usual case as a single PostgreSQL statement, which is atomic without BEGIN and COMMIT. `None`:
-    /// the statement had no effect, and [`Operation::run`] decides.
->>>>>>> trunk
+    /// the statement had no effect, and [`Operation::run`] decides. When its result was lost it is sent again, with
+    /// [`Conn::may_have_run`]: `run` must then recognise an effect that the first one had.
     fn run_in_one_statement(
         &self,
         _conn: &mut Conn<'_>,

@@ -46,12 +46,7 @@ mod shared;
 mod sign_in;
 mod snapshots;
 mod stored_objects;
-<<<<<<< HEAD
-mod traces;
 mod unconfirmed;
-mod used_assertions;
-=======
->>>>>>> trunk
 
 use std::sync::Arc;
 
