@@ -76,6 +76,25 @@ fn a_sound_configuration_opens_nothing_and_has_nothing_to_complain_about() {
     assert_eq!(method.prompt(), "Staff name");
 }
 
+/// Dex signs in people with a Kerberos ticket. Passwords take its place only where Dex accepts them, too.
+#[test]
+fn kerberos_is_refused_unless_passwords_are_its_fallback() {
+    let problems = |entries: Vec<(&'static str, Node)>| {
+        read(config(vec![("kerberos", map(entries))])).1.join("\n")
+    };
+    let enabled = || ("enabled", plain("true"));
+    let keytab = || ("keytabPath", text("/etc/dex/krb5.keytab"));
+    assert_eq!(problems(vec![("enabled", plain("false")), keytab()]), "");
+    let fallback = problems(vec![enabled(), keytab(), ("fallbackToPassword", plain("true"))]);
+    assert!(fallback.contains("warning: kerberos.enabled: "), "{fallback}");
+    assert!(fallback.contains("people type their password"), "{fallback}");
+    for only_tickets in [vec![enabled()], vec![enabled(), ("fallbackToPassword", plain("false"))]] {
+        let found = problems(only_tickets);
+        assert!(found.contains(": kerberos.enabled: Kerberos tickets are not"), "{found}");
+        assert!(!found.contains("warning") && found.contains("remove kerberos if"), "{found}");
+    }
+}
+
 #[test]
 fn every_problem_is_reported_with_its_position() {
     let wrong = map(vec![

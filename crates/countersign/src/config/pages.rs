@@ -94,16 +94,6 @@ pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
     frontend
 }
 
-/// `extra`: texts that Dex's templates may show.
-fn warn_of_extra(section: &Section<'_>) {
-    let Some(extra) = section.tolerated_section("extra") else { return };
-    for (key, _) in extra.entries() {
-        let reason = "has no effect here: it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
-        extra.warning(&key.text, reason);
-    }
-    extra.finish_open();
-}
-
 /// A relative `logoURL` is a file of `dir`, because nothing else is served below the issuer. Any other would be a
 /// broken image on every page.
 fn drop_missing_logo(section: &Section<'_>, frontend: &mut Frontend) {
@@ -119,6 +109,16 @@ fn drop_missing_logo(section: &Section<'_>, frontend: &mut Frontend) {
         }
         frontend.logo_url = None;
     }
+}
+
+/// `extra`: texts that Dex's templates may show.
+fn warn_of_extra(section: &Section<'_>) {
+    let Some(extra) = section.tolerated_section("extra") else { return };
+    for (key, _) in extra.entries() {
+        let reason = "has no effect here: it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
+        extra.warning(&key.text, reason);
+    }
+    extra.finish_open();
 }
 
 /// The logo at `logoURL`, with a warning when it would not be shown.
