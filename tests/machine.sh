@@ -26,6 +26,7 @@ browser /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 browser /usr/bin/sqlite3 sqlite3
 clock /usr/lib/*/faketime/libfaketime.so.1 libfaketime
 nginx /usr/sbin/nginx nginx-light
+upstreams /usr/bin/xmlsec1 xmlsec1
 packaging /usr/bin/systemd-analyze systemd
 packaging /usr/bin/bwrap bubblewrap
 LIST
@@ -315,8 +316,27 @@ node_imports() {
 }
 
 prepare_upstreams() {
-  node_project upstreams && node_imports upstreams oidc-provider openid-client jose samlp || return
+  node_project upstreams && node_imports upstreams oidc-provider openid-client jose samlp && prepare_pysaml2 || return
   export COUNTERSIGN_UPSTREAMS=$root/target/upstreams/provider.mjs
+}
+
+# pysaml2 signs with the program xmlsec1. Its packages are installed into target/upstreams/python, for this version of Python.
+prepare_pysaml2() {
+  local to=$root/target/upstreams
+  { python3 --version && cat "$to/requirements.txt"; } >"$work/python-packages"
+  if ! cmp -s "$work/python-packages" "$to/python/installed-by"; then
+    rm -rf "$to/python"
+    if ! long "installing into target/upstreams/python the PyPI packages of tests/upstreams/requirements.txt" \
+      "$work/pysaml2.log" python3 -m pip install -q --no-deps --only-binary=:all: --target "$to/python" \
+      -r "$to/requirements.txt"; then
+      missing[upstreams]="pip cannot install pysaml2: $(last_line "$work/pysaml2.log")"
+      return 1
+    fi
+    cp "$work/python-packages" "$to/python/installed-by"
+  fi
+  PYTHONPATH=$to/python python3 -W ignore -c 'import saml2.server' 2>"$work/pysaml2.log" && xmlsec1 --version >/dev/null 2>&1 && return
+  missing[upstreams]="pysaml2 or xmlsec1 does not run: $(last_line "$work/pysaml2.log")"
+  return 1
 }
 
 # Node in the folder where the contracts are checked.
@@ -327,6 +347,10 @@ prepare_contracts() {
   local to=$root/target/contracts
   node_project contracts && node_imports contracts ajv ajv-formats || return
   if ! cmp -s "$to/descriptions.sha256" "$to/fetched"; then
+    if ! find_go; then
+      missing[contracts]="no Go 1.$GO_MINOR, and none could be fetched: $(last_line "$work/go-fetch.log")"
+      return
+    fi
     if ! long "fetching into target/contracts the API descriptions of tests/contracts/descriptions.sha256" \
       "$work/descriptions.log" fetch_descriptions "$to"; then
       missing[contracts]="the descriptions cannot be fetched: $(last_line "$work/descriptions.log")"
@@ -338,15 +362,20 @@ prepare_contracts() {
   mkdir "$COUNTERSIGN_RECORDS"
 }
 
-# With npm and pip, in the versions and with the hashes of descriptions.sha256. Runs in a process of its own.
+# With npm, pip and Go, in the versions and with the hashes of descriptions.sha256. Runs in a process of its own.
 fetch_descriptions() {
-  local to=$1 github google
+  local to=$1 github google gitea folder
   cd "$work"
   github=$(sed -n 's/.* octokit-openapi-\(.*\)\.tgz$/\1/p' "$to/descriptions.sha256")
   google=$(sed -n 's/.* google_api_python_client-\(.*\)-py3-none-any\.whl$/\1/p' "$to/descriptions.sha256")
-  npm pack --silent "@octokit/openapi@$github" &&
+  gitea=$(sed -n 's/.* gitea-\(v[0-9.]*\)-v1_openapi3_json\.tmpl$/\1/p' "$to/descriptions.sha256")
+  # The hash below is checked, so no other record of the module's is needed.
+  folder=$(GONOSUMDB=code.gitea.io/gitea "$go" mod download -json "code.gitea.io/gitea@$gitea" | sed -n 's/^.*"Dir": "\(.*\)",$/\1/p')
+  cp "$folder/templates/swagger/v1_openapi3_json.tmpl" "gitea-$gitea-v1_openapi3_json.tmpl" &&
+    npm pack --silent "@octokit/openapi@$github" &&
     python3 -m pip download -q --no-deps "google-api-python-client==$google" &&
     sha256sum -c "$to/descriptions.sha256" &&
+    sed 's/{{[^}]*}}//g' gitea-*.tmpl >"$to/gitea.json" &&
     tar -xzf octokit-openapi-*.tgz -C "$to" --strip-components=2 package/generated/api.github.com.json &&
     python3 - "$to" google_api_python_client-*.whl <<'PYTHON'
 import pathlib, sys, zipfile

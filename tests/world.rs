@@ -24,6 +24,7 @@ mod needs;
 mod openapi;
 mod other_origin;
 mod page;
+mod postgres_proxy;
 mod proxy;
 mod receiver;
 mod relying_party;
@@ -51,12 +52,14 @@ pub use kubernetes::{ApiServer, refusal};
 pub use needs::Need;
 pub use other_origin::OtherOrigin;
 pub use page::Page;
+pub use postgres_proxy::{Cut, Link, PostgresProxy};
 pub use proxy::{Nginx, Proxy};
 pub use receiver::LogoutReceiver;
 pub use relying_party::{AuthRequest, JsonResponse, RelyingParty, SignedInClient};
 pub use server::Server;
 pub use third_party::{
-    OidcProvider, OpenIdClient, SamlProvider, ThirdPartyClient, VerifyingLogoutReceiver,
+    OidcProvider, OpenIdClient, SamlLibrary, SamlProvider, ThirdPartyClient,
+    VerifyingLogoutReceiver,
 };
 pub use tokens::{claims, dex_sub, verified};
 pub use workstation::{Printed, Workstation};

@@ -13,8 +13,8 @@ import Ajv from 'ajv/dist/2019.js';
 import addFormats from 'ajv-formats';
 import { read } from './descriptions.mjs';
 
-/** What Google's documents do not describe: its OAuth token endpoint and the metadata server of a machine. */
-const UNDESCRIBED = { google: [/^\/sa$/, /^\/computeMetadata\//], github: [] };
+/** What is not in the descriptions: the OAuth endpoints, and the metadata server of a machine at Google. */
+const UNDESCRIBED = { google: [/^\/sa$/, /^\/computeMetadata\//], github: [], gitea: [/^\/login\/oauth\//] };
 
 export class Contracts {
   constructor(folder) {

@@ -9,6 +9,7 @@ const contracts = new Contracts(process.env.COUNTERSIGN_DESCRIPTIONS);
 
 const groups = (body, query = ['userKey'], status = 200) => ({ vendor: 'google', method: 'GET', path: '/admin/directory/v1/groups', query, status, body });
 const emails = (body, status = 200) => ({ vendor: 'github', method: 'GET', path: '/user/emails', query: ['per_page'], status, body });
+const teams = (body, query = ['page', 'limit'], status = 200) => ({ vendor: 'gitea', method: 'GET', path: '/api/v1/user/teams', query, status, body });
 const EMAIL = { email: 'jane@example.com', primary: true, verified: true, visibility: null };
 
 const silent = () => {};
@@ -20,6 +21,8 @@ test('right answers pass', () => {
   assert.equal(problems(emails([EMAIL])), '');
   assert.equal(problems(emails({ message: 'Not Found', documentation_url: 'https://docs.github.com/rest' }, 404)), '');
   assert.equal(problems({ vendor: 'github', method: 'GET', path: '/orgs/acme/members/jane', status: 204, body: null }), '');
+  assert.equal(problems(teams([{ id: 1, name: 'Owners', organization: { name: 'acme' } }])), '');
+  assert.equal(problems(teams({ message: 'token is required' }, [], 401)), '');
 });
 
 for (const [what, answer, told] of [
@@ -35,6 +38,8 @@ for (const [what, answer, told] of [
   ['a body where there is none', { vendor: 'github', method: 'GET', path: '/orgs/acme/members/jane', status: 204, body: {} }, /has a body/],
   ['no body where there is one', emails(null), /must be array/],
   ['a path that is none', { ...emails([]), path: '/user/emails/of/jane' }, /not in the description/],
+  ['a member made up, behind a reference', teams([{ organization: { slug: 'acme' } }]), /\/0\/organization .*slug/],
+  ['a path without its prefix', { ...teams([]), path: '/user/teams' }, /not in the description/],
   ['a method that is none', { ...emails([]), method: 'PUT' }, /not in the description/],
 ]) {
   test(`${what} is told`, () => {

@@ -1,4 +1,4 @@
-// The vendors' API descriptions, both brought to one form: operations with a method, a pattern of their path, their query
+// The vendors' API descriptions, brought to one form: operations with a method, a pattern of their path, their query
 // parameters and a JSON Schema (2019-09) for each status they answer with.
 //
 // A description lists members and rarely forbids others. Here others are forbidden: a fake that returns
@@ -9,10 +9,14 @@ import { join } from 'node:path';
 
 const GOOGLE = ['admin.directory_v1', 'cloudidentity.v1', 'iamcredentials.v1', 'sts.v1'];
 
-/** All operations of both vendors, from the folder into which ./test put their files. */
+/** All operations of each vendor, from the folder into which ./test put their files. */
 export function read(folder) {
   const json = (name) => JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8'));
-  return { github: openapi(json('api.github.com')), google: GOOGLE.flatMap((name) => discovery(json(name))) };
+  return {
+    github: openapi(json('api.github.com'), 'basic-error'),
+    google: GOOGLE.flatMap((name) => discovery(json(name))),
+    gitea: openapi(json('gitea'), 'APIError'),
+  };
 }
 
 /** An operation is `{method, path, matches(path), query: Map(name → required), schemas: {status → schema or null}, error}`. */
@@ -22,15 +26,16 @@ function operation(method, path, query, schemas, error) {
   return { method, path, matches: (asked) => asked === path || pattern.test(asked), query, schemas, error };
 }
 
-/** GitHub's: OpenAPI 3.0. */
-function openapi(document) {
+/** GitHub's and Gitea's: OpenAPI 3.0. `failure` names the schema of an error. */
+function openapi(document, failure) {
+  const base = new URL(document.servers[0].url, 'https://api.example.com').pathname.replace(/\/$/, '');
   const at = (ref) => ref.split('/').slice(1).reduce((found, name) => found[name.replace(/~1/g, '/')], document);
   const resolved = (part) => (part.$ref ? at(part.$ref) : part);
   const words = {
     definition: (ref) => at(ref),
     nullable: (schema) => schema.nullable === true,
   };
-  const error = whole(at('#/components/schemas/basic-error'), words);
+  const error = whole(at(`#/components/schemas/${failure}`), words);
   return Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).filter(([, said]) => said.responses).map(([method, said]) => {
       const parameters = [...(methods.parameters ?? []), ...(said.parameters ?? [])].map(resolved);
@@ -41,7 +46,7 @@ function openapi(document) {
       });
       return operation(
         method.toUpperCase(),
-        path,
+        base + path,
         new Map(query.map(({ name, required }) => [name, required === true])),
         Object.fromEntries(schemas),
         () => error,

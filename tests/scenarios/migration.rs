@@ -2,5 +2,6 @@
 
 mod data_sets;
 pub mod grpc;
+pub mod grpc_operations;
 pub mod import;
 pub mod starting;

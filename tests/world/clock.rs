@@ -51,9 +51,16 @@ impl TestClock {
     }
 
     pub fn advance(&self, by: Duration) {
+        self.move_by(i64::try_from(by.as_secs()).unwrap());
+    }
+
+    pub fn turn_back(&self, by: Duration) {
+        self.move_by(-i64::try_from(by.as_secs()).unwrap());
+    }
+
+    fn move_by(&self, secs: i64) {
         assert!(self.file.is_some(), "this world has no clock: ask for World::with_clock()");
-        let by = i64::try_from(by.as_secs()).unwrap();
-        self.ahead_secs.fetch_add(by, Ordering::SeqCst);
+        self.ahead_secs.fetch_add(secs, Ordering::SeqCst);
         self.write();
     }
 

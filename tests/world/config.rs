@@ -26,6 +26,8 @@ pub struct World {
     pub(super) clients: Vec<Client>,
     pub(super) people: Vec<Person>,
     pub(super) env: Vec<(String, String)>,
+    /// A shell command that runs before the program, in its process and a mount namespace of its own.
+    pub(super) started_by: Option<String>,
     /// The issuer, where it is not the address the server listens at (replicas, proxies).
     pub(super) issuer: Option<String>,
     /// Top-level keys of the file that replace or extend the defaults.
@@ -58,6 +60,7 @@ impl World {
             clients: Vec::new(),
             people: Vec::new(),
             env: Vec::new(),
+            started_by: None,
             sections: Vec::new(),
         }
     }
@@ -151,6 +154,11 @@ impl World {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Runs a shell command before the program, such as `ulimit`, in its process.
+    pub fn started_by(self, command: &str) -> Self {
+        Self { started_by: Some(command.to_owned()), ..self }
     }
 
     pub fn issuer(&self) -> String {

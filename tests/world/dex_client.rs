@@ -2,11 +2,12 @@
 //! protocol.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::Server;
+use super::{Server, certificates};
 
 /// A program that administers one server. `Need::Grpc` must have been checked.
 pub struct DexClient {
@@ -18,23 +19,28 @@ pub struct DexClient {
 impl DexClient {
     /// With a certificate of the server's authority, where the server uses https.
     pub fn of(server: &Server) -> Self {
-        Self::start(server, Some("client"))
+        Self::start(server, server.file(""), Some("client"))
     }
 
     /// Without one.
     pub fn without_certificate(server: &Server) -> Self {
-        Self::start(server, None)
+        Self::start(server, server.file(""), None)
     }
 
-    fn start(server: &Server, certificate: Option<&str>) -> Self {
+    /// With the authority and the certificate in this folder.
+    pub fn with_certificates_in(server: &Server, folder: &Path) -> Self {
+        Self::start(server, folder.to_owned(), Some("client"))
+    }
+
+    fn start(server: &Server, folder: PathBuf, certificate: Option<&str>) -> Self {
         let program = std::env::var_os("COUNTERSIGN_DEX_CLIENT");
         let mut command = Command::new(program.expect("checked by Need::Grpc"));
         command.arg("-addr").arg(server.grpc_address());
         if server.is_https() {
-            command.arg("-ca").arg(server.ca_file());
+            command.arg("-ca").arg(certificates::authority_file(&folder));
             if let Some(name) = certificate {
-                command.arg("-cert").arg(server.file(&format!("{name}.crt")));
-                command.arg("-key").arg(server.file(&format!("{name}.key")));
+                command.arg("-cert").arg(folder.join(format!("{name}.crt")));
+                command.arg("-key").arg(folder.join(format!("{name}.key")));
             }
         }
         let mut process = command

@@ -14,6 +14,8 @@ pub enum Need {
     Browser,
     /// libfaketime.
     Clock,
+    /// Mounting a file system, in a namespace of its own: root outside most containers.
+    Mounts,
     /// nginx.
     Nginx,
     /// `COUNTERSIGN_KUBERNETES_ORACLE`: the program built from tests/kubernetes.
@@ -51,6 +53,7 @@ impl Need {
             Self::Postgres => "POSTGRES",
             Self::Browser => "BROWSER",
             Self::Clock => "CLOCK",
+            Self::Mounts => "MOUNTS",
             Self::Nginx => "NGINX",
             Self::Kubernetes => "KUBERNETES",
             Self::Kubectl => "KUBECTL",
@@ -69,6 +72,7 @@ impl Need {
                 || !Path::new("/usr/bin/chromium").exists())
             .then_some("chromium and chromium-driver are not installed"),
             Self::Clock => TestClock::library().is_none().then_some("libfaketime is not installed"),
+            Self::Mounts => (!can_mount()).then_some("no file system may be mounted here"),
             Self::Nginx => {
                 (!Path::new(super::Nginx::PROGRAM).exists()).then_some("nginx is not installed")
             }
@@ -84,6 +88,15 @@ impl Need {
                 .then_some("COUNTERSIGN_DEX_CLIENT is not set (./test builds it)"),
         }
     }
+}
+
+fn can_mount() -> bool {
+    let mount = "mount -t tmpfs -o size=1m tmpfs /mnt";
+    let tried = std::process::Command::new("/usr/bin/unshare")
+        .args(["--mount", "/bin/sh", "-c", mount])
+        .stderr(std::process::Stdio::null())
+        .status();
+    tried.is_ok_and(|status| status.success())
 }
 
 /// libtest names the thread after the test.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use reqwest::Url;
+
 use super::certificates;
 use super::clock::TestClock;
 use super::http;
@@ -32,6 +34,36 @@ impl World {
         server.spawn();
         server.ready().await;
         server
+    }
+
+    /// Starts the program and waits until `/healthz/ready` returns 503.
+    pub async fn starts_unready(self) -> Server {
+        let mut server = self.prepare();
+        server.spawn();
+        server.waits_for_readiness(503).await;
+        server
+    }
+
+    /// The program under test, without arguments.
+    fn program(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_countersign");
+        let Some(first) = &self.started_by else { return Command::new(program) };
+        // The process stays the same, so that signals reach the program.
+        let mut command = match first.starts_with("mount") {
+            true => Command::new("/usr/bin/unshare"),
+            false => Command::new("/usr/bin/env"),
+        };
+        if first.starts_with("mount") {
+            command.arg("--mount");
+        }
+        command.args([
+            "/bin/sh",
+            "-c",
+            &format!("PATH=/usr/sbin:/usr/bin:/sbin:/bin; {first} && exec \"$@\""),
+            "sh",
+            program,
+        ]);
+        command
     }
 
     /// Starts the program, expects it to exit with a failure, and returns its output.
@@ -89,6 +121,11 @@ impl Server {
     /// Host and port of Dex's gRPC API, in a `World::with_grpc()`.
     pub fn grpc_address(&self) -> String {
         format!("{}:5557", self.world.ip)
+    }
+
+    /// The address of this test's own.
+    pub fn ip(&self) -> std::net::Ipv4Addr {
+        self.world.ip
     }
 
     pub fn is_https(&self) -> bool {
@@ -166,9 +203,14 @@ impl Server {
     /// Another process with the same issuer, database and keys, on an address of its own. Use
     /// `.via_replica(&replica)` to send a browser or a relying party there.
     pub async fn replica(&self) -> Server {
-        assert!(self.world.postgres.is_some(), "replicas share a PostgreSQL");
+        self.replica_on(self.world.postgres.clone()).await
+    }
+
+    /// The same, which finds the database at this URL.
+    pub(super) async fn replica_on(&self, postgres: Option<Url>) -> Server {
+        assert!(postgres.is_some(), "replicas share a PostgreSQL");
         let (ip, issuer) = (address::own(), Some(self.issuer()));
-        let world = World { ip, issuer, ..self.world.clone() };
+        let world = World { ip, issuer, postgres, ..self.world.clone() };
         let mut replica = world.prepare();
         replica.secrets = self.secrets.clone();
         replica.clock = self.clock.clone();
@@ -207,6 +249,11 @@ impl Server {
     /// Moves the clock of the server and of its browsers forward.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
+    }
+
+    /// Moves the clock of the server and of its browsers back.
+    pub fn turns_back(&self, by: Duration) {
+        self.clock.turn_back(by);
     }
 
     /// Sends SIGTERM and returns the exit status.
@@ -297,7 +344,7 @@ impl Server {
 
     fn spawn(&mut self) {
         let config = self.write_config();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let mut command = self.world.program();
         command.arg("serve").arg(config).current_dir(self.world.dir());
         command.env_clear().env("RUST_BACKTRACE", "1").envs(self.world.env.iter().cloned());
         self.clock.apply_to(&mut command);
@@ -309,10 +356,14 @@ impl Server {
     }
 
     async fn ready(&mut self) {
+        self.waits_for_readiness(200).await;
+    }
+
+    async fn waits_for_readiness(&mut self, status: u16) {
         let (client, started) = (http::client(None), Instant::now());
         let ready = format!("{}/healthz/ready", self.telemetry());
         while started.elapsed() < WAIT_TIMEOUT {
-            if client.get(&ready).send().await.is_ok_and(|response| response.status() == 200) {
+            if client.get(&ready).send().await.is_ok_and(|response| response.status() == status) {
                 return;
             }
             let process = self.process.as_mut().unwrap();
@@ -327,7 +378,7 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the server is not ready after {WAIT_TIMEOUT:?}:\n{}", self.log());
+        panic!("the server does not answer {status} after {WAIT_TIMEOUT:?}:\n{}", self.log());
     }
 
     async fn wait(&mut self) -> ExitStatus {

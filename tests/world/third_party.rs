@@ -1,7 +1,7 @@
-//! Drives third-party implementations: the relying party of tests/relying-party (the crate `openidconnect`), and under
-//! Node.js, in tests/upstreams, an OpenID Connect provider (`oidc-provider`), a SAML identity provider (`samlp`), a
-//! client (`openid-client`) and a receiver of back-channel logout (`jose`). Each exchanges JSON objects, one a line;
-//! their own files document the commands.
+//! Drives third-party implementations: the relying party of tests/relying-party (the crate `openidconnect`), and the
+//! scripts of tests/upstreams: under Node.js an OpenID Connect provider (`oidc-provider`), a SAML identity provider
+//! (`samlp`), a client (`openid-client`) and a receiver of back-channel logout (`jose`), under Python another SAML
+//! identity provider (`pysaml2`). Each exchanges JSON objects, one a line; their own files document the commands.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -79,7 +79,7 @@ impl Drop for ThirdPartyClient {
 /// How long a script may take to start or to respond on a busy machine.
 const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
-pub struct Node {
+pub struct Script {
     script: &'static str,
     process: Child,
     stdin: ChildStdin,
@@ -87,18 +87,20 @@ pub struct Node {
     observed: Arc<Mutex<Vec<Value>>>,
 }
 
-impl Node {
+impl Script {
     /// Starts this script. `Need::Upstreams` must have been checked.
     pub fn start(script: &'static str) -> Self {
         let provider = std::env::var_os("COUNTERSIGN_UPSTREAMS");
         let provider = std::path::PathBuf::from(provider.expect("checked by Need::Upstreams"));
-        let mut process = Command::new("node")
+        let interpreter = if script.ends_with(".py") { "python3" } else { "node" };
+        let mut process = Command::new(interpreter)
             .arg(provider.with_file_name(script))
+            .env("PYTHONPATH", provider.with_file_name("python"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("node starts");
+            .expect("the interpreter starts");
         let stdin = process.stdin.take().unwrap();
         let (sender, done) = channel();
         let observed = Arc::<Mutex<Vec<Value>>>::default();
@@ -140,7 +142,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for Script {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
@@ -154,15 +156,15 @@ impl Drop for Node {
 /// `bob-at-the-provider`, no groups) with their usual passwords.
 pub struct OidcProvider {
     pub issuer: String,
-    node: Node,
+    process: Script,
 }
 
 impl OidcProvider {
     /// Starts the provider with this world as its client. `Need::Upstreams` must have been checked.
     pub fn start(world: &World) -> Self {
         let issuer = format!("http://{}:4000", address::own());
-        let mut provider = Self { issuer, node: Node::start("provider.mjs") };
-        provider.node.executes(json!({
+        let mut provider = Self { issuer, process: Script::start("provider.mjs") };
+        provider.process.executes(json!({
             "op": "begin", "issuer": provider.issuer,
             "client": {
                 "id": "countersign", "secret": SECRET,
@@ -191,26 +193,26 @@ impl OidcProvider {
 
     /// Stops listening; keeps all state.
     pub fn stops(&mut self) {
-        self.node.executes(json!({"op": "stop"}));
+        self.process.executes(json!({"op": "stop"}));
     }
 
     pub fn resumes(&mut self) {
-        self.node.executes(json!({"op": "go on"}));
+        self.process.executes(json!({"op": "go on"}));
     }
 
     /// Removes the user with this `sub`.
     pub fn removes_user(&mut self, sub: &str) {
-        self.node.executes(json!({"op": "remove", "sub": sub}));
+        self.process.executes(json!({"op": "remove", "sub": sub}));
     }
 
     pub fn sets_groups(&mut self, sub: &str, groups: &[&str]) {
-        self.node.executes(json!({"op": "groups", "sub": sub, "groups": groups}));
+        self.process.executes(json!({"op": "groups", "sub": sub, "groups": groups}));
     }
 
     /// Returns the events of this kind so far: `authorization`, `grant`, `refusal`, `revocation`,
     /// `end_session`.
     pub fn observed(&mut self, kind: &str) -> Vec<Value> {
-        self.node.observed(kind)
+        self.process.observed(kind)
     }
 }
 
@@ -218,40 +220,66 @@ impl OidcProvider {
 pub struct SamlProvider {
     origin: String,
     certificate: String,
+    library: SamlLibrary,
     /// Dropping this value ends the process.
-    _node: Node,
+    _process: Script,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SamlLibrary {
+    /// npm.
+    Samlp,
+    /// PyPI. It signs with the program `xmlsec1`.
+    Pysaml2,
 }
 
 impl SamlProvider {
     /// The entity id of the identity provider.
     const ISSUER: &'static str = "https://saml.example.com/";
+    /// Ours.
+    const AUDIENCE: &'static str = "https://countersign.example.com";
 
     /// Starts the provider with this world as its service provider. `Need::Upstreams` must have been checked.
-    pub fn start(world: &World) -> Self {
+    pub fn start(world: &World, library: SamlLibrary) -> Self {
         let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
         let names = vec!["saml.example.com".to_owned()];
         let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem();
-        let origin = format!("http://{}:4002", address::own());
-        let mut node = Node::start("saml.mjs");
-        node.executes(json!({
+        let (script, port) = match library {
+            SamlLibrary::Samlp => ("saml.mjs", 4002),
+            SamlLibrary::Pysaml2 => ("pysaml2_provider.py", 4003),
+        };
+        let origin = format!("http://{}:{port}", address::own());
+        let mut process = Script::start(script);
+        process.executes(json!({
             "op": "begin", "listen": origin, "acs": format!("{}/callback", world.issuer()),
-            "issuer": Self::ISSUER, "certificate": certificate, "key": key.serialize_pem(),
+            "issuer": Self::ISSUER, "audience": Self::AUDIENCE, "certificate": certificate,
+            "key": key.serialize_pem(),
             "person": {
                 "id": "alice-at-the-provider", "name": "Alice Arden", "email": ALICE,
                 "groups": ["climbers", "cooks"],
             },
         }));
-        Self { origin, certificate, _node: node }
+        Self { origin, certificate, library, _process: process }
     }
 
-    /// The entry of `connectors:` for this provider, with the id `saml`. `signed`: `response`, `assertion` or `both`.
+    /// The entry of `connectors:` for this provider, with the id `saml`. `signed`: `response`, `assertion` or `both`;
+    /// of pysaml2 also `default`.
     pub fn connector(&self, signed: &str) -> String {
-        let (origin, issuer) = (&self.origin, Self::ISSUER);
+        let (origin, issuer, audience) = (&self.origin, Self::ISSUER, Self::AUDIENCE);
         let certificate = STANDARD.encode(&self.certificate);
+        let [name, email, groups] = match self.library {
+            SamlLibrary::Samlp => ["name", "email", "groups"],
+            // displayName, mail and isMemberOf.
+            SamlLibrary::Pysaml2 => [
+                "urn:oid:2.16.840.1.113730.3.1.241",
+                "urn:oid:0.9.2342.19200300.100.1.3",
+                "urn:oid:1.3.6.1.4.1.5923.1.5.1.1",
+            ],
+        };
         format!(
             "connectors:\n- type: saml\n  id: saml\n  name: The provider\n  config:\n    ssoURL: {origin}/sso/{signed}\n    \
-             ssoIssuer: {issuer}\n    entityIssuer: https://countersign.example.com\n    caData: {certificate}\n    \
-             usernameAttr: name\n    emailAttr: email\n    groupsAttr: groups\n"
+             ssoIssuer: {issuer}\n    entityIssuer: {audience}\n    caData: {certificate}\n    \
+             usernameAttr: '{name}'\n    emailAttr: '{email}'\n    groupsAttr: '{groups}'\n"
         )
     }
 }
@@ -259,14 +287,15 @@ impl SamlProvider {
 const SECRET: &str = "the-secret-of-countersign-at-the-provider";
 
 pub struct OpenIdClient {
-    node: Node,
+    process: Script,
     secrets: Secrets,
 }
 
 impl OpenIdClient {
     /// Acts as one of our clients and reads the discovery document. `Need::Upstreams` must have been checked.
     pub fn acting_as(app: &RelyingParty, server: &Server) -> Self {
-        let mut client = Self { node: Node::start("client.mjs"), secrets: server.secrets.clone() };
+        let mut client =
+            Self { process: Script::start("client.mjs"), secrets: server.secrets.clone() };
         client.executes(json!({
             "op": "begin", "issuer": server.issuer(), "id": app.id, "secret": app.secret,
         }));
@@ -282,7 +311,7 @@ impl OpenIdClient {
 
     /// Runs a command; errors are returned in `error` and `status`.
     pub fn attempts(&mut self, command: Value) -> Value {
-        let done = self.node.executes(command);
+        let done = self.process.executes(command);
         for token in ["access_token", "refresh_token", "id_token"] {
             self.secrets.remember(token, done["tokens"][token].as_str().unwrap_or_default());
         }
@@ -292,7 +321,7 @@ impl OpenIdClient {
 
 /// A client with a back-channel logout endpoint that verifies logout tokens.
 pub struct VerifyingLogoutReceiver {
-    node: Node,
+    process: Script,
     pub url: String,
 }
 
@@ -300,10 +329,10 @@ impl VerifyingLogoutReceiver {
     /// Listens for logout tokens of this world's issuer with this client id as audience.
     pub fn start(world: &World, id: &str) -> Self {
         let url = format!("http://{}:4001/bye", address::own());
-        let mut node = Node::start("receiver.mjs");
+        let mut process = Script::start("receiver.mjs");
         let issuer = world.issuer();
-        node.executes(json!({ "op": "begin", "listen": url, "issuer": issuer, "audience": id }));
-        Self { node, url }
+        process.executes(json!({ "op": "begin", "listen": url, "issuer": issuer, "audience": id }));
+        Self { process, url }
     }
 
     /// The client with this id, whose `backchannelLogoutURI` is this endpoint.
@@ -313,11 +342,11 @@ impl VerifyingLogoutReceiver {
 
     /// The claims of each logout token that was verified.
     pub fn accepted(&mut self) -> Vec<Value> {
-        self.node.observed("logout")
+        self.process.observed("logout")
     }
 
     /// The reasons why other logout tokens were rejected.
     pub fn refused(&mut self) -> Vec<Value> {
-        self.node.observed("refusal")
+        self.process.observed("refusal")
     }
 }

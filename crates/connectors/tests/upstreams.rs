@@ -72,7 +72,13 @@ mod oidc_token;
 mod password_apis;
 #[path = "upstreams/saml.rs"]
 mod saml;
+#[path = "upstreams/saml_costs.rs"]
+mod saml_costs;
 #[path = "upstreams/saml_forgeries.rs"]
 mod saml_forgeries;
+#[path = "upstreams/saml_mutations.rs"]
+mod saml_mutations;
+#[path = "upstreams/saml_signed_parts.rs"]
+mod saml_signed_parts;
 #[path = "upstreams/user_apis.rs"]
 mod user_apis;

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_config::Severity;
-use countersign_grpc::GrpcSettings;
+use countersign_grpc::{CallMetrics, GrpcSettings};
 use countersign_server::grpc::Router;
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
-use countersign_server::{CurrentApp, ProcessState};
+use countersign_server::{CurrentApp, Metrics, ProcessState};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -200,10 +200,24 @@ fn grpc_service(current: &CurrentApp, grpc: &Grpc) -> Result<Router, String> {
         version: env!("CARGO_PKG_VERSION"),
         has_connectors: grpc.has_connectors,
         has_reflection: grpc.reflection,
+        metrics: Arc::new(GrpcMetrics(current.app().metrics.clone())),
     };
     let routes =
         countersign_grpc::routes(Arc::new(move || Arc::clone(&current.app().issuer)), settings)?;
     Ok(countersign_server::grpc::layers(routes.into_axum_router()))
+}
+
+/// The metrics of the server, which a reload keeps.
+struct GrpcMetrics(Metrics);
+
+impl CallMetrics for GrpcMetrics {
+    fn started(&self, method: &str) {
+        self.0.grpc_call_started(method);
+    }
+
+    fn handled(&self, method: &str, code: &str) {
+        self.0.grpc_call_handled(method, code);
+    }
 }
 
 /// Raises the soft limit of file descriptors to the hard limit: its default of 1024 is less than `limits.connections`.

@@ -42,7 +42,12 @@ pub fn failed(error: IssuerError) -> Status {
     match &error {
         IssuerError::Unavailable { .. } | IssuerError::OutcomeUnknown { .. } => {
             tracing::error!(cause = %error, "a gRPC call could not be answered");
-            Status::unavailable("temporarily unavailable: try again later")
+            Status::unavailable(match error {
+                IssuerError::OutcomeUnknown { .. } => {
+                    "temporarily unavailable: the change was not confirmed and may have been made"
+                }
+                _ => "temporarily unavailable: try again later",
+            })
         }
         IssuerError::Unstorable(_) => Status::invalid_argument(error.to_string()),
         IssuerError::Misconfigured { .. } | IssuerError::Broken(_) => {

@@ -1,5 +1,7 @@
 //! The table of all calls.
 
+use std::sync::Arc;
+
 use countersign_core::network::PeerAddress;
 use countersign_issuer::admin::Administrator;
 use tonic::{Request, Response, Status, async_trait};
@@ -16,6 +18,7 @@ use crate::api::{
     VersionResp,
 };
 use crate::call::Call;
+use crate::metrics::CountedCall;
 use crate::{CurrentIssuer, GrpcSettings};
 
 pub struct Service {
@@ -47,8 +50,10 @@ macro_rules! calls {
                     &self,
                     request: Request<$request>,
                 ) -> Result<Response<$response>, Status> {
+                    let metrics = Arc::clone(&self.settings.metrics);
+                    let counted = CountedCall::start(metrics, stringify!($method));
                     let (call, message) = self.call(request);
-                    $function(&call, message).await.map(Response::new)
+                    counted.finish($function(&call, message).await.map(Response::new))
                 }
             )*
         }

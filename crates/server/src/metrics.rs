@@ -2,6 +2,7 @@
 //! values from a request.
 
 mod collectors;
+mod grpc_calls;
 mod operating_system;
 pub mod text_format;
 
@@ -22,6 +23,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use self::collectors::{CurrentIssuer, Hashes, IssuerState, Process};
+use self::grpc_calls::GrpcCalls;
 use self::operating_system::OperatingSystem;
 use crate::process_state::ProcessState;
 
@@ -37,6 +39,7 @@ pub struct Metrics {
     logins: Family<LoginLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
     logout_notifications: Family<LogoutNotificationLabels, Counter>,
+    grpc: GrpcCalls,
     issuer: CurrentIssuer,
 }
 
@@ -144,6 +147,7 @@ impl Metrics {
         let help = "Deliveries of back-channel logout tokens, by result";
         let notifications = Family::clone(&logout_notifications);
         registry.register("countersign_logout_notifications", help, notifications);
+        let grpc = GrpcCalls::registered_in(&mut registry);
         let issuer = Arc::new(RwLock::new(issuer));
         registry.register_collector(Box::new(Hashes(hashes)));
         registry.register_collector(Box::new(IssuerState(Arc::clone(&issuer))));
@@ -161,6 +165,7 @@ impl Metrics {
             logins,
             tokens,
             logout_notifications,
+            grpc,
             issuer,
         }
     }
@@ -201,6 +206,16 @@ impl Metrics {
 
     pub fn tokens_issued(&self, grant: &'static str, client: &str) {
         self.tokens.get_or_create(&TokenLabels { grant, client: client.to_owned() }).inc();
+    }
+
+    /// A call of Dex's gRPC API was received. `method` is one of `api.proto`.
+    pub fn grpc_call_started(&self, method: &str) {
+        self.grpc.started(method);
+    }
+
+    /// It was answered with this code.
+    pub fn grpc_call_handled(&self, method: &str, code: &str) {
+        self.grpc.handled(method, code);
     }
 
     /// The metrics as OpenMetrics text.

@@ -39,7 +39,7 @@ impl From<IssuerError> for PageError {
             IssuerError::Unavailable { what, .. } if what == countersign_issuer::THE_DATABASE => {
                 PageErrorKind::Unavailable
             }
-            IssuerError::OutcomeUnknown { .. } => PageErrorKind::Unavailable,
+            IssuerError::OutcomeUnknown { .. } => PageErrorKind::OutcomeUnknown,
             IssuerError::Unavailable { .. } => PageErrorKind::UpstreamDown,
             IssuerError::Misconfigured { .. } => PageErrorKind::UpstreamMisconfigured,
             IssuerError::Unstorable(_) => PageErrorKind::BadRequest,

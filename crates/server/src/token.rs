@@ -233,7 +233,13 @@ pub(crate) fn error_response(app: &App, parts: &Parts, error: TokenError) -> Res
         ) => {
             tracing::error!(cause = %error, "a token request could not be answered");
             let code = TokenErrorCode::TemporarilyUnavailable;
-            let mut response = oauth_error(code, "Try again in a moment.");
+            let description = match error {
+                IssuerError::OutcomeUnknown { .. } => {
+                    "The database did not confirm the change, which may have been made. Try again in a moment."
+                }
+                _ => "Try again in a moment.",
+            };
+            let mut response = oauth_error(code, description);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             response
         }

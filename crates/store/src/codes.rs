@@ -13,6 +13,7 @@ use crate::rows::{
     insert_grant_columns,
 };
 use crate::sessions::{lock_live_session, lock_statement};
+use crate::unconfirmed::Unconfirmed;
 use crate::{Store, StoreError};
 
 /// The outcome of [`Store::issue_code`].
@@ -72,6 +73,7 @@ impl Store {
 
     /// The code, for the checks before it is redeemed (client, redirect URI, PKCE, expiry).
     pub async fn code(&self, hash: &str) -> Result<Option<StoredCode>, StoreError> {
+        self.take_back_unconfirmed(hash).await?;
         self.read(CodeByHash(hash.to_owned())).await
     }
 
@@ -87,7 +89,9 @@ impl Store {
         offline_limit: i64,
     ) -> Result<RedeemCodeOutcome, StoreError> {
         let (hash, client) = (hash.to_owned(), client.clone());
-        self.write(RedeemCode { hash, client, grant, now, offline_limit }).await
+        let unconfirmed = Unconfirmed::Code { hash: hash.clone(), grant: grant.id.clone() };
+        let result = self.write(RedeemCode { hash, client, grant, now, offline_limit }).await;
+        self.keep_if_unconfirmed(result, unconfirmed)
     }
 }
 
@@ -144,6 +148,10 @@ impl Operation for IssueCode {
             }
             return Ok(match insert_code(conn, &self.code).await? {
                 true => IssueCodeOutcome::Issued,
+                // The statement whose answer was lost.
+                false if conn.may_have_run && self.is_issued(conn).await? => {
+                    IssueCodeOutcome::Issued
+                }
                 false => IssueCodeOutcome::AlreadyFinished,
             });
         }
@@ -162,6 +170,12 @@ impl Operation for IssueCode {
             1 => IssueCodeOutcome::AlreadyFinished,
             _ => IssueCodeOutcome::Issued,
         })
+    }
+}
+
+impl IssueCode {
+    async fn is_issued(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        Ok(stored_code(conn, &self.code.hash).await?.is_some())
     }
 }
 

@@ -15,6 +15,7 @@ use crate::error::corrupt;
 use crate::events::record;
 use crate::issue_grant::issue_grant;
 use crate::sessions::lock_live_session;
+use crate::unconfirmed::Unconfirmed;
 use crate::{Store, StoreError};
 
 /// The outcome of [`Store::add_device_request`].
@@ -90,6 +91,7 @@ impl Store {
         &self,
         device_code_hash: &str,
     ) -> Result<Option<DeviceRequest>, StoreError> {
+        self.take_back_unconfirmed(device_code_hash).await?;
         self.read(Find { sql: BY_DEVICE_CODE, hash: device_code_hash.to_owned() }).await
     }
 
@@ -112,7 +114,10 @@ impl Store {
         offline_limit: i64,
     ) -> Result<RedeemDeviceCodeOutcome, StoreError> {
         let device_code_hash = device_code_hash.to_owned();
-        self.write(Redeem { device_code_hash, grant, now, offline_limit }).await
+        let unconfirmed =
+            Unconfirmed::DeviceCode { hash: device_code_hash.clone(), grant: grant.id.clone() };
+        let result = self.write(Redeem { device_code_hash, grant, now, offline_limit }).await;
+        self.keep_if_unconfirmed(result, unconfirmed)
     }
 }
 

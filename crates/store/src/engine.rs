@@ -2,10 +2,13 @@
 //! transactions and retries; no tables are known here.
 
 mod availability;
+mod commit;
 pub(crate) mod conn;
 mod listener;
 mod pool;
 mod postgres;
+mod postgres_writer;
+mod primary;
 mod servers;
 pub(crate) mod sql;
 mod sqlite;
@@ -45,7 +48,8 @@ pub(crate) trait Operation: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
 
     /// The operation's usual case as a single PostgreSQL statement, which is atomic without BEGIN and COMMIT. `None`:
-    /// the statement had no effect, and [`Operation::run`] decides.
+    /// the statement had no effect, and [`Operation::run`] decides. When its result was lost it is sent again, with
+    /// [`Conn::may_have_run`]: `run` must then recognise an effect that the first one had.
     fn run_in_one_statement(
         &self,
         _conn: &mut Conn<'_>,
@@ -140,6 +144,11 @@ impl Engine {
         if let Self::Postgres(engine) = self {
             engine.announce(change).await;
         }
+    }
+
+    /// Only known of PostgreSQL.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Self::Postgres(engine) if engine.is_closed())
     }
 
     pub(crate) async fn close(&self) {

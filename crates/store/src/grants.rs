@@ -19,6 +19,7 @@ use crate::events::{record, session_event};
 use crate::rows::{self, grant_columns, session_columns};
 use crate::sessions::{lock_live_session, lock_statement};
 use crate::snapshots::{Snapshot, apply};
+use crate::unconfirmed::Unconfirmed;
 use crate::{Store, StoreError};
 
 /// A refresh token with a valid MAC was presented; describes the response's tokens.
@@ -61,12 +62,21 @@ pub enum Rotation {
 impl Store {
     /// A grant and its session, live or ended.
     pub async fn grant(&self, id: &GrantId) -> Result<Option<(Grant, Session)>, StoreError> {
+        self.take_back_unconfirmed(id.as_str()).await?;
         self.read(ById(id.clone())).await
     }
 
     /// Decides whether a refresh token is accepted, and records what is issued for it.
     pub async fn rotate(&self, rotate: Rotate) -> Result<Rotation, StoreError> {
-        self.write(rotate).await
+        let unconfirmed = Unconfirmed::Rotation {
+            grant: rotate.grant.clone(),
+            from: rotate.generation,
+            to: rotate.next(),
+            mac_key: rotate.mac_key,
+            at: rotate.now,
+        };
+        let result = self.write(rotate).await;
+        self.keep_if_unconfirmed(result, unconfirmed)
     }
 }
 
@@ -188,6 +198,15 @@ impl Rotate {
         if self.generation > grant.generation {
             return self.adopt(conn, &grant, next).await;
         }
+        if conn.may_have_run {
+            if self.is_own_effect(&grant) {
+                return Ok(Rotation::Rotated { generation: next });
+            }
+            // A later refresh came between. Whether its token was ours is not known, so nothing ends.
+            if grant.generation > next {
+                return Err(StoreError::OutcomeUnknown("the token was used meanwhile".into()));
+            }
+        }
         if self.is_repetition(&grant) {
             return self.repeat(conn, &grant).await;
         }
@@ -216,6 +235,14 @@ impl Rotate {
             )
             .await?;
         Ok(hit == 1)
+    }
+
+    /// Whether the grant is as the statement has left it whose answer was lost. Another request with the same token
+    /// in the same millisecond looks the same, and would have been issued the same refresh token.
+    fn is_own_effect(&self, grant: &Grant) -> bool {
+        grant.generation == self.next()
+            && grant.rotated_at == self.now
+            && grant.mac_key == self.mac_key
     }
 
     fn is_repetition(&self, grant: &Grant) -> bool {

@@ -7,8 +7,9 @@
 //! `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`,
 //! `used_assertions`. Across them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants,
 //! `collect` deletes expired rows. `stored_objects` holds what the configuration file does not, `import` writes what
-//! came from Dex, `dex` reads Dex's own tables. `changes` notifies replicas of what they keep in memory. `engine` runs
-//! an operation on SQLite or PostgreSQL; `migrate` creates the schema.
+//! came from Dex, `dex` reads Dex's own tables. `unconfirmed` takes back what was committed without an answer.
+//! `changes` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL;
+//! `migrate` creates the schema.
 
 mod backup;
 mod blocked_users;
@@ -48,6 +49,7 @@ mod shared;
 mod sign_in;
 mod snapshots;
 mod stored_objects;
+mod unconfirmed;
 
 use std::sync::Arc;
 
@@ -92,12 +94,14 @@ pub use stored_objects::{ObjectChange, ObjectKind, StoredObject};
 
 use engine::{DexTables, Engine, Operation};
 use shared::Shared;
+use unconfirmed::UnconfirmedList;
 
 /// The database. Clones share one connection pool.
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<Engine>,
     shared: Shared,
+    unconfirmed: Arc<UnconfirmedList>,
 }
 
 impl Store {
@@ -116,7 +120,7 @@ impl Store {
     async fn open_with(location: &Location, tables: DexTables) -> Result<Self, OpenError> {
         let shared = Shared::default();
         let engine = Arc::new(Engine::open(location, shared.clone(), tables).await?);
-        let store = Self { engine, shared };
+        let store = Self { engine, shared, unconfirmed: Arc::default() };
         store.fill_search_columns().await.map_err(|e| OpenError::Migrate {
             location: location.to_string(),
             cause: e.to_string(),

@@ -122,9 +122,11 @@ impl Default for PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&host=/socket/folder`.
+    /// `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&host=/socket/folder`; as in libpq there may
+    /// be several servers, `host-1:port,host-2:port`.
     pub fn from_url(text: &str) -> Result<Self, OpenError> {
-        let url = Url::parse(text).map_err(|e| OpenError::Url(e.to_string()))?;
+        let (text, others) = split_servers(text);
+        let url = Url::parse(&text).map_err(|e| OpenError::Url(e.to_string()))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(OpenError::Url("the scheme must be postgres".into()));
         }
@@ -155,6 +157,11 @@ impl PostgresOptions {
             }
         }
         options.hosts = vec![host];
+        for other in others {
+            // As the authority of a URL of its own.
+            let one = Self::from_url(&format!("postgres://{other}/"))?;
+            options.hosts.extend(one.hosts);
+        }
         Ok(options)
     }
 
@@ -196,6 +203,18 @@ impl fmt::Display for Location {
     }
 }
 
+/// The URL with the first of its servers alone, and the others: such a list is not an authority of RFC 3986.
+fn split_servers(text: &str) -> (String, Vec<&str>) {
+    let Some((scheme, rest)) = text.split_once("://") else { return (text.to_owned(), vec![]) };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let from = authority.rfind('@').map_or(0, |at| at + 1);
+    let (user, servers) = authority.split_at(from);
+    let mut servers = servers.split(',');
+    let first = servers.next().unwrap_or_default();
+    (format!("{scheme}://{user}{first}{path}"), servers.collect())
+}
+
 /// Percent-decoding of a URL's user information, in which a plus is a plus.
 fn decoded(text: &str) -> String {
     let form = format!("v={}", text.replace('+', "%2B").replace('&', "%26"));
@@ -222,9 +241,26 @@ mod tests {
     }
 
     #[test]
+    fn a_url_may_name_several_servers() {
+        let hosts = |url: &str| {
+            let hosts = PostgresOptions::from_url(url).unwrap().hosts;
+            hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        let url = "postgres://u:p,q@db-1:6543,db-2,[::1]:7000/dex?sslmode=disable";
+        assert_eq!(hosts(url), "db-1:6543 db-2:5432 [::1]:7000");
+        assert_eq!(PostgresOptions::from_url(url).unwrap().password.expose(), "p,q");
+        assert_eq!(hosts("postgres://db-1/a,b?host=/run/pg"), "/run/pg:5432");
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
-        for url in ["mysql://h/d", "postgres://h/d?sslmode=maybe", "postgres://h/d?x=1", "nonsense"]
-        {
+        for url in [
+            "mysql://h/d",
+            "postgres://h/d?sslmode=maybe",
+            "postgres://h/d?x=1",
+            "postgres://h,h:port/d",
+            "nonsense",
+        ] {
             assert!(PostgresOptions::from_url(url).is_err(), "{url}");
         }
     }

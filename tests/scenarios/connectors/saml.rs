@@ -2,12 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::Url;
 use serde_json::json;
 
 use crate::world::fakes::saml_site::Site;
 use crate::world::{
-    ALICE, AuthRequest, AuthResponse, Browser, Chromium, Display, Need, RelyingParty, SamlProvider,
-    Server, World, dex_sub, verified,
+    ALICE, AuthRequest, AuthResponse, Browser, Chromium, Display, Need, RelyingParty, SamlLibrary,
+    SamlProvider, Server, World, dex_sub, verified,
 };
 
 fn connector(site: &Site, more: &str) -> String {
@@ -144,6 +145,31 @@ async fn a_copy_of_alices_browser_cannot_use_her_saml_response_again() {
     assert!(page.text().contains("has already been used"), "{}", page.text());
 }
 
+/// Threats 108 and 114: the HTTP-Redirect binding, whose content is compressed, is not spoken, and `RelayState` is no
+/// address to go to.
+#[tokio::test]
+async fn a_saml_response_in_a_query_or_with_a_foreign_relay_state_is_refused() {
+    let site = Site::start().await;
+    let (server, mut alice, app) = world(&site, "").await;
+    goes_to_the_identity_provider(&mut alice, &app.auth_request("openid")).await;
+    let form = alice.page().form_with("SAMLResponse").unwrap();
+    let value = |name: &str| &form.fields.iter().find(|(field, _)| field == name).unwrap().1;
+    let mut url = Url::parse(&server.url("/callback")).unwrap();
+    url.query_pairs_mut()
+        .append_pair("SAMLResponse", value("SAMLResponse"))
+        .append_pair("RelayState", value("RelayState"));
+    let page = alice.opens(url).await;
+    assert_eq!(page.status, 400, "{}", page.text());
+    for foreign in ["https://evil.example/", "//evil.example", "", "x.y"] {
+        let page = alice.submits_from_another_site(form.clone().fill("RelayState", foreign)).await;
+        assert_eq!(page.status, 400, "{foreign}: {}", page.text());
+        assert!(page.header("location").is_none() && !page.body.contains("evil.example"));
+    }
+    // The login itself is not lost.
+    alice.submits_from_another_site(form).await;
+    alice.auth_response();
+}
+
 async fn mallory_relay_state(mallory: &mut Browser, app: &RelyingParty) -> String {
     mallory.opens(&app.auth_request("openid").url).await;
     mallory.clicks("Company").await;
@@ -175,31 +201,62 @@ async fn an_invalid_response_gets_an_error_page_and_a_log_line() {
     assert!(page.text().contains("admins"), "{}", page.text());
 }
 
-/// A provider with its own XML and signature libraries.
-#[tokio::test]
-async fn upstreams_alice_signs_in_at_samlp_whatever_it_signs() {
-    if Need::Upstreams.is_missing() {
-        return;
-    }
+/// Signs in at a provider of another library up to its page with the response, and posts that.
+async fn posts_the_response_of(alice: &mut Browser, app: &RelyingParty) -> AuthRequest {
+    let request = app.auth_request("openid email profile groups");
+    alice.opens(&request.url).await;
+    alice.clicks("The provider").await;
+    let form = alice.page().form_with("SAMLRequest").expect("the form for the provider");
+    alice.submits(form).await;
+    let form = alice.page().form_with("SAMLResponse");
+    let form = form.unwrap_or_else(|| panic!("{}", alice.page().body));
+    alice.submits_from_another_site(form).await;
+    request
+}
+
+async fn alice_signs_in_whatever_is_signed_by(library: SamlLibrary) {
     for signed in ["response", "assertion", "both"] {
         let world = World::new().with("oauth2:\n  skipApprovalScreen: true");
-        let provider = SamlProvider::start(&world);
+        let provider = SamlProvider::start(&world, library);
         let server = world.with(&provider.connector(signed)).start().await;
         let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-        let request = app.auth_request("openid email profile groups");
-        alice.opens(&request.url).await;
-        alice.clicks("The provider").await;
-        let form = alice.page().form_with("SAMLRequest").expect("the form for the provider");
-        alice.submits(form).await;
-        let form = alice.page().form_with("SAMLResponse");
-        let form = form.unwrap_or_else(|| panic!("{signed}: {}", alice.page().body));
-        alice.submits_from_another_site(form).await;
+        let request = posts_the_response_of(&mut alice, &app).await;
         let tokens = app.redeems(&request, &alice.auth_response()).await;
         let claims = verified(tokens.id_token(), &app.gets("/keys").await.json);
         assert_eq!(claims["sub"], dex_sub("alice-at-the-provider", "saml"), "{signed}");
         assert_eq!((&claims["name"], &claims["email"]), (&json!("Alice Arden"), &json!(ALICE)));
         assert_eq!(claims["groups"], json!(["climbers", "cooks"]));
     }
+}
+
+/// Each provider has XML and signature libraries of its own.
+#[tokio::test]
+async fn upstreams_alice_signs_in_at_samlp_whatever_it_signs() {
+    if !Need::Upstreams.is_missing() {
+        alice_signs_in_whatever_is_signed_by(SamlLibrary::Samlp).await;
+    }
+}
+
+#[tokio::test]
+async fn upstreams_alice_signs_in_at_pysaml2_whatever_it_signs() {
+    if !Need::Upstreams.is_missing() {
+        alice_signs_in_whatever_is_signed_by(SamlLibrary::Pysaml2).await;
+    }
+}
+
+/// Threat 111: pysaml2 signs with SHA-1 where no algorithm is configured.
+#[tokio::test]
+async fn upstreams_a_response_that_pysaml2_signed_with_sha1_is_refused() {
+    if Need::Upstreams.is_missing() {
+        return;
+    }
+    let world = World::new();
+    let provider = SamlProvider::start(&world, SamlLibrary::Pysaml2);
+    let server = world.with(&provider.connector("default")).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    posts_the_response_of(&mut alice, &app).await;
+    assert_eq!(alice.page().status, 400, "{}", alice.page().text());
+    server.waits_for_log(1, "not RSA or ECDSA with SHA-256 or better").await;
 }
 
 /// Chromium's cookies: the response is posted from another site.

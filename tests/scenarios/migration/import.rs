@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use reqwest::Url;
 use serde_json::Value;
 
 use super::data_sets::{DataSet, imported, list, text};
@@ -131,32 +132,61 @@ async fn a_dex_on_etcd_is_imported_from_the_output_of_etcdctl() {
     is_imported("etcd", "dex.json").await;
 }
 
-#[tokio::test]
-async fn postgres_a_dex_is_imported_into_its_own_database() {
-    if Need::Postgres.is_missing() {
-        return;
-    }
-    let data = DataSet::named("postgres");
-    let database = new_database();
-    let dump = data.file("dex.sql");
+/// A database as Dex left it.
+fn dex_on_postgres() -> (DataSet, Url) {
+    let (data, database) = (DataSet::named("postgres"), new_database());
     let loaded = std::process::Command::new("psql")
         .args([database.as_str(), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--file"])
-        .arg(dump)
+        .arg(data.file("dex.sql"))
         .output()
         .unwrap();
     assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
-    let world = data.world(World::on_postgres(database.clone()));
+    (data, database)
+}
+
+async fn is_imported_into_its_own_database(world: World, data: &DataSet, from: &str) {
     let printed = world.clone().refuses_to_start().await;
     assert!(
         printed.contains("is Dex's") && printed.contains("countersign import dex"),
         "{printed}"
     );
-    let arguments = ["import", "dex", "--from", database.as_str(), "--config", "CONFIG", "--yes"];
+    let arguments = ["import", "dex", "--from", from, "--config", "CONFIG", "--yes"];
     let done = world.runs_before_start(&arguments);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let server = world.start().await;
-    clients_see_no_difference(&server, &data).await;
-    people_sign_in(&server, &data).await;
+    clients_see_no_difference(&server, data).await;
+    people_sign_in(&server, data).await;
+}
+
+#[tokio::test]
+async fn postgres_a_dex_is_imported_into_its_own_database() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let (data, database) = dex_on_postgres();
+    let world = data.world(World::on_postgres(database.clone()));
+    is_imported_into_its_own_database(world, &data, database.as_str()).await;
+}
+
+/// In `storage.config.hosts` and in `--from`.
+#[tokio::test]
+async fn postgres_a_dex_is_imported_though_the_first_of_its_servers_is_down() {
+    const DOWN: &str = "127.0.0.1:1";
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let (data, database) = dex_on_postgres();
+    let up = format!("{}:{}", database.host_str().unwrap(), database.port().unwrap_or(5432));
+    let storage = format!(
+        "storage:\n  type: postgres\n  config:\n    hosts: ['{DOWN}', '{up}']\n    database: {}\n    user: {}\n    \
+         ssl: {{mode: disable}}",
+        database.path().trim_start_matches('/'),
+        database.username()
+    );
+    let from = database.as_str().replace(&format!("@{up}"), &format!("@{DOWN},{up}"));
+    assert_ne!(from, database.as_str());
+    let world = data.world(World::on_postgres(database)).with(&storage);
+    is_imported_into_its_own_database(world, &data, &from).await;
 }
 
 #[tokio::test]

@@ -24,10 +24,35 @@ impl Database {
     /// Ends all connections and refuses new ones, as during a failover.
     pub fn closes(&self) {
         self.executes(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.0));
+        self.ends_connections();
+    }
+
+    /// Connections may be made again at once.
+    pub fn ends_connections(&self) {
         self.executes(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
             self.0
         ));
+    }
+
+    /// Sets a parameter of the database, such as `name = value`. New connections have it; the others end.
+    pub fn sets(&self, parameter: &str) {
+        self.executes(&format!("ALTER DATABASE {} SET {parameter}", self.0));
+        self.ends_connections();
+    }
+
+    /// A role that is no superuser and owns the database.
+    pub fn new_owner(&self) -> String {
+        let role = format!("owner_of_{}", self.0);
+        self.executes(&format!("CREATE ROLE {role} LOGIN"));
+        self.executes(&format!("ALTER DATABASE {} OWNER TO {role}", self.0));
+        role
+    }
+
+    /// How many connections a role may have from now on; -1 for no limit. The others end.
+    pub fn limits_connections(&self, role: &str, limit: i32) {
+        self.executes(&format!("ALTER ROLE {role} CONNECTION LIMIT {limit}"));
+        self.ends_connections();
     }
 
     pub fn opens(&self) {
@@ -50,7 +75,7 @@ async fn health(server: &Server, path: &str) -> u16 {
 }
 
 /// Waits until the server is ready again.
-async fn wait_until_ready(server: &Server) {
+pub async fn wait_until_ready(server: &Server) {
     let started = Instant::now();
     while health(server, "/healthz/ready").await != 200 {
         assert!(started.elapsed() < Duration::from_mins(1), "not ready:\n{}", server.log());

@@ -12,11 +12,11 @@ use crate::scenarios::login::passwords::{attempt, behind_a_proxy};
 use crate::world::http::{bare_client, connect, read_until_closed, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Server, World};
 
-const MIB: u64 = 1024 * 1024;
+pub const MIB: u64 = 1024 * 1024;
 const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// `VmRSS` (current) or `VmHWM` (peak), in bytes.
-fn memory(server: &Server, key: &str) -> u64 {
+pub fn memory(server: &Server, key: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     line.unwrap().trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024

@@ -107,7 +107,7 @@ fn every_problem_is_reported_with_its_position() {
         "1:3: host: \"a:0\" has a port that is not a number from 1 to 65535",
         "3:3: startTLS: contradicts insecureNoSSL",
         "bindPW: is missing or empty, and bindDN is given",
-        "kerberos: is a key of Dex that is not supported yet",
+        "kerberos.enabled: Kerberos tickets are not accepted here, and without fallbackToPassword",
         "userSearch.baseDN: is missing",
         "8:3: userSearch.filter: is not an LDAP filter, expected such as (objectClass=person)",
         "userSearch.username: \"a)(b\" is not the name of an attribute",

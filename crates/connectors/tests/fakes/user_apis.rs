@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::web::{Reply, Request, Web};
+use super::web::{Reply, Request, Web, recorder};
 
 pub const CLIENT: &str = "countersign";
 pub const SECRET: &str = "upstream-client-secret";
@@ -66,7 +66,16 @@ fn protected(request: &Request, body: Value) -> Reply {
 }
 
 pub async fn gitea() -> Fake {
-    Fake::start(|_, request| match request.path.as_str() {
+    Fake::start(|_, request| {
+        let reply = gitea_reply(request);
+        recorder::record("gitea", request, &reply);
+        reply
+    })
+    .await
+}
+
+fn gitea_reply(request: &Request) -> Reply {
+    match request.path.as_str() {
         "/login/oauth/authorize" => authorize(request),
         "/login/oauth/access_token" => tokens(request, "access"),
         "/api/v1/user" => protected(
@@ -86,8 +95,7 @@ pub async fn gitea() -> Fake {
         }
         "/api/v1/user/teams" => protected(request, json!([])),
         _ => Reply::Json(404, json!({})),
-    })
-    .await
+    }
 }
 
 pub async fn bitbucket() -> Fake {

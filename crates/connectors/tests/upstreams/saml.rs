@@ -59,12 +59,8 @@ pub fn posted_raw(
     response: &str,
     now: &str,
 ) -> (Result<LoginOutcome, ConnectorError>, Trace) {
-    let LoginMethod::PostedForm(method) = &connector.login_method else { panic!("not SAML") };
-    let callback = Url::parse(CALLBACK).unwrap();
-    let posted =
-        PostedResponse { response, state: STATE, callback: &callback, now: now.parse().unwrap() };
     let mut trace = Trace::default();
-    let outcome = method.verify(&posted, &mut trace).map(|outcome| match outcome {
+    let outcome = outcome_of(connector, response, now, &mut trace).map(|outcome| match outcome {
         PostedLoginOutcome::Accepted { person, assertion_id } => {
             assert!(!assertion_id.is_empty());
             LoginOutcome::Accepted(person)
@@ -72,6 +68,26 @@ pub fn posted_raw(
         PostedLoginOutcome::Refused(refusal) => LoginOutcome::Refused(refusal),
     });
     (outcome, trace)
+}
+
+/// The connector's own outcome of a response in base64.
+pub fn outcome_of(
+    connector: &Connector,
+    response: &str,
+    now: &str,
+    trace: &mut Trace,
+) -> Result<PostedLoginOutcome, ConnectorError> {
+    let LoginMethod::PostedForm(method) = &connector.login_method else { panic!("not SAML") };
+    let callback = Url::parse(CALLBACK).unwrap();
+    let posted =
+        PostedResponse { response, state: STATE, callback: &callback, now: now.parse().unwrap() };
+    method.verify(&posted, trace)
+}
+
+/// A file of `tests/data/saml`: what xmlsec1 signed.
+pub fn data(name: &str) -> String {
+    let path = format!("{}/tests/data/saml/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
 }
 
 /// The reason why a response is refused.
@@ -167,10 +183,6 @@ fn an_assertion_without_an_id_is_refused() {
 /// The signatures of another implementation, over documents that are not in canonical form.
 #[test]
 fn what_xmlsec1_signed_is_accepted_unless_it_signed_too_little() {
-    let data = |name: &str| {
-        let path = format!("{}/tests/data/saml/{name}", env!("CARGO_MANIFEST_DIR"));
-        std::fs::read_to_string(path).unwrap()
-    };
     let connector = |pem: &str| sound("saml", keys(&data(pem)));
     for (file, pem) in [
         ("response", "rsa.pem"),

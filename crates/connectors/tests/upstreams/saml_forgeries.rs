@@ -32,7 +32,7 @@ fn signature_in(element: &str) -> &str {
     &element[from..to]
 }
 
-/// Somander et al., "On Breaking SAML" (USENIX Security 2012): the eight ways to wrap, for a signed response and for a
+/// Threat 106. Somorovsky et al., "On Breaking SAML" (USENIX Security 2012): the eight ways to wrap, for a signed response and for a
 /// signed assertion.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
@@ -113,6 +113,7 @@ fn signature_wrapping_is_refused() {
     }
 }
 
+/// Threats 106 and 107.
 #[test]
 fn a_change_after_signing_is_refused() {
     let (idp, connector) = world();
@@ -140,7 +141,7 @@ fn a_change_after_signing_is_refused() {
     assert!(invalid(&strict, &moved).contains("ssoIssuer"));
 }
 
-/// Validly signed, with a `SignedInfo` that signs less or in another way than the profile demands.
+/// Threats 106 and 111. Validly signed, with a `SignedInfo` that signs less or in another way than the profile demands.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn only_one_profile_of_signature_is_accepted() {
@@ -255,6 +256,7 @@ fn only_one_profile_of_signature_is_accepted() {
     }
 }
 
+/// Threat 111.
 #[test]
 fn keys_come_from_the_configuration_only() {
     let (_, connector) = world();

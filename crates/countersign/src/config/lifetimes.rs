@@ -116,7 +116,7 @@ pub fn read_signer(root: &Section<'_>) -> Signer {
             }
         }
         Some("vault") => {
-            section.error("type", "found \"vault\", which is not supported yet, expected local");
+            section.error("type", VAULT);
             section.has("config");
         }
         Some(other) => {
@@ -127,6 +127,9 @@ pub fn read_signer(root: &Section<'_>) -> Signer {
     section.finish();
     signer
 }
+
+const VAULT: &str = "found \"vault\", which is not supported, expected local: keys are made here and sealed under rootKey. \
+    Tokens that Vault's key signed are not accepted after the change, refresh tokens are: see docs/moving-from-dex.md";
 
 /// `expiry.signingKeys`, the older key for `signer.config.keysRotationPeriod`.
 fn expiry_signing_keys(root: &Section<'_>) -> Option<Duration> {

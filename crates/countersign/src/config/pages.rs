@@ -89,8 +89,7 @@ pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
         frontend.files = theme_files::read(&section, Path::new(&dir), &theme);
     }
     drop_missing_logo(&section, &mut frontend);
-    let reason = "it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
-    section.ignored("extra", reason);
+    warn_of_extra(&section);
     section.finish();
     frontend
 }
@@ -110,6 +109,16 @@ fn drop_missing_logo(section: &Section<'_>, frontend: &mut Frontend) {
         }
         frontend.logo_url = None;
     }
+}
+
+/// `extra`: texts that Dex's templates may show.
+fn warn_of_extra(section: &Section<'_>) {
+    let Some(extra) = section.section("extra") else { return };
+    for (key, _) in extra.entries() {
+        let reason = "has no effect here: it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
+        extra.warning(&key.text, reason);
+    }
+    extra.finish_open();
 }
 
 /// The logo at `logoURL`, with a warning when it would not be shown.

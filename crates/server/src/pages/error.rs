@@ -102,10 +102,12 @@ pub enum PageErrorKind {
     Internal,
     /// The database is unavailable, or the server is shutting down.
     Unavailable,
+    /// Our database did not confirm a change, which may have been made.
+    OutcomeUnknown,
 }
 
 impl PageErrorKind {
-    pub const ALL: [PageErrorKind; 21] = [
+    pub const ALL: [PageErrorKind; 22] = [
         PageErrorKind::LoginExpired,
         PageErrorKind::FormExpired,
         PageErrorKind::UnknownClient,
@@ -127,6 +129,7 @@ impl PageErrorKind {
         PageErrorKind::TooManyRequests,
         PageErrorKind::Internal,
         PageErrorKind::Unavailable,
+        PageErrorKind::OutcomeUnknown,
     ];
 
     /// The HTTP status of the page.
@@ -150,7 +153,9 @@ impl PageErrorKind {
             PageErrorKind::TooManyRequests => 429,
             PageErrorKind::Internal => 500,
             PageErrorKind::UpstreamFailed | PageErrorKind::UpstreamMisconfigured => 502,
-            PageErrorKind::UpstreamDown | PageErrorKind::Unavailable => 503,
+            PageErrorKind::UpstreamDown
+            | PageErrorKind::Unavailable
+            | PageErrorKind::OutcomeUnknown => 503,
         }
     }
 
@@ -190,6 +195,7 @@ impl PageErrorKind {
             PageErrorKind::TooManyRequests => t.too_many_requests,
             PageErrorKind::Internal => t.internal,
             PageErrorKind::Unavailable => t.unavailable,
+            PageErrorKind::OutcomeUnknown => t.outcome_unknown,
         }
     }
 }

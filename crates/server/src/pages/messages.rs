@@ -144,6 +144,7 @@ pub struct Problems {
     pub too_many_requests: ErrorMessages,
     pub internal: ErrorMessages,
     pub unavailable: ErrorMessages,
+    pub outcome_unknown: ErrorMessages,
 }
 
 #[derive(Clone, Copy, Debug)]

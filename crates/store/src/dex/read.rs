@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _};
 
 use super::{COUNTED, DatabaseState, DexDatabase, DexRow, READ, layout};
 use crate::error::chain;
-use crate::{Location, OpenError, PostgresOptions};
+use crate::{Location, OpenError, PostgresHost, PostgresOptions};
 
 /// sqlx's table of migrations: a database that has it belongs to this program, whatever else it contains.
 const OURS: &str = "_sqlx_migrations";
@@ -29,7 +29,7 @@ pub async fn read(location: &Location) -> Result<Option<DexDatabase>, OpenError>
             found
         }
         Location::Postgres(options) => {
-            let mut connection = driver_of(options).connect().await.map_err(failed)?;
+            let mut connection = connected(location, options).await?;
             let found = read_postgres(&mut connection).await.map_err(failed);
             connection.close().await.map_err(failed)?;
             found
@@ -90,13 +90,7 @@ pub async fn state(location: &Location) -> Result<DatabaseState, OpenError> {
             Ok(state_of(&names))
         }
         Location::Postgres(options) => {
-            let driver = driver_of(options);
-            let connecting = tokio::time::timeout(options.connect_timeout, driver.connect());
-            let connected = connecting.await.map_err(|_| OpenError::Connect {
-                location: location.to_string(),
-                cause: format!("no answer within {:?}", options.connect_timeout),
-            })?;
-            let mut connection = connected.map_err(failed)?;
+            let mut connection = connected(location, options).await?;
             let names = postgres_tables(&mut connection).await.map_err(failed)?;
             let _closed = connection.close().await;
             Ok(state_of(&names))
@@ -104,10 +98,46 @@ pub async fn state(location: &Location) -> Result<DatabaseState, OpenError> {
     }
 }
 
-/// A Dex database is read from the first configured server.
-fn driver_of(options: &PostgresOptions) -> PgConnectOptions {
-    let host = options.hosts.first().cloned().unwrap_or_default();
-    options.for_driver(&host).disable_statement_logging()
+/// Of several servers the first that is no standby, as for a database of ours. One server alone may be a standby: it is
+/// read, and whoever names it knows how far it lags behind.
+async fn connected(
+    location: &Location,
+    options: &PostgresOptions,
+) -> Result<PgConnection, OpenError> {
+    let mut causes = Vec::new();
+    for host in &options.hosts {
+        let attempt = connected_to(host, options, options.hosts.len() > 1);
+        let cause = match tokio::time::timeout(options.connect_timeout, attempt).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(cause)) => cause,
+            Err(_) => format!("no answer within {:?}", options.connect_timeout),
+        };
+        causes.push(match options.hosts.len() {
+            1 => cause,
+            _ => format!("{host}: {cause}"),
+        });
+    }
+    Err(OpenError::Connect { location: location.to_string(), cause: causes.join("; ") })
+}
+
+async fn connected_to(
+    host: &PostgresHost,
+    options: &PostgresOptions,
+    is_primary_needed: bool,
+) -> Result<PgConnection, String> {
+    let failed = |error: sqlx::Error| chain(&error);
+    let driver = options.for_driver(host).disable_statement_logging();
+    let mut connection = driver.connect().await.map_err(failed)?;
+    if is_primary_needed {
+        let sql = "SELECT pg_is_in_recovery()";
+        let is_standby: bool =
+            sqlx::query_scalar(sql).fetch_one(&mut connection).await.map_err(failed)?;
+        if is_standby {
+            let _closed = connection.close().await;
+            return Err("this server is a standby".to_owned());
+        }
+    }
+    Ok(connection)
 }
 
 async fn sqlite_tables(connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {

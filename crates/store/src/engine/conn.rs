@@ -21,6 +21,8 @@ pub(crate) struct Conn<'c> {
     pub(crate) shared: Shared,
     /// A statement conflicted with another transaction (PostgreSQL); the operation may be run again.
     pub(crate) has_conflict: bool,
+    /// An earlier attempt of this operation may have been committed: its answer was lost (PostgreSQL).
+    pub(crate) may_have_run: bool,
     /// A statement was sent and its result was lost with the connection.
     pub(super) has_lost_result: bool,
     /// A writing statement was refused because the server is read-only (PostgreSQL).
@@ -46,6 +48,7 @@ impl<'c> Conn<'c> {
             link,
             shared: shared.clone(),
             has_conflict: false,
+            may_have_run: false,
             has_lost_result: false,
             is_read_only: false,
         }

@@ -1,90 +1,27 @@
-//! PostgreSQL: each write operation is one transaction in a task of its own, run again after a conflict.
-//!
-//! READ COMMITTED suffices, because every operation first locks the row it decides on by an UPDATE. Connections to a
-//! standby are rejected.
+//! PostgreSQL: opening it, and reading. `postgres_writer` runs the writing operations.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use countersign_core::Timestamp;
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Postgres, Transaction};
+use sqlx::Connection;
 
-use super::availability::{Availability, PAUSE};
+use super::availability::Availability;
+use super::commit::has_transaction_ids;
 use super::conn::Conn;
 use super::listener::{Listener, announce};
-use super::pool::{Pool, Pooled, close_soon};
+use super::pool::Pool;
+use super::postgres_writer::{TRIES, Writing};
+use super::primary::Primary;
 use super::servers::{Need, Servers, check};
 use super::{DexTables, Operation, WAIT_TIMEOUT, within};
 use crate::change::Change;
-use crate::error::{chain, corrupt, is_conflict, is_outcome_known};
+use crate::error::{chain, corrupt};
 use crate::shared::Shared;
 use crate::{Location, OpenError, PostgresOptions, StoreError, dex, migrate};
-
-/// Maximum number of attempts of one operation after conflicts or broken connections.
-const TRIES: u32 = 6;
-/// A connection that was idle for longer is pinged before it is used.
-const MAX_IDLE_UNCHECKED: Duration = Duration::from_secs(1);
 
 pub(crate) struct PostgresEngine {
     primary: Primary,
     shared: Shared,
-}
-
-/// Connections to the primary, and whether it responded last time.
-#[derive(Clone)]
-struct Primary {
-    servers: Arc<Servers>,
-    pool: Pool<PgConnection>,
-    /// Time limit for obtaining a connection, pooled or new.
-    timeout: Duration,
-    max_lifetime: Option<Duration>,
-    availability: Availability,
-}
-
-impl Primary {
-    /// Waits up to the connect timeout; fails immediately while the primary is known to be unavailable.
-    async fn connection(&self) -> Result<Pooled<PgConnection>, StoreError> {
-        let Some(attempt) = self.availability.attempt(Instant::now()) else {
-            return Err(StoreError::Unavailable(format!(
-                "the primary did not answer; it is tried again {PAUSE:?} after the last attempt"
-            )));
-        };
-        let connecting = tokio::time::timeout(self.timeout, self.checked_connection());
-        match connecting.await {
-            Ok(Ok(Some(connection))) => {
-                // The connection is new, was just pinged, or was used less than MAX_IDLE_UNCHECKED ago.
-                attempt.answered(Instant::now());
-                Ok(connection)
-            }
-            Ok(Ok(None)) => Err(StoreError::Unavailable("the store is closed".into())),
-            Ok(Err(error)) => {
-                attempt.failed(Instant::now());
-                Err(error)
-            }
-            Err(_) => {
-                attempt.failed(Instant::now());
-                let cause = format!("no connection within {:?}", self.timeout);
-                Err(StoreError::Unavailable(cause))
-            }
-        }
-    }
-
-    /// `None`: the store is closed.
-    async fn checked_connection(&self) -> Result<Option<Pooled<PgConnection>>, StoreError> {
-        let Some(mut slot) = self.pool.slot().await else { return Ok(None) };
-        if let Some((mut connection, age, idle)) = slot.take() {
-            let is_old = self.max_lifetime.is_some_and(|max| age > max);
-            let is_usable =
-                !is_old && (idle <= MAX_IDLE_UNCHECKED || connection.ping().await.is_ok());
-            if is_usable {
-                return Ok(Some(slot.filled(connection, age)));
-            }
-            close_soon(connection);
-        }
-        let connection = self.servers.connect().await?;
-        Ok(Some(slot.filled(connection, Duration::ZERO)))
-    }
 }
 
 impl PostgresEngine {
@@ -102,6 +39,7 @@ impl PostgresEngine {
             return Err(OpenError::Dex { location });
         }
         migrate::postgres(&mut first, &location).await?;
+        let has_transaction_ids = has_transaction_ids(&mut first).await;
         if let Err(error) = first.close().await {
             tracing::debug!(%error, "the first connection was not closed cleanly");
         }
@@ -111,6 +49,7 @@ impl PostgresEngine {
             timeout: options.connect_timeout,
             max_lifetime: options.max_lifetime,
             availability: Availability::default(),
+            has_transaction_ids,
         };
         Ok(Self { primary, shared })
     }
@@ -119,7 +58,7 @@ impl PostgresEngine {
         let (primary, shared) = (self.primary.clone(), self.shared.clone());
         // In its own task, so that a caller that stops waiting does not cancel the operation.
         let task =
-            tokio::spawn(async move { write_with_retries(&primary, &operation, &shared).await });
+            tokio::spawn(async move { Writing::new(&primary, &operation, &shared).run().await });
         task.await.unwrap_or_else(|error| {
             if error.is_cancelled() {
                 return Err(StoreError::OutcomeUnknown("the program is stopping".into()));
@@ -178,133 +117,11 @@ impl PostgresEngine {
         }
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.primary.pool.is_closed()
+    }
+
     pub(super) async fn close(&self) {
         self.primary.pool.close().await;
     }
-}
-
-async fn write_with_retries<V: Operation>(
-    primary: &Primary,
-    operation: &V,
-    shared: &Shared,
-) -> Result<V::Output, StoreError> {
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        let mut pooled = primary.connection().await?;
-        let mut commit_sent = false;
-        let running = attempt(&mut pooled.connection, operation, shared, &mut commit_sent);
-        let attempt = tokio::time::timeout(WAIT_TIMEOUT, running).await;
-        let error = match attempt {
-            Ok(Attempt::Decided(result)) => {
-                pooled.release();
-                return result;
-            }
-            Ok(Attempt::Lost(error)) => {
-                pooled.release();
-                error
-            }
-            // In these cases the connection has been closed.
-            Ok(Attempt::Failed(error)) => return Err(error),
-            Ok(Attempt::NotBegun(error)) => error,
-            Err(_) => {
-                let cause = format!("no answer within {WAIT_TIMEOUT:?}");
-                return Err(match commit_sent {
-                    true => StoreError::OutcomeUnknown(cause),
-                    false => StoreError::Unavailable(cause),
-                });
-            }
-        };
-        if attempts == TRIES {
-            return Err(error);
-        }
-        // A short pause lets the conflicting transactions finish.
-        tokio::time::sleep(Duration::from_millis(5) * attempts).await;
-    }
-}
-
-enum Attempt<A> {
-    /// Committed, or refused by the operation itself and rolled back.
-    Decided(Result<A, StoreError>),
-    /// Rolled back by a conflict; may be run again.
-    Lost(StoreError),
-    /// Nothing of the operation was written; may be run again on another connection.
-    NotBegun(StoreError),
-    /// The connection is in an unknown state and must be closed.
-    Failed(StoreError),
-}
-
-async fn attempt<V: Operation>(
-    connection: &mut PgConnection,
-    operation: &V,
-    shared: &Shared,
-    commit_sent: &mut bool,
-) -> Attempt<V::Output> {
-    if operation.has_one_statement() {
-        // The statement commits itself.
-        *commit_sent = true;
-        if let Some(decided) = attempt_in_one_statement(connection, operation, shared).await {
-            return decided;
-        }
-        *commit_sent = false;
-    }
-    let begun = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;
-    let mut transaction = match begun {
-        Ok(transaction) => transaction,
-        Err(error) => return Attempt::NotBegun(error.into()),
-    };
-    let mut conn = Conn::postgres(&mut transaction, shared);
-    let result = operation.run(&mut conn).await;
-    let (conflict, is_read_only) = (conn.has_conflict, conn.is_read_only);
-    match result {
-        Ok(output) => match commit(transaction, commit_sent).await {
-            Ok(()) => {
-                shared.count_commit();
-                Attempt::Decided(Ok(output))
-            }
-            Err(error) if is_conflict(&error) => Attempt::Lost(error.into()),
-            Err(error) if is_outcome_known(&error) => Attempt::Failed(error.into()),
-            Err(error) => Attempt::Failed(StoreError::OutcomeUnknown(chain(&error))),
-        },
-        // The primary has become a standby or read-only; another server may have taken over.
-        Err(error) if is_read_only => Attempt::NotBegun(error),
-        Err(error) => match transaction.rollback().await {
-            Ok(()) if conflict => Attempt::Lost(error),
-            Ok(()) => Attempt::Decided(Err(error)),
-            Err(_) => Attempt::Failed(error),
-        },
-    }
-}
-
-/// `None`: the statement had no effect.
-async fn attempt_in_one_statement<V: Operation>(
-    connection: &mut PgConnection,
-    operation: &V,
-    shared: &Shared,
-) -> Option<Attempt<V::Output>> {
-    let mut conn = Conn::postgres(connection, shared);
-    let error = match operation.run_in_one_statement(&mut conn).await {
-        Ok(None) => return None,
-        Ok(Some(output)) => {
-            shared.count_commit();
-            return Some(Attempt::Decided(Ok(output)));
-        }
-        Err(error) => error,
-    };
-    Some(match error {
-        error if conn.has_conflict => Attempt::Lost(error),
-        error if conn.is_read_only => Attempt::NotBegun(error),
-        error if conn.has_lost_result => {
-            Attempt::Failed(StoreError::OutcomeUnknown(error.to_string()))
-        }
-        error => Attempt::Failed(error),
-    })
-}
-
-async fn commit(
-    transaction: Transaction<'_, Postgres>,
-    commit_sent: &mut bool,
-) -> Result<(), sqlx::Error> {
-    *commit_sent = true;
-    transaction.commit().await
 }

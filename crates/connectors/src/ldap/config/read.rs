@@ -15,7 +15,7 @@ const POOL_SIZE: u64 = 8;
 
 /// Every key is read before the first return, so that all problems are reported at once.
 pub(in crate::ldap) fn read(section: Section<'_>) -> Option<Config> {
-    section.not_supported("kerberos", true);
+    check_kerberos(&section);
     let security = read_security(&section);
     let hosts = hosts::read(&section, security.as_ref());
     let bind = read_bind(&section);
@@ -50,6 +50,38 @@ pub(in crate::ldap) fn read(section: Section<'_>) -> Option<Config> {
         timeout: timeout.min(LONGEST),
         pool_size: usize::try_from(pool_size).unwrap_or(1),
     })
+}
+
+/// Dex's sign-in by Kerberos ticket (SPNEGO), which this server does not have: docs/dex.md says why. Without
+/// `fallbackToPassword` passwords would be accepted where Dex accepts tickets only, so that is an error.
+fn check_kerberos(section: &Section<'_>) {
+    let Some(kerberos) = section.section("kerberos") else { return };
+    let is_enabled = kerberos.flag("enabled").unwrap_or(false);
+    let is_password_allowed = kerberos.flag("fallbackToPassword").unwrap_or(false);
+    let without_effect = [
+        "keytabPath",
+        "spn",
+        "keytabPrincipal",
+        "maxClockSkew",
+        "expectedRealm",
+        "usernameFromPrincipal",
+    ];
+    for key in without_effect {
+        kerberos.has(key);
+    }
+    match (is_enabled, is_password_allowed) {
+        (false, _) => {}
+        (true, true) => kerberos.warning(
+            "enabled",
+            "Kerberos tickets are not accepted here: people type their password, as with fallbackToPassword",
+        ),
+        (true, false) => kerberos.error(
+            "enabled",
+            "Kerberos tickets are not accepted here, and without fallbackToPassword Dex accepts nothing else: \
+             remove kerberos if people may type their password of the directory",
+        ),
+    }
+    kerberos.finish();
 }
 
 fn read_security(section: &Section<'_>) -> Option<Security> {

@@ -129,7 +129,9 @@ fn each_error_gets_one_message() {
         ),
         (
             "signer: {type: vault, config: {addr: x}}",
-            "2:16: signer.type: found \"vault\", which is not supported yet, expected local",
+            "2:16: signer.type: found \"vault\", which is not supported, expected local: keys are made here and sealed \
+             under rootKey. Tokens that Vault's key signed are not accepted after the change, refresh tokens are: see \
+             docs/moving-from-dex.md",
         ),
         (
             "signer: {config: {algorithm: HS256}}",

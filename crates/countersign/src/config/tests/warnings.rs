@@ -40,6 +40,11 @@ fn unusual_settings_get_a_warning() {
             "2:17: warning: frontend.dir: the folder \"/x\" does not exist: the pages look as without it",
         ),
         (
+            "frontend: {extra: {tos: 'https://a/'}}",
+            "2:25: warning: frontend.extra.tos: has no effect here: it fills in Dex's templates, which are not used: \
+             see docs/moving-from-dex.md",
+        ),
+        (
             "frontend: {logoURL: 'https://x/logo.png'}",
             "2:21: warning: frontend.logoURL: is not shown without frontend.allowRemoteLogos",
         ),

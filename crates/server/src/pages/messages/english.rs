@@ -201,6 +201,11 @@ const PROBLEMS: Problems = Problems {
         happened: "This service cannot answer right now.",
         todo: "Wait a moment, then try again.",
     },
+    outcome_unknown: ErrorMessages {
+        title: "Not confirmed",
+        happened: "This service could not confirm your last step, which may have been done.",
+        todo: "Wait a moment, then look whether it was done, or try again.",
+    },
 };
 
 const LINKS: Links = Links {

@@ -1,0 +1,205 @@
+//! The answer to COMMIT is lost (threat O 164): the server finds out what happened and answers truthfully, or says
+//! that it may have been done, and nothing that can be used once is lost. On PostgreSQL; SQLite has no connection that
+//! could be lost.
+
+use serde_json::Value;
+
+use crate::scenarios::admin::api::ADMINS;
+use crate::scenarios::login::device::{self, Device, confirms_device, types_code};
+use crate::world::{
+    ALICE, ALICE_PASSWORD, AuthRequest, AuthResponse, Client, Cut, JsonResponse, Link, Need,
+    PostgresProxy, RelyingParty, Server, World,
+};
+
+const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
+/// So that nothing but knowing the outcome makes the same refresh token work again.
+const NO_REUSE: &str = "expiry:\n  refreshTokens:\n    reuseInterval: 0s";
+
+const REDEEMS: &str = "UPDATE codes SET used_at";
+const ROTATES: &str = "UPDATE grants SET generation";
+const ISSUES_CODE: &str = "INSERT INTO codes";
+const ENDS: &str = "UPDATE sessions SET ended_at";
+const REDEEMS_DEVICE_CODE: &str = "UPDATE device_requests SET status = 'used'";
+
+async fn start() -> (Server, PostgresProxy) {
+    let (world, proxy) = World::behind_proxy().await;
+    let world = world.with(SKIP).with(NO_REUSE).with(ADMINS).client(Client::new("ops"));
+    (world.start().await, proxy)
+}
+
+async fn signs_in(server: &Server, app: &RelyingParty) -> (AuthRequest, AuthResponse) {
+    let request = app.auth_request("openid offline_access");
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    (request, auth_response)
+}
+
+/// The ids of Alice's live sessions with a grant for example-app.
+async fn live_sessions(ops: &RelyingParty, token: &str) -> Vec<String> {
+    let path = "/sessions?client=example-app&state=live";
+    let found = ops.calls_api("GET", path, token, Value::Null).await;
+    let all = found.json["sessions"].as_array().unwrap().clone();
+    all.iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// 503, try again, and no claim that nothing was changed.
+fn assert_may_have_been_done(response: &JsonResponse) {
+    assert_eq!(response.status, 503, "{}", response.page.body);
+    assert!(response.page.header("retry-after").is_some());
+    assert!(response.page.body.contains("may have been made"), "{}", response.page.body);
+}
+
+#[tokio::test]
+async fn exchange_refresh_and_approval_succeed_although_the_result_of_commit_was_lost() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        let (server, proxy) = start().await;
+        let app = server.relying_party("example-app");
+        proxy.cuts(cut, ISSUES_CODE);
+        let (request, auth_response) = signs_in(&server, &app).await;
+        proxy.has_cut(1).await;
+
+        proxy.cuts(cut, REDEEMS);
+        let tokens = app.redeems(&request, &auth_response).await;
+        proxy.has_cut(2).await;
+        assert_eq!(tokens.status, 200, "{cut:?}: {}", tokens.page.body);
+        assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
+
+        proxy.cuts(cut, ROTATES);
+        let renewed = app.refreshes(tokens.refresh_token()).await;
+        proxy.has_cut(3).await;
+        assert_eq!(renewed.status, 200, "{cut:?}: {}", renewed.page.body);
+        let next = app.refreshes(renewed.refresh_token()).await;
+        assert_eq!(next.status, 200, "{cut:?}: {}", next.page.body);
+
+        // Rotated once, and used once: what was used before ends the grant.
+        assert_eq!(app.refreshes(tokens.refresh_token()).await.error(), "invalid_grant");
+        assert_eq!(app.refreshes(next.refresh_token()).await.error(), "invalid_grant");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_ended_once_although_the_result_of_commit_was_lost() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        let (server, proxy) = start().await;
+        let (app, ops) = (server.relying_party("example-app"), server.relying_party("ops"));
+        let token = ops.client_credentials_token().await;
+        let (request, auth_response) = signs_in(&server, &app).await;
+        let tokens = app.redeems(&request, &auth_response).await;
+        let [id] = live_sessions(&ops, &token).await.try_into().unwrap();
+
+        proxy.cuts(cut, ENDS);
+        let ended = ops.calls_api("DELETE", &format!("/sessions/{id}"), &token, Value::Null).await;
+        proxy.has_cut(1).await;
+        assert_eq!(ended.status, 200, "{cut:?}: {}", ended.page.body);
+        assert_eq!(app.refreshes(tokens.refresh_token()).await.error(), "invalid_grant");
+        let shown = ops.calls_api("GET", &format!("/sessions/{id}"), &token, Value::Null).await;
+        let kinds = shown.json["events"].as_array().unwrap().iter().map(|event| &event["kind"]);
+        assert_eq!(kinds.filter(|kind| *kind == "session_ended").count(), 1, "{}", shown.page.body);
+    }
+}
+
+/// The database stays away after COMMIT. The same code and the same refresh token work when it is back.
+#[tokio::test]
+async fn an_unknown_outcome_is_reported_as_such_and_a_retry_works() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        let (server, proxy) = start().await;
+        let app = server.relying_party("example-app");
+        let (request, auth_response) = signs_in(&server, &app).await;
+
+        proxy.cuts_for_long(cut, REDEEMS, Link::Down);
+        assert_may_have_been_done(&app.redeems(&request, &auth_response).await);
+        proxy.set(Link::Up);
+        let tokens = retried(async || app.redeems(&request, &auth_response).await).await;
+        assert_eq!(tokens.status, 200, "{cut:?}: {}", tokens.page.body);
+
+        proxy.cuts_for_long(cut, ROTATES, Link::Down);
+        assert_may_have_been_done(&app.refreshes(tokens.refresh_token()).await);
+        proxy.set(Link::Up);
+        let renewed = retried(async || app.refreshes(tokens.refresh_token()).await).await;
+        assert_eq!(renewed.status, 200, "{cut:?}: {}", renewed.page.body);
+        assert_eq!(app.refreshes(renewed.refresh_token()).await.status, 200);
+    }
+}
+
+/// The server that used the code takes that back by itself, so that another replica can redeem it.
+#[tokio::test]
+async fn a_code_whose_redemption_was_not_answered_can_be_redeemed_at_another_replica() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let (server, proxy) = start().await;
+    let (replica, _other_proxy) = server.replica_behind_proxy().await;
+    let mut app = server.relying_party("example-app");
+    let (request, auth_response) = signs_in(&server, &app).await;
+    proxy.cuts_for_long(Cut::AfterCommit, REDEEMS, Link::Down);
+    assert_may_have_been_done(&app.redeems(&request, &auth_response).await);
+    proxy.set(Link::Up);
+    server.waits_for_log(1, "which can be used again").await;
+    app.via_replica(&replica);
+    let tokens = app.redeems(&request, &auth_response).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.page.body);
+    assert_eq!(app.redeems(&request, &auth_response).await.error(), "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_device_code_whose_redemption_was_not_answered_can_be_redeemed_again() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let (world, proxy) = World::behind_proxy().await;
+    let server = device::world(world).start().await;
+    let device = Device::requests(&server, "openid offline_access").await;
+    let mut alice = server.browser();
+    types_code(&mut alice, &server, &device.user_code).await;
+    confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
+    alice.approves().await;
+    proxy.cuts_for_long(Cut::AfterCommit, REDEEMS_DEVICE_CODE, Link::Down);
+    assert_may_have_been_done(&device.polls().await);
+    proxy.set(Link::Up);
+    let tokens = retried(async || device.polls().await).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.page.body);
+}
+
+/// An administrator who ends a session is told that it may have ended, and may repeat it.
+#[tokio::test]
+async fn an_administrator_learns_that_a_session_may_have_ended() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let (server, proxy) = start().await;
+    let (app, ops) = (server.relying_party("example-app"), server.relying_party("ops"));
+    let token = ops.client_credentials_token().await;
+    let (request, auth_response) = signs_in(&server, &app).await;
+    let tokens = app.redeems(&request, &auth_response).await;
+    let [id] = live_sessions(&ops, &token).await.try_into().unwrap();
+    let path = format!("/sessions/{id}");
+
+    proxy.cuts_for_long(Cut::AfterCommit, ENDS, Link::Down);
+    let ended = ops.calls_api("DELETE", &path, &token, Value::Null).await;
+    assert_may_have_been_done(&ended);
+    proxy.set(Link::Up);
+    let again = retried(async || ops.calls_api("DELETE", &path, &token, Value::Null).await).await;
+    assert_ne!(again.status, 500, "{}", again.page.body);
+    assert_eq!(live_sessions(&ops, &token).await, [""; 0]);
+    assert_eq!(app.refreshes(tokens.refresh_token()).await.error(), "invalid_grant");
+}
+
+/// Repeats a request as `Retry-After` says, while the server has not noticed that the database is back.
+async fn retried(request: impl AsyncFn() -> JsonResponse) -> JsonResponse {
+    let started = std::time::Instant::now();
+    loop {
+        let response = request().await;
+        if response.status != 503 || started.elapsed().as_secs() > 30 {
+            return response;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
