@@ -126,7 +126,8 @@ impl RelyingParty {
         self.posts("/token", fields).await
     }
 
-    /// `POST` with client authentication: HTTP Basic (both halves form-encoded, RFC 6749 section 2.3.1), or `client_id` for a public client.
+    /// `POST` with client authentication: HTTP Basic (both halves form-encoded, RFC 6749 section 2.3.1), or `client_id`
+    /// for a public client.
     pub async fn posts(&self, path: &str, fields: &[(&str, &str)]) -> JsonResponse {
         let request = self.request(Method::POST, path);
         match &self.secret {

@@ -1,7 +1,7 @@
-//! Drives third-party implementations: the relying party of tests/relying-party (the crate `openidconnect`), and
-//! under Node.js, in tests/upstreams, an OpenID Connect provider (`oidc-provider`), a SAML identity provider (`samlp`),
-//! a client (`openid-client`) and a receiver of back-channel logout (`jose`). Each exchanges JSON objects, one a line; their own files document
-//! the commands.
+//! Drives third-party implementations: the relying party of tests/relying-party (the crate `openidconnect`), and under
+//! Node.js, in tests/upstreams, an OpenID Connect provider (`oidc-provider`), a SAML identity provider (`samlp`), a
+//! client (`openid-client`) and a receiver of back-channel logout (`jose`). Each exchanges JSON objects, one a line;
+//! their own files document the commands.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

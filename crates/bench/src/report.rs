@@ -7,28 +7,36 @@ use crate::load::LoadResult;
 use crate::operation::Operation;
 use crate::statistics::{Percentiles, Spread};
 
+/// The results of all runs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     pub runs: Vec<Run>,
 }
 
+/// The results of one run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Run {
     pub operations: Vec<OperationResult>,
     /// Number of sessions in the database before the first request; unknown for a server that was already running.
     #[serde(default)]
     pub sessions: Option<u32>,
+    /// RSA-2048 signatures by `openssl speed` on the same core.
     pub openssl_signatures_per_second: Option<f64>,
+    /// Resident memory of the server before the load.
     pub resident_idle_mib: Option<f64>,
+    /// Resident memory of the server after the load.
     pub resident_after_mib: Option<f64>,
     pub start_to_ready_ms: Option<f64>,
     pub binary_mib: Option<f64>,
 }
 
+/// The measurements of one operation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperationResult {
     pub operation: String,
+    /// Signatures that one operation makes.
     pub signatures: Option<u32>,
+    /// Operations per second in the closed loop.
     pub per_second: f64,
     /// CPU time of the server's process, user and system.
     pub cpu_us: Option<f64>,

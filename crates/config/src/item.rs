@@ -60,6 +60,7 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// A boolean, unquoted; otherwise a problem is recorded.
     pub fn flag(&self) -> Option<bool> {
         if let Value::Scalar { text, plain: true } = &self.node.value
             && let Some(flag) = yaml_bool(text)
@@ -70,6 +71,7 @@ impl<'a> Item<'a> {
         None
     }
 
+    /// A whole number from `min` to `max`, unquoted; otherwise a problem is recorded.
     pub fn number(&self, min: u64, max: u64) -> Option<u64> {
         if let Value::Scalar { text, plain: true } = &self.node.value
             // Dex's parser reads a leading zero as octal; such a number is refused.
@@ -83,6 +85,7 @@ impl<'a> Item<'a> {
         None
     }
 
+    /// Go's duration text, such as `10m`; otherwise a problem is recorded.
     pub fn duration(&self) -> Option<Duration> {
         let Value::Scalar { text, .. } = &self.node.value else {
             self.wrong_type("a duration such as 10m or 1h30m");

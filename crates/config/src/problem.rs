@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::Mark;
 
+/// Errors prevent the start, warnings do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     Error,

@@ -89,6 +89,7 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// The text of a key; `None` if absent or of another type, which is recorded as a problem.
     pub fn text(&self, key: &'static str) -> Option<String> {
         self.item(key)?.text()
     }
@@ -128,6 +129,7 @@ impl<'a> Section<'a> {
         Some(found)
     }
 
+    /// The boolean of a key; `None` if absent or of another type, which is recorded as a problem.
     pub fn flag(&self, key: &'static str) -> Option<bool> {
         self.item(key)?.flag()
     }
@@ -157,6 +159,7 @@ impl<'a> Section<'a> {
         self.items(key).iter().filter_map(Item::section).collect()
     }
 
+    /// The map of a key; `None` if absent or of another type, which is recorded as a problem.
     pub fn section(&self, key: &'static str) -> Option<Section<'a>> {
         self.item(key)?.section()
     }

@@ -12,12 +12,14 @@ impl Mark {
     pub const WHOLE_FILE: Self = Self { line: 0, column: 0 };
 }
 
+/// A value and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub mark: Mark,
     pub value: Value,
 }
 
+/// The value of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     Null,
@@ -31,6 +33,7 @@ pub enum Value {
     Map(Vec<(Key, Node)>),
 }
 
+/// The key of a map entry and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     pub mark: Mark,

@@ -17,6 +17,7 @@ pub const DEVICE_CALLBACK: &str = "/device/callback";
 /// The client id of logins to the account pages, used in the log. No configured client may have it.
 pub const OWN_PAGES: &str = "countersign-own-pages";
 
+/// A client registered at this issuer (RFC 6749 section 2).
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     pub id: ClientId,
@@ -27,6 +28,7 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// Clients that may request tokens with this one in `aud`.
     pub trusted_peers: Vec<ClientId>,
+    /// A public client (RFC 6749 section 2.1).
     pub public: bool,
     /// Connectors the client may use; empty means all.
     pub allowed_connectors: Vec<crate::ConnectorId>,
@@ -90,7 +92,8 @@ impl Client {
     }
 }
 
-/// `http://localhost`, `127.0.0.0/8` or `[::1]`, without user, fragment or another notation of the address (`127.1`, `0x7f.1`), since the browser must connect to the host that was checked.
+/// `http://localhost`, `127.0.0.0/8` or `[::1]`, without user, fragment or another notation of the address (`127.1`,
+/// `0x7f.1`), since the browser must connect to the host that was checked.
 fn is_plain_loopback(uri: &str) -> bool {
     let Some((authority, _)) = split_http(uri) else { return false };
     let Ok(url) = Url::parse(uri) else { return false };

@@ -22,6 +22,7 @@ impl Timestamp {
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
+    /// Seconds since 1970, such as a NumericDate; saturates.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1000))
     }

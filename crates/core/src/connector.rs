@@ -60,6 +60,7 @@ pub struct SignedIn {
     pub fingerprint: Option<String>,
 }
 
+/// The result of a login at an upstream that answered.
 #[derive(Clone, Debug)]
 pub enum LoginOutcome {
     Accepted(Box<SignedIn>),
@@ -124,6 +125,7 @@ impl ConnectorError {
     }
 }
 
+/// A connector whose users enter login name and password on our page, such as LDAP.
 #[async_trait]
 pub trait PasswordLogin: Send + Sync {
     /// The label of the login name field, such as "Email Address".
@@ -140,6 +142,8 @@ pub trait PasswordLogin: Send + Sync {
         trace: &mut Trace,
     ) -> Result<AccountDiagnosis, ConnectorError>;
 
+    /// Verifies the password. A wrong password or unknown user is a refusal; `Err` if the upstream is unavailable or
+    /// misconfigured.
     async fn login(
         &self,
         login: &str,
@@ -176,14 +180,17 @@ pub struct UpstreamLogin {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CallbackState(pub Vec<(String, String)>);
 
+/// Where the browser is redirected to, and what the callback needs again.
 #[derive(Clone, Debug)]
 pub struct LoginRedirect {
     pub url: Url,
     pub callback_state: CallbackState,
 }
 
+/// A connector whose users sign in at the upstream and return to our callback with a code.
 #[async_trait]
 pub trait RedirectLogin: Send + Sync {
+    /// The URL of the upstream that the browser is redirected to.
     async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
@@ -307,6 +314,7 @@ pub struct RefreshRequest<'a> {
     pub now: Timestamp,
 }
 
+/// The result of revalidating a user at an upstream that answered.
 #[derive(Clone, Debug)]
 pub enum RefreshOutcome {
     /// Still accepted by the upstream, possibly with changed claims.
@@ -321,8 +329,10 @@ pub enum RefreshOutcome {
     Missing { reason: String },
 }
 
+/// A connector that can revalidate a user without their browser.
 #[async_trait]
 pub trait Refresh: Send + Sync {
+    /// Queries the upstream for the user. `Err` if it is unavailable or misconfigured: the session stays as it is.
     async fn refresh(
         &self,
         request: RefreshRequest<'_>,

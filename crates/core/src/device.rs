@@ -30,6 +30,7 @@ pub struct DeviceRequest {
     pub status: DeviceRequestStatus,
 }
 
+/// The state of a device authorization request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceRequestStatus {
     /// Not decided yet.

@@ -14,6 +14,7 @@ pub struct Identity {
     pub preferred_username: String,
     /// Empty if the upstream has none; the claim is then omitted.
     pub email: String,
+    /// The claim `email_verified` (OpenID Connect Core 5.1).
     pub email_verified: bool,
     /// Exactly as they appear in the claim `groups`, in the upstream's order.
     pub groups: Vec<String>,
@@ -51,6 +52,7 @@ pub fn display_name(claims: [&str; 4]) -> &str {
 pub struct LoginScopes {
     /// The upstream must permit later queries without the user (`offline_access`).
     pub offline: bool,
+    /// The upstream is queried for the user's groups.
     pub groups: bool,
 }
 

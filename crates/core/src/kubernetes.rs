@@ -67,6 +67,7 @@ pub struct KubernetesCluster {
 }
 
 impl KubernetesCluster {
+    /// Whether a user with these groups sees the cluster. This grants no access to it.
     pub fn is_visible_to(&self, groups: &[String]) -> bool {
         self.groups.is_empty() || self.groups.iter().any(|group| groups.contains(group))
     }

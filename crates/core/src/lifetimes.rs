@@ -32,6 +32,7 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// `None`: unlimited.
     pub fn duration(self) -> Option<Duration> {
         match self {
             Self::After(duration) => Some(duration),

@@ -24,6 +24,7 @@ pub struct Limits {
 /// there is no other limit on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRequestLimits {
+    /// Of all addresses together.
     pub total: u32,
     /// From one address; an IPv6 address is counted by its /64 prefix.
     pub per_address: u32,

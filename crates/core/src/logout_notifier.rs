@@ -17,6 +17,7 @@ pub enum DeliveryOutcome {
     Failed { reason: String },
 }
 
+/// Delivers logout tokens to the back-channel logout endpoints of clients.
 #[async_trait]
 pub trait LogoutNotifier: Send + Sync {
     /// Posts the logout token to exactly this URL, without following redirects, within a time limit.

@@ -50,6 +50,7 @@ pub struct Ended {
     pub reason: EndReason,
 }
 
+/// Why a session or grant has ended; stored by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
@@ -121,6 +122,7 @@ pub struct Grant {
     pub auth_time: Timestamp,
     /// Whether it has a refresh token, whose current generation is `generation`.
     pub refreshable: bool,
+    /// Increased by every rotation; a refresh token contains the generation it belongs to.
     pub generation: i64,
     /// The MAC key that signed the current refresh token.
     pub mac_key: i64,
@@ -153,12 +155,14 @@ pub struct Code {
     pub grant: Option<GrantId>,
 }
 
+/// A code challenge (RFC 7636 section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
     pub method: ChallengeMethod,
     pub value: String,
 }
 
+/// `code_challenge_method` (RFC 7636 section 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChallengeMethod {
     S256,

@@ -49,6 +49,7 @@ pub struct SessionFilter {
     pub state: SessionState,
 }
 
+/// Which sessions match: those not ended, those ended, or both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionState {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The kind of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TraceKind {
@@ -18,6 +19,7 @@ pub enum TraceKind {
     Note,
 }
 
+/// One line of a trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceStep {
     pub kind: TraceKind,
@@ -32,6 +34,7 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Maximum number of steps.
     pub const LIMIT: usize = 500;
 
     pub fn request(&mut self, text: impl Into<String>) {

@@ -45,6 +45,7 @@ pub struct AdminGroup {
 }
 
 impl AdminPolicy {
+    /// Whether the session's user is in an administrators' group.
     pub fn admits(&self, session: &Session) -> bool {
         self.admits_groups(&session.connector, &session.identity.groups)
     }
@@ -56,6 +57,7 @@ impl AdminPolicy {
             .any(|admin| admin.connector == *connector && groups.contains(&admin.group))
     }
 
+    /// Whether the client may request the scope `countersign:admin`.
     pub fn admits_client(&self, client: &ClientId) -> bool {
         self.clients.contains(client)
     }

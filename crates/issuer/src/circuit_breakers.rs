@@ -64,6 +64,7 @@ impl CircuitBreakers {
         Ok(circuit_breakers)
     }
 
+    /// The connector's circuit breaker, if it is open.
     pub fn open_breaker(&self, connector: &ConnectorId) -> Option<CircuitBreaker> {
         self.known(connector).filter(CircuitBreaker::is_open)
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{IssuerError, Settings};
 
-/// A JSON document that is made when the keys are read, and sent as it is until they are read again.
+/// A JSON document that is serialized when the keys are read, and served unchanged until they are read again.
 #[derive(Debug)]
 pub struct PublishedDocument {
     pub body: Arc<str>,

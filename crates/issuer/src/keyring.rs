@@ -39,6 +39,7 @@ const REFRESH_MAC: &str = "refresh-token";
 const LOGIN_STATE: &str = "envelope";
 const SIGNING_KEY: &str = "signing-key";
 
+/// The current keys; they are replaced as a whole when they are read again.
 pub struct Keyring {
     keys: RwLock<Arc<Keys>>,
 }
@@ -122,6 +123,7 @@ impl Keys {
         (issued_at < imported_at.secs()).then_some(claims)
     }
 
+    /// The keys have not been read from the database for too long, so this replica is not ready.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         now.since(self.read_at) > STALE_AFTER
     }

@@ -76,6 +76,7 @@ impl LogoutRequest {
         self.client.as_ref().filter(|_| self.unregistered)
     }
 
+    /// The request had an `id_token_hint` that was not accepted.
     pub fn hint_refused(&self) -> bool {
         self.hint_refused
     }

@@ -1,10 +1,10 @@
+//! Back-channel logout (OpenID Connect Back-Channel Logout 1.0): the logout token, how often its delivery is attempted,
+//! and when it is abandoned. It is sent through the trait [`LogoutNotifier`].
+//!
 //! Rule for all JWTs that we sign, because some verifiers ignore `typ` (RFC 8725 section 3.11): only ID and access
 //! tokens contain both a `sub` that identifies a user and an `aud` that a cluster accepts. The groups token
 //! (`kubernetes::groups`) has no `sub`; the access token of the client credentials grant (`token::client_credentials`)
 //! has only the API in `aud`; a logout token for a cluster's client has no `sub`.
-//!
-//! Back-channel logout (OpenID Connect Back-Channel Logout 1.0): the logout token, how often its delivery is attempted,
-//! and when it is abandoned. It is sent through the trait [`LogoutNotifier`].
 
 use std::time::Duration;
 

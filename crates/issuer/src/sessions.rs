@@ -27,6 +27,7 @@ pub struct RevalidatedSession {
     pub snapshot: Option<Snapshot>,
 }
 
+/// Why a session could not be revalidated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RejectReason {
     /// The connector was removed, or it cannot refresh and the stored identity is too old.

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::admin::AdminPolicy;
 
+/// The policy of the issuer, read from the configuration file.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub issuer: IssuerUrl,
@@ -50,20 +51,27 @@ pub struct Settings {
     pub client_lifetimes: Vec<Lifetimes>,
 }
 
+/// `expiry.refreshTokens`.
 #[derive(Clone, Copy, Debug)]
 pub struct RefreshPolicy {
+    /// Each refresh issues a new refresh token.
     pub rotate: bool,
     /// For how long the previous refresh token is answered with the same successor.
     pub reuse_interval: Duration,
+    /// After this time since the grant was issued a refresh is refused; `None`: never.
     pub absolute_lifetime: Option<Duration>,
+    /// After this time since the last refresh a refresh is refused; `None`: never.
     pub valid_if_not_used_for: Option<Duration>,
 }
 
+/// `sessions`: single sign-on, and when the upstream is queried again.
 #[derive(Clone, Copy, Debug)]
 pub struct SignOnPolicy {
     /// A signed-in browser need not sign in again for another client.
     pub sso: bool,
+    /// After this time since the login a new login is required.
     pub absolute_lifetime: Duration,
+    /// After this time without use in the browser a new login is required.
     pub idle_lifetime: Duration,
     /// A snapshot older than this is refreshed before tokens are issued.
     pub upstream_refresh_interval: Duration,
@@ -122,16 +130,21 @@ impl Settings {
     }
 }
 
+/// When the approval page is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct ApprovalPolicy {
+    /// `oauth2.skipApprovalScreen`. The page is still shown for `prompt=consent`, devices, out-of-band codes and the
+    /// admin scope.
     pub skip: bool,
 }
 
+/// PKCE (RFC 7636).
 #[derive(Clone, Debug)]
 pub struct PkcePolicy {
     /// Require PKCE of every client.
     pub enforce: bool,
     pub required_for_public_clients: bool,
+    /// The accepted values of `code_challenge_method`.
     pub methods: Vec<ChallengeMethod>,
 }
 

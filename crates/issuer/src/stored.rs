@@ -129,6 +129,7 @@ struct ClientDocument {
     ends_with_browser: bool,
 }
 
+/// The client as a stored object, sealed under the root key.
 pub fn client_object(root: &RootKeys, client: &Client) -> Result<StoredObject, IssuerError> {
     let document = ClientDocument {
         id: client.id.clone(),
@@ -146,6 +147,7 @@ pub fn client_object(root: &RootKeys, client: &Client) -> Result<StoredObject, I
     sealed(root, ObjectKind::Client, client.id.as_str(), &document)
 }
 
+/// The client in a stored object; an error if the root key cannot open it.
 pub fn client_of(root: &RootKeys, object: &StoredObject) -> Result<Client, IssuerError> {
     let document: ClientDocument = opened(root, object)?;
     Ok(Client {
@@ -178,6 +180,7 @@ struct UserDocument {
     email_verified: bool,
 }
 
+/// The user as a stored object, sealed under the root key.
 pub fn user_object(root: &RootKeys, user: &StoredUser) -> Result<StoredObject, IssuerError> {
     let document = UserDocument {
         email: user.email.clone(),
@@ -192,6 +195,7 @@ pub fn user_object(root: &RootKeys, user: &StoredUser) -> Result<StoredObject, I
     sealed(root, ObjectKind::User, &canonical_email(&user.email), &document)
 }
 
+/// The user in a stored object; an error if the root key cannot open it.
 pub fn user_of(root: &RootKeys, object: &StoredObject) -> Result<StoredUser, IssuerError> {
     let document: UserDocument = opened(root, object)?;
     Ok(StoredUser {
@@ -215,6 +219,7 @@ struct ConnectorDocument {
     grant_types: Vec<String>,
 }
 
+/// The connector as a stored object, sealed under the root key.
 pub fn connector_object(
     root: &RootKeys,
     connector: &StoredConnector,
@@ -229,6 +234,7 @@ pub fn connector_object(
     sealed(root, ObjectKind::Connector, connector.id.as_str(), &document)
 }
 
+/// The connector in a stored object; an error if the root key cannot open it.
 pub fn connector_of(
     root: &RootKeys,
     object: &StoredObject,

@@ -109,6 +109,7 @@ impl TokenErrorCode {
     }
 }
 
+/// Why no token is issued.
 #[derive(Debug)]
 pub enum TokenError {
     /// The request is refused; the text is for the developer of the client.
@@ -133,6 +134,7 @@ impl<F: Into<IssuerError>> From<F> for TokenError {
 }
 
 impl Issuer {
+    /// Issues the tokens of a request whose client the caller has authenticated.
     pub async fn token(&self, client: &Client, grant: TokenRequest) -> Result<Tokens, TokenError> {
         match grant {
             TokenRequest::AuthorizationCode { code, redirect_uri, verifier } => {

@@ -83,6 +83,7 @@ pub struct CallDurations {
 /// Upper bounds of [`CallDurations::buckets`], in milliseconds.
 pub const BOUNDS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 2_500, 10_000];
 
+/// Health and call durations of each connector, since this replica started.
 #[derive(Default)]
 pub struct ConnectorHealth(Mutex<BTreeMap<ConnectorId, HealthRecord>>);
 

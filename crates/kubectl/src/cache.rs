@@ -144,6 +144,7 @@ impl LockedRecord {
         replace(&self.file, &text, None).map_err(|cause| local(&self.file, &cause))
     }
 
+    /// Deletes the record; succeeds if there is none.
     pub fn remove(&self) -> Result<(), Error> {
         #[cfg(feature = "keyring")]
         keyring::remove(&self.name());
@@ -171,7 +172,7 @@ impl LockedRecord {
     }
 }
 
-/// Writes a new file beside `file` and renames it, so that a process that dies leaves the old or the new file. The mode
+/// Writes a new file beside `file` and renames it, so that a killed process leaves the old or the new file. The mode
 /// is that of `like`, otherwise 0600.
 pub fn replace(file: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> std::io::Result<()> {
     let mut temporary = file.as_os_str().to_owned();

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
+/// The decoded claims.
 #[derive(Clone, Debug)]
 pub struct IdTokenClaims {
     pub expires_at: Timestamp,

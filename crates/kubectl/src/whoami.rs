@@ -14,6 +14,7 @@ use crate::clusters::Cluster;
 /// Maximum delay of `status` by an API server that does not respond.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The user of an API server's SelfSubjectReview.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct UserInfo {
     #[serde(default)]

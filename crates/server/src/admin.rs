@@ -1,6 +1,6 @@
-//! Administration, one file or folder per resource, each with its page (`/admin/…`), its API handlers (`/api/v1/…`)
-//! and the view structs of its templates: [`sessions`], [`clients`], [`configuration`], [`connectors`], [`keys`], [`events`],
-//! [`memberships`], [`explain`], [`blocked_users`].
+//! Administration, one file or folder per resource, each with its page (`/admin/…`), its API handlers (`/api/v1/…`) and
+//! the view structs of its templates: [`sessions`], [`clients`], [`configuration`], [`connectors`], [`keys`],
+//! [`events`], [`memberships`], [`explain`], [`blocked_users`].
 //!
 //! Pages take [`authentication::AdminSession`]; a change is a POST with a CSRF token and a recent sign-in. The API
 //! takes [`authentication::AdminToken`] and ignores cookies, so other web sites cannot use a browser's session for it

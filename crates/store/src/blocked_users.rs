@@ -13,6 +13,7 @@ use crate::{Store, StoreError};
 /// Maximum number of rows of a page.
 const MAX_PAGE: i64 = 500;
 
+/// A block that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedUser {
     pub connector: ConnectorId,
@@ -40,6 +41,7 @@ pub struct BlockUser {
     pub ip: Option<String>,
 }
 
+/// One page of blocked users.
 #[derive(Clone, Debug, Default)]
 pub struct BlockedUserPage {
     pub users: Vec<BlockedUser>,
@@ -184,6 +186,7 @@ impl Operation for FindBlock {
     }
 }
 
+/// The block of a user, if it has not expired at `now`.
 pub(crate) async fn find_block(
     conn: &mut Conn<'_>,
     connector: &ConnectorId,

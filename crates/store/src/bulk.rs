@@ -13,6 +13,7 @@ use crate::{Store, StoreError};
 /// Maximum number of sessions of one transaction, since other writes wait for it.
 const MAX_BATCH: i64 = 200;
 
+/// What one call of [`Store::end_sessions`] ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndedBatch {
     pub sessions: i64,

@@ -5,6 +5,7 @@
 //! them.
 
 use crate::Store;
+use crate::change::Change;
 use crate::engine::Listener;
 
 /// The changes announced by all replicas, including this one, from now on.
@@ -24,33 +25,5 @@ impl Changes {
             Some(listener) => listener.next().await,
             None => std::future::pending().await,
         }
-    }
-}
-
-/// Data that replicas keep in memory has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Signing, sealing and MAC keys.
-    Keys,
-    CircuitBreakers,
-    /// Clients, users and connectors of the database.
-    StoredObjects,
-    /// Possibly everything: notifications may have been lost, or are from another version of this program.
-    Anything,
-}
-
-impl Change {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Keys => "keys",
-            Self::CircuitBreakers => "circuit_breakers",
-            Self::StoredObjects => "stored_objects",
-            Self::Anything => "anything",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Self {
-        let all = [Self::Keys, Self::CircuitBreakers, Self::StoredObjects];
-        all.into_iter().find(|change| change.as_str() == text).unwrap_or(Self::Anything)
     }
 }

@@ -6,7 +6,7 @@ use countersign_core::event::EventKind;
 use countersign_core::{ConnectorId, Event, Timestamp};
 use serde_json::json;
 
-use crate::changes::Change;
+use crate::change::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::events::record;
@@ -25,6 +25,7 @@ pub struct CircuitBreaker {
     pub closed: Option<CircuitClosed>,
 }
 
+/// When and by whom a circuit breaker was closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CircuitClosed {
     pub at: Timestamp,
@@ -60,6 +61,7 @@ pub enum CircuitBreakerState {
 }
 
 impl Store {
+    /// Opens the breaker, unless it is open or was closed within the grace period.
     pub async fn open_circuit_breaker(
         &self,
         circuit_breaker: OpenCircuitBreaker,

@@ -16,6 +16,7 @@ use crate::sessions::{lock_live_session, lock_statement};
 use crate::unconfirmed::Unconfirmed;
 use crate::{Store, StoreError};
 
+/// The outcome of [`Store::issue_code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssueCodeOutcome {
     Issued,
@@ -32,6 +33,7 @@ pub struct StoredCode {
     pub used_at: Option<Timestamp>,
 }
 
+/// The outcome of [`Store::redeem_code`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedeemCodeOutcome {
     Granted {

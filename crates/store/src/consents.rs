@@ -32,6 +32,7 @@ pub struct StoredConsent {
     pub granted_at: Timestamp,
 }
 
+/// What ended with a consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentWithdrawn {
     pub grants_ended: u64,

@@ -11,6 +11,7 @@ use crate::{Store, StoreError};
 /// Counting stops at this number of rows.
 pub(crate) const MAX_COUNT: i64 = 10_000;
 
+/// The counts of one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCount {
     pub client: ClientId,
@@ -22,6 +23,7 @@ pub struct ClientCount {
     pub is_capped: bool,
 }
 
+/// The counts of one connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectorCount {
     pub connector: ConnectorId,

@@ -18,6 +18,7 @@ use crate::sessions::lock_live_session;
 use crate::unconfirmed::Unconfirmed;
 use crate::{Store, StoreError};
 
+/// The outcome of [`Store::add_device_request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddDeviceRequestOutcome {
     Added,
@@ -41,6 +42,7 @@ pub struct DecideDeviceRequest {
     pub now: Timestamp,
 }
 
+/// The outcome of [`Store::decide_device_request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecideDeviceRequestOutcome {
     /// Also if the same session made the same decision before.
@@ -50,6 +52,7 @@ pub enum DecideDeviceRequestOutcome {
     NotPending,
 }
 
+/// The outcome of [`Store::redeem_device_code`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedeemDeviceCodeOutcome {
     Granted {
@@ -66,6 +69,7 @@ pub enum RedeemDeviceCodeOutcome {
 }
 
 impl Store {
+    /// Adds a pending request, unless a limit is reached or its user code is in use.
     pub async fn add_device_request(
         &self,
         request: DeviceRequest,
@@ -91,6 +95,7 @@ impl Store {
         self.read(Find { sql: BY_DEVICE_CODE, hash: device_code_hash.to_owned() }).await
     }
 
+    /// Records a user's decision, once.
     pub async fn decide_device_request(
         &self,
         decision: DecideDeviceRequest,

@@ -27,6 +27,7 @@ pub struct SessionEnd {
     pub notified: Vec<ClientId>,
 }
 
+/// What ended with a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantEnd {
     /// Expiry of its last token, which may be in the past.
@@ -81,6 +82,7 @@ impl Operation for EndGrant {
     }
 }
 
+/// Ends a session and its grants within an operation; `None` when the session is not live.
 pub(crate) async fn end_session(
     conn: &mut Conn<'_>,
     id: &SessionId,
@@ -145,6 +147,7 @@ pub(crate) async fn ended_tokens_until(
     row.map_or(Ok(None), |row| row.maybe_time("tokens_until"))
 }
 
+/// Ends one grant within an operation; `None` when it is not live.
 pub(crate) async fn end_grant(
     conn: &mut Conn<'_>,
     id: &GrantId,

@@ -25,7 +25,7 @@ use self::conn::Conn;
 pub(crate) use self::listener::Listener;
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
-use crate::changes::Change;
+use crate::change::Change;
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, dex};
 
@@ -112,6 +112,7 @@ impl Engine {
         }
     }
 
+    /// An error if the database does not respond in time or is known not to be writable.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         let ping = async {
             match self {
@@ -122,6 +123,7 @@ impl Engine {
         within(PING_TIMEOUT, ping).await
     }
 
+    /// The clock of the database server; `None` on SQLite.
     pub(crate) async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
         match self {
             Self::Sqlite(_) => Ok(None),

@@ -44,6 +44,7 @@ pub struct EventQuery {
     pub before_id: Option<String>,
 }
 
+/// An event as stored.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
     /// Newer events have greater ids; events of one millisecond are in the order in which a store wrote them.
@@ -92,6 +93,7 @@ pub(crate) fn session_event(
     event
 }
 
+/// Records an event in the transaction of the operation.
 pub(crate) async fn record(conn: &mut Conn<'_>, event: &Event) -> Result<(), StoreError> {
     let mut statements = Statements::default();
     statements.extend([event_statement(conn, event)?]);

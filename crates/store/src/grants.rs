@@ -44,6 +44,7 @@ pub struct Rotate {
     pub snapshot: Option<Snapshot>,
 }
 
+/// The outcome of [`Store::rotate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// The new refresh token has this generation.

@@ -4,7 +4,7 @@
 
 use countersign_core::{ConnectorId, Event, Grant, GrantId, Session, Timestamp};
 
-use crate::changes::Change;
+use crate::change::Change;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::engine::sql::Value;
@@ -43,6 +43,7 @@ pub struct ImportedSession {
     pub grants: Vec<ImportedGrant>,
 }
 
+/// The grant for one refresh token of Dex.
 #[derive(Clone, Debug)]
 pub struct ImportedGrant {
     pub grant: Grant,
@@ -52,6 +53,7 @@ pub struct ImportedGrant {
     pub token_hash: String,
 }
 
+/// A consent that Dex stored.
 #[derive(Clone, Debug)]
 pub struct ImportedConsent {
     pub user_id: String,
@@ -79,10 +81,12 @@ pub struct ImportedToken {
 }
 
 impl Store {
+    /// Writes the import in one transaction. Existing rows stay as they are.
     pub async fn import(&self, import: Import) -> Result<ImportSummary, StoreError> {
         self.write(import).await
     }
 
+    /// The refresh token of Dex with this id, if it was imported.
     pub async fn imported_token(&self, id: &str) -> Result<Option<ImportedToken>, StoreError> {
         self.read(FindToken(id.to_owned())).await
     }

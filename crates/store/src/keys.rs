@@ -6,7 +6,7 @@ use countersign_core::event::EventKind;
 use countersign_core::{Event, Secret, Timestamp};
 use serde_json::json;
 
-use crate::changes::Change;
+use crate::change::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::error::corrupt;
@@ -52,6 +52,7 @@ pub struct DropSigningKeyNow {
     pub now: Timestamp,
 }
 
+/// The result of dropping a signing key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DroppedSigningKey {
     pub number: i64,

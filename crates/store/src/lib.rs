@@ -3,15 +3,18 @@
 //! Each operation and its event are one transaction; callers never hold a transaction. Time is a parameter. This crate
 //! makes no permission decisions, and neither hashes nor seals: values arrive hashed and sealed.
 //!
-//! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `device_requests`, `grants`,
-//! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`,
-//! `used_assertions`. Across them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
-//! rows. `stored_objects` holds what the configuration file does not, `import` writes what came from Dex, `dex`
-//! reads Dex's own tables. `unconfirmed` takes back what was committed without an answer. `changes` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
+//! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `device_requests`, `grants`, `consents`,
+//! `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`,
+//! `used_assertions`. Across them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants,
+//! `collect` deletes expired rows. `stored_objects` holds what the configuration file does not, `import` writes what
+//! came from Dex, `dex` reads Dex's own tables. `unconfirmed` reverts what was
+//! committed without a result. `changes` notifies replicas of what they keep in memory. `engine` runs
+//! an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
 mod backup;
 mod blocked_users;
 mod bulk;
+mod change;
 mod changes;
 mod circuit_breakers;
 mod codes;
@@ -55,7 +58,7 @@ use countersign_core::Timestamp;
 pub use backup::backup_sqlite;
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
-pub use changes::Change;
+pub use change::Change;
 pub use changes::Changes;
 pub use circuit_breakers::{
     CircuitBreaker, CircuitBreakerState, CircuitClosed, OpenCircuitBreaker,

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::OpenError;
 
+/// Where the database is.
 #[derive(Clone, Debug)]
 pub enum Location {
     /// A file for one process, in an existing directory. Created with mode 0600.
@@ -20,6 +21,7 @@ pub enum Location {
     Postgres(PostgresOptions),
 }
 
+/// A PostgreSQL database and the options of connections to it.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
     /// One server, or a primary with its standbys, in any order: the writable one is determined at connection.
@@ -29,6 +31,7 @@ pub struct PostgresOptions {
     pub database: String,
     /// How long an operation waits for a connection, and a connection attempt for the server.
     pub connect_timeout: Duration,
+    /// Of the pool of one replica; the connection for notifications is in addition.
     pub max_connections: u32,
     /// After this time a connection is replaced; `None`: never.
     pub max_lifetime: Option<Duration>,
@@ -39,6 +42,7 @@ pub struct PostgresOptions {
     pub ssl_key: Option<PathBuf>,
 }
 
+/// One PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresHost {
     /// A host name, an address, or, if it begins with `/`, the directory of a Unix socket.

@@ -52,6 +52,7 @@ pub struct Membership {
     pub tokens_until: Option<Timestamp>,
 }
 
+/// One page of memberships.
 #[derive(Clone, Debug, Default)]
 pub struct MembershipPage {
     pub memberships: Vec<Membership>,

@@ -23,6 +23,7 @@ pub struct FoundSession {
     pub tokens_until: Option<Timestamp>,
 }
 
+/// One page of sessions.
 #[derive(Clone, Debug, Default)]
 pub struct SessionPage {
     pub sessions: Vec<FoundSession>,

@@ -48,6 +48,7 @@ pub struct SignIn {
     pub now: Timestamp,
 }
 
+/// The outcome of [`Store::sign_in`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignInOutcome {
     SignedIn {

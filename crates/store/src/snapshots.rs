@@ -123,6 +123,7 @@ impl Operation for Snapshot {
     }
 }
 
+/// Stores the identity and releases the lease. False if the session is not live or belongs to another user.
 pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bool, StoreError> {
     let Some(before) = lock_and_release(conn, &snapshot.session).await? else { return Ok(false) };
     // `sub` is derived from the user id (OpenID Connect Core section 2) and must not change within a session.

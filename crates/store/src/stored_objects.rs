@@ -2,13 +2,14 @@
 
 use countersign_core::{Event, Secret, Timestamp};
 
-use crate::changes::Change;
+use crate::change::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::error::corrupt;
 use crate::events::record;
 use crate::{Store, StoreError};
 
+/// The kind of a stored object; stored by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectKind {
     Client,
@@ -241,6 +242,7 @@ async fn changed(conn: &mut Conn<'_>, is_done: bool, event: &Event) -> Result<bo
     Ok(is_done)
 }
 
+/// Increases the version, so that every replica reads the objects again.
 pub(crate) async fn raise_version(conn: &mut Conn<'_>) -> Result<(), StoreError> {
     let sql = "UPDATE stored_objects_version SET number = number + 1 WHERE id = 1";
     conn.execute(sql, &[]).await?;

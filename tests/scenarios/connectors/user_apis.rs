@@ -1,5 +1,5 @@
-//! Signing in with Gitea, Bitbucket Cloud, OpenShift, a generic OAuth 2.0 provider, Keystone and Crowd, at fakes of them:
-//! `sub` and groups as Dex spells them, and a refresh.
+//! Signing in with Gitea, Bitbucket Cloud, OpenShift, a generic OAuth 2.0 provider, Keystone and Crowd, at fakes of
+//! them: `sub` and groups as Dex spells them, and a refresh.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! kubeconfig entries as kubelogin's own documentation has them, with our binary under its name and nothing else changed.
+//! kubeconfig entries as kubelogin's own documentation has them, with our binary under its name and nothing else
+//! changed.
 
 use reqwest::Url;
 

@@ -332,8 +332,8 @@ async fn kubernetes_refuses_an_unverified_email() {
     assert_eq!(with_flags(&server, &json!({})).authenticates(&token)["ok"], true);
 }
 
-/// An API server ignores `typ`. Of all that this issuer signs, it accepts ID and access tokens only: not a logout token,
-/// not the groups of a distributed claim, whichever claim is the user name.
+/// An API server ignores `typ`. Of all that this issuer signs, it accepts ID and access tokens only: not a logout
+/// token, not the groups of a distributed claim, whichever claim is the user name.
 #[tokio::test]
 async fn kubernetes_accepts_neither_logout_tokens_nor_groups_tokens() {
     if Need::Kubernetes.is_missing() {

@@ -1,4 +1,5 @@
-//! `response_mode=form_post`: the response is a form that our page posts to the client (OAuth 2.0 Form Post Response Mode; threat A 14, CVE-2023-6134, CVE-2026-33758).
+//! `response_mode=form_post`: the response is a form that our page posts to the client (OAuth 2.0 Form Post Response
+//! Mode; threat A 14, CVE-2023-6134, CVE-2026-33758).
 
 use crate::world::{
     ALICE, ALICE_PASSWORD, AuthRequest, Browser, Chromium, Client, Display, Need, OtherOrigin,

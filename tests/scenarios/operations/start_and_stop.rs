@@ -134,7 +134,8 @@ async fn idle_connections_do_not_delay_the_shutdown() {
     drop((client, silent));
 }
 
-/// `web.shutdownDelay`: load balancers have time to notice that a replica is not ready, and kept-alive connections end with a response and not with a reset.
+/// `web.shutdownDelay`: load balancers have time to notice that a replica is not ready, and kept-alive connections end
+/// with a response and not with a reset.
 #[tokio::test]
 async fn after_sigterm_connections_are_accepted_until_the_delay_is_over() {
     let world = World::new();

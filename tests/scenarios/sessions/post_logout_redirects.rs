@@ -1,4 +1,5 @@
-//! `post_logout_redirect_uri` (threat D 63): a browser is redirected only to a registered URI, and only with a valid `id_token_hint` of that client.
+//! `post_logout_redirect_uri` (threat D 63): a browser is redirected only to a registered URI, and only with a valid
+//! `id_token_hint` of that client.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

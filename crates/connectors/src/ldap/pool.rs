@@ -72,6 +72,8 @@ impl Pool {
         }
     }
 
+    /// A connection bound as the service user, or anonymously without one: an idle one or a new one. At `poolSize`
+    /// leases it waits until the deadline.
     pub async fn lease(
         &self,
         deadline: Deadline,

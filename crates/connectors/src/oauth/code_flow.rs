@@ -46,6 +46,7 @@ impl CodeFlow {
         leaving.redirect(upstream_login)
     }
 
+    /// Exchanges the code of a callback. An error response of the upstream is [`TokenOutcome::Denied`].
     pub async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
@@ -72,6 +73,7 @@ impl CodeFlow {
         self.client.probe(&self.http, &self.token, &self.registration, trace).await
     }
 
+    /// Exchanges a refresh token (RFC 6749 section 6).
     pub async fn refresh(
         &self,
         token: &Secret,

@@ -118,6 +118,8 @@ impl Http {
         &self.client
     }
 
+    /// Sends a request within the limits on time and size. Every status is a response; `Err` if none arrived
+    /// completely.
     pub async fn ask(
         &self,
         ask: ApiRequest<'_>,

@@ -85,6 +85,7 @@ impl Client {
         read_token_response(&http.ask(ask, trace).await?)
     }
 
+    /// Exchanges a code for tokens (RFC 6749 section 4.1.3).
     pub async fn exchange(
         &self,
         http: &Http,

@@ -90,6 +90,7 @@ impl Provider {
         &self.http
     }
 
+    /// The provider metadata, requested again when it is no longer fresh.
     pub async fn metadata(&self, trace: &mut Trace) -> Result<Arc<Metadata>, UpstreamError> {
         self.metadata
             .get(async {
@@ -106,6 +107,7 @@ impl Provider {
             .await
     }
 
+    /// The authorization request (OpenID Connect Core 3.1.2.1), with nonce and, if the settings require it, PKCE.
     pub async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
@@ -130,6 +132,7 @@ impl Provider {
         leaving.redirect(upstream_login)
     }
 
+    /// Verifies the callback, exchanges its code and verifies the ID token.
     pub async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,

@@ -7,7 +7,7 @@ use countersign_store::StoredObject;
 
 use crate::dex::{DexClient, DexConnector, DexPassword};
 
-/// An object of Dex, as ours.
+/// An object of Dex converted to a stored object, or the reason why not.
 pub(super) struct Converted {
     pub what: String,
     pub result: Result<StoredObject, ConversionError>,
@@ -15,12 +15,12 @@ pub(super) struct Converted {
 }
 
 pub(super) enum ConversionError {
-    /// The object is not taken over, for this reason.
+    /// The object is not imported, for this reason.
     Skipped(String),
     Failed(IssuerError),
 }
 
-/// `checked` has the reason why the object is not taken over; else `object` makes it.
+/// Calls `object` if `checked` is `Ok`; otherwise the object is skipped for the reason in `checked`.
 fn converted(
     checked: Result<(), String>,
     object: impl FnOnce() -> Result<StoredObject, IssuerError>,

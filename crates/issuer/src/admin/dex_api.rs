@@ -58,6 +58,7 @@ impl Issuer {
 /// The connector of local users, as in Dex.
 const LOCAL: &str = "local";
 
+/// The outcome of `VerifyPassword`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordVerification {
     Correct,

@@ -25,7 +25,7 @@ pub struct FieldError {
     pub problem: String,
 }
 
-/// Why a request of an administrator has no result.
+/// Why a request of an administrator was not answered: a field was not accepted, or the operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     #[error(transparent)]
@@ -35,7 +35,7 @@ pub enum RequestError {
 }
 
 impl From<StoreError> for RequestError {
-    /// The parameter `page` with a value that no page returned as `next` is an error of the request.
+    /// An invalid cursor is reported as an error of the field `page`, because only that field contains cursors.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::InvalidCursor => Self::Field(bad("page", "is no page of this list")),
@@ -76,6 +76,7 @@ impl<'a> Fields<'a> {
         Ok(Self { pairs, now })
     }
 
+    /// The value without surrounding spaces; `None` if absent or empty.
     pub fn text(&self, name: &str) -> Option<&'a str> {
         let found = self.pairs.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
@@ -98,6 +99,7 @@ impl<'a> Fields<'a> {
         ago.ok_or_else(|| bad(name, "expected an instant such as 2026-11-24T09:30:00Z, now, or how long ago, such as 90m"))
     }
 
+    /// A whole number from 1 to `most`; `default` if absent.
     pub fn number(&self, name: &str, default: i64, most: i64) -> Result<i64, FieldError> {
         let Some(text) = self.text(name) else { return Ok(default) };
         let number = text.parse::<i64>().ok().filter(|number| (1..=most).contains(number));

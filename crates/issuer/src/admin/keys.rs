@@ -28,6 +28,7 @@ pub struct KeyDropPreviewView {
     pub beyond: String,
 }
 
+/// The result of dropping a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyDropView {
     pub number: i64,

@@ -40,7 +40,7 @@ impl Fields<'_> {
 }
 
 impl Issuer {
-    /// Sessions that match the filter, newest first. The inner error: the cursor is not valid.
+    /// Sessions that match the filter, newest first. An invalid cursor in `page` is a [`FieldError`].
     pub async fn find_sessions(
         &self,
         filter: &SessionFilter,

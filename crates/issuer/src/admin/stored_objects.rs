@@ -34,7 +34,7 @@ pub enum ObjectOutcome {
     Invalid(String),
 }
 
-/// Why a new document of an object was not made.
+/// Why a changed object was not stored.
 enum ChangeError {
     /// The object would be invalid, for this reason.
     Invalid(String),
@@ -48,6 +48,7 @@ impl From<IssuerError> for ChangeError {
 }
 
 impl Issuer {
+    /// Creates a client, unless its registration is not accepted by [`check_client`].
     pub async fn create_client(
         &self,
         who: &Administrator,
@@ -83,6 +84,7 @@ impl Issuer {
         .await
     }
 
+    /// Deletes a client of the database. Its tokens are refused from then on.
     pub async fn delete_client(
         &self,
         who: &Administrator,

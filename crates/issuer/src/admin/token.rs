@@ -16,7 +16,7 @@ use crate::{Issuer, IssuerError};
 /// Tolerated clock difference between replicas.
 const LEEWAY: Duration = Duration::from_secs(5);
 
-/// Why a token does not open the API (RFC 6750 section 3.1), or why that could not be found out.
+/// Why the API refuses a token (RFC 6750 section 3.1), or the failure that prevented the check.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
     /// `invalid_token`: not issued here, expired, or its grant or session has ended.
@@ -30,6 +30,7 @@ pub enum AdminTokenError {
 }
 
 impl Issuer {
+    /// The administrator that an access token identifies. `ip` is the address of the request, for the events.
     pub async fn authenticate_admin_token(
         &self,
         token: &Secret,

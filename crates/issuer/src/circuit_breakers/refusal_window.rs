@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use countersign_core::Timestamp;
 
+/// For how long an outcome counts.
 pub const WINDOW: Duration = Duration::from_mins(1);
 /// The breaker opens above this number of refused users if they are also more than `PERCENT` of all.
 const PEOPLE: usize = 20;
@@ -18,6 +19,7 @@ const FEW: usize = 3;
 /// Maximum number of outcomes kept; beyond it the oldest is dropped, which shortens the window.
 const MAX_OUTCOMES: usize = 20_000;
 
+/// The outcomes of one connector within [`WINDOW`].
 #[derive(Default)]
 pub struct RefusalWindow {
     hasher: RandomState,
@@ -49,10 +51,12 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// So many users were refused that the breaker opens.
     pub fn exceeds_threshold(self) -> bool {
         self.refused > PEOPLE && self.refused * 100 > self.total * PERCENT
     }
 
+    /// More users were refused than in ordinary operation.
     pub fn is_unusual(self) -> bool {
         self.refused > FEW
     }

@@ -54,6 +54,7 @@ impl KeySequence {
         Self { algorithm: settings.algorithm, access_tokens_only: false }
     }
 
+    /// The newest key of this sequence.
     pub(super) fn last(self, rows: &[SigningKeyRow]) -> Option<&SigningKeyRow> {
         rows.iter().rfind(|row| row.access_tokens_only == self.access_tokens_only)
     }

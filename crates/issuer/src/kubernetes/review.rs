@@ -23,6 +23,7 @@ pub struct Cluster {
     webhook: Webhook,
 }
 
+/// The answer to a TokenReview.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Review {
     Yes(User),
@@ -44,6 +45,7 @@ impl Issuer {
         matched.then_some(Cluster { client, webhook })
     }
 
+    /// Reviews an ID token for the cluster. `Err`: whether it is valid could not be determined.
     pub async fn review(&self, cluster: &Cluster, token: &Secret) -> Result<Review, IssuerError> {
         let (client, webhook) = (&*cluster.client, &cluster.webhook);
         // Only ID tokens: the audience of an access token is this server, and its receiver could present it elsewhere.

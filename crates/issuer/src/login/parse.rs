@@ -39,6 +39,7 @@ const PARAMETERS: [&str; 18] = [
     "req",
 ];
 
+/// The outcome of parsing an authorization request.
 pub enum ParsedRequest {
     Request(Box<AuthRequest>),
     /// An error response, redirected to the client.

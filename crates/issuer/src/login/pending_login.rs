@@ -95,6 +95,7 @@ impl PendingLogin {
         Self { request, session: None, logged_in: None, switch: false }
     }
 
+    /// Seals it to the browser; once it belongs to a session, to the current value of the binding cookie.
     pub fn seal(
         &self,
         keys: &SealingKeys,

@@ -39,6 +39,7 @@ impl ErrorCode {
     }
 }
 
+/// The error of an authorization response (RFC 6749 section 4.1.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizationError {
     pub code: ErrorCode,
@@ -130,6 +131,7 @@ impl AuthorizationResponse {
         url.as_str().strip_prefix(origin).map(str::to_owned)
     }
 
+    /// The value of a response parameter.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }

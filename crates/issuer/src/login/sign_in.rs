@@ -42,6 +42,7 @@ pub struct PasswordSubmission {
     pub password: Secret,
 }
 
+/// The outcome of the login step.
 pub enum SignInOutcome {
     SignedIn(Box<SignedInBrowser>),
     Refused(Refusal),
@@ -126,6 +127,7 @@ impl Issuer {
             .filter(|_| requested.is_none_or(|requested| requested == id))
     }
 
+    /// Verifies the password within the limits on attempts, and stores the session.
     pub async fn sign_in_with_password(
         &self,
         pending: PendingLogin,

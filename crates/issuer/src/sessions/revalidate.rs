@@ -209,6 +209,7 @@ impl Issuer {
         Ok(valid(session, Some(snapshot)))
     }
 
+    /// Seals upstream data, such as the upstream's refresh token, under the root key.
     pub fn seal_upstream(&self, data: Option<&Secret>) -> Result<Option<String>, IssuerError> {
         data.map(|data| self.root.seal(UPSTREAM_DATA, data.expose().as_bytes()))
             .transpose()

@@ -6,13 +6,11 @@ use countersign_jose::hash;
 use countersign_store::RedeemCodeOutcome;
 
 use super::issue::TokenSubject;
-use super::new_grant::{GrantTerms, log_dropped};
+use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
 use super::{TokenError, Tokens};
 use crate::Issuer;
 use crate::login::is_pkce_text;
 
-/// Maximum number of live offline grants per session and client; beyond it the one unused longest is ended.
-pub(super) const OFFLINE_LIMIT: i64 = 100;
 const INVALID_CODE: &str = "Invalid or expired code parameter.";
 
 pub(super) struct CodeRedemption {
@@ -22,6 +20,7 @@ pub(super) struct CodeRedemption {
 }
 
 impl Issuer {
+    /// A second use by the same client ends the grant of the first (RFC 6749 section 4.1.2).
     pub(super) async fn redeem_code(
         &self,
         client: &Client,

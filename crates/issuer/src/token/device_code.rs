@@ -8,9 +8,9 @@ use countersign_core::{
 use countersign_jose::hash;
 use countersign_store::RedeemDeviceCodeOutcome;
 
-use super::code::{OFFLINE_LIMIT, check_verifier};
+use super::code::check_verifier;
 use super::issue::TokenSubject;
-use super::new_grant::{GrantTerms, log_dropped};
+use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 
@@ -18,6 +18,7 @@ const INVALID: &str = "Invalid Device code.";
 const OVER: &str = "The session that approved this device has ended.";
 
 impl Issuer {
+    /// `authorization_pending` until a user has decided. A second use ends the grant of the first.
     pub(super) async fn redeem_device_code(
         &self,
         client: &Client,

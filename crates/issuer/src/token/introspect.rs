@@ -50,6 +50,8 @@ struct Ext {
 }
 
 impl Issuer {
+    /// `active` is false unless the token was issued to the caller or has it in `aud`, and its grant is live (section
+    /// 2.2).
     pub async fn introspect(
         &self,
         caller: &Client,

@@ -151,6 +151,7 @@ pub(super) struct PreparedTokens {
 }
 
 impl Issuer {
+    /// Decides audience, expiry and keys. An audience that does not trust the client is refused (`invalid_scope`).
     pub(super) fn prepare(
         &self,
         client: &Client,
@@ -174,6 +175,7 @@ impl Issuer {
         })
     }
 
+    /// Signs the tokens of a grant that the store has accepted.
     pub(super) async fn issue_tokens(
         &self,
         prepared: PreparedTokens,

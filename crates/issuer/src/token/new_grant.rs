@@ -6,10 +6,12 @@ use countersign_core::{
 };
 
 use super::TokenError;
-use super::code::OFFLINE_LIMIT;
 use super::issue::{PreparedTokens, TokenSubject};
 use crate::login::AuthRequest;
 use crate::{Issuer, IssuerError};
+
+/// Maximum number of live offline grants per session and client; beyond it the one unused longest is ended.
+pub(super) const OFFLINE_LIMIT: i64 = 100;
 
 /// The scopes and claims that a grant is created with.
 pub(super) struct GrantTerms {

@@ -4,9 +4,8 @@
 use countersign_core::connector::LoginMethod;
 use countersign_core::{Client, GrantType, Scopes, scopes};
 
-use super::code::OFFLINE_LIMIT;
 use super::issue::TokenSubject;
-use super::new_grant::{GrantTerms, log_dropped};
+use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::login::{Browser, PasswordOutcome, PasswordSubmission};

@@ -14,9 +14,8 @@ use countersign_core::{
 };
 use countersign_jose::{Claims, Expected, Typ};
 
-use super::code::OFFLINE_LIMIT;
 use super::issue::TokenSubject;
-use super::new_grant::{GrantTerms, log_dropped};
+use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::login::{AuthenticatedUser, Browser};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::profile::{LoginProfile, StoredSecret};
 
+/// What the cache stores of one login.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LoginRecord {
     /// `None` in a record that was never written.
@@ -22,6 +23,7 @@ pub struct LoginRecord {
     pub failure: Option<Failure>,
 }
 
+/// The tokens of a login; in the system's keyring if `is_in_keyring`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tokens {
     pub id_token: Option<StoredSecret>,
@@ -34,6 +36,7 @@ pub struct Tokens {
     pub by_audience: BTreeMap<String, StoredSecret>,
 }
 
+/// A failed login: other processes report it instead of opening a browser again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     pub at: Timestamp,

@@ -27,6 +27,8 @@ struct ErrorResponse {
     error_description: Option<String>,
 }
 
+/// The client for requests to the issuer: with time limits and the configured certificate authorities, without
+/// redirects.
 pub fn http_client(transport: &Transport) -> Result<Client, Error> {
     // Following a redirect could send the request, with its secrets, to another host.
     let mut builder = Client::builder()
@@ -62,6 +64,7 @@ pub async fn send(request: RequestBuilder, url: &str) -> Result<Response, Error>
     })
 }
 
+/// The body as JSON, of limited size.
 pub async fn json<T: DeserializeOwned>(response: Response, url: &str) -> Result<T, Error> {
     let bytes = body(response, url).await?;
     serde_json::from_slice(&bytes)

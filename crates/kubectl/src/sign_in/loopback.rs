@@ -26,6 +26,7 @@ use crate::error::Error;
 /// Maximum number of concurrent connections; a browser opens a few.
 const MAX_CONNECTIONS: usize = 16;
 
+/// Listens on loopback for the redirect with the authorization response (RFC 8252 section 7.3).
 pub struct Listener {
     sockets: Vec<TcpListener>,
     port: u16,

@@ -51,9 +51,9 @@ impl FromRequestParts<App> for AdminSession {
     }
 }
 
-/// Why a browser is not an administrator's.
+/// Why a page of the administrators is not shown.
 enum NoAdministrator {
-    /// Nobody is signed in: the redirect to the sign-in.
+    /// No user is signed in: a redirect to the login.
     SignIn(Response),
     Page(PageError),
 }

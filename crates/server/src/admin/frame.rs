@@ -162,7 +162,8 @@ pub fn status(problem: Option<&FieldError>) -> u16 {
     if problem.is_some() { 400 } else { 200 }
 }
 
-/// What a page shows: what was found, or nothing and the field that is not accepted. Any other failure is an error page.
+/// The result for a page. If a field was not accepted: an empty result, and the error to show at that field. Any other
+/// failure is an error page.
 pub fn found_or_problem<T: Default>(
     found: Result<T, RequestError>,
 ) -> Result<(T, Option<FieldError>), PageError> {

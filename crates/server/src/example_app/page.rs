@@ -173,7 +173,7 @@ fn flows(metadata: &Metadata) -> Vec<FlowChoice> {
     let choice = |(flow, value, label): &(settings::Flow, &'static str, &'static str)| FlowChoice {
         value,
         label,
-        is_announced: flow.is_announced(metadata),
+        is_announced: metadata.announces(*flow),
         is_checked: *value == "code",
     };
     settings::ALL.iter().map(choice).collect()

@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder};
 use serde_json::{Map, Value};
 
-use super::settings::Settings;
+use super::settings::{Flow, Settings};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -35,6 +35,26 @@ pub struct Reply {
 }
 
 impl Metadata {
+    /// Whether the issuer's discovery document lists the flow as supported.
+    pub fn announces(&self, flow: Flow) -> bool {
+        let grant_type = |name: &str| self.list("grant_types_supported").contains(&name);
+        match flow {
+            Flow::Redirect(response_type) => {
+                let sorted = |text: &str| {
+                    let mut words: Vec<String> =
+                        text.split_whitespace().map(str::to_owned).collect();
+                    words.sort();
+                    words
+                };
+                let announced = self.list("response_types_supported");
+                announced.iter().any(|announced| sorted(announced) == sorted(response_type))
+            }
+            Flow::DeviceCode => self.endpoint("device_authorization_endpoint").is_some(),
+            Flow::Password => grant_type("password"),
+            Flow::ClientCredentials => grant_type("client_credentials"),
+        }
+    }
+
     pub fn endpoint(&self, name: &str) -> Option<&str> {
         let url = self.0.get(name)?.as_str()?;
         (url.starts_with("https://") || url.starts_with("http://")).then_some(url)

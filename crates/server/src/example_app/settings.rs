@@ -5,8 +5,6 @@ use std::sync::Arc;
 use countersign_core::{Clock, Secret, Timestamp};
 use url::Url;
 
-use super::provider::Metadata;
-
 /// Verifies an ID token of the issuer (OpenID Connect Core 3.1.3.7): signature, `iss`, `aud`, `exp`.
 pub trait VerifyIdToken: Send + Sync {
     /// `key_set` is the JSON document of `jwks_uri`. The error is a sentence for the page.
@@ -63,25 +61,5 @@ impl Flow {
 
     pub fn label(self) -> &'static str {
         ALL.iter().find(|(flow, _, _)| *flow == self).map_or("", |(_, _, label)| label)
-    }
-
-    /// Whether the issuer's discovery document lists the flow as supported.
-    pub fn is_announced(self, metadata: &Metadata) -> bool {
-        let grant_type = |name: &str| metadata.list("grant_types_supported").contains(&name);
-        match self {
-            Self::Redirect(response_type) => {
-                let sorted = |text: &str| {
-                    let mut words: Vec<String> =
-                        text.split_whitespace().map(str::to_owned).collect();
-                    words.sort();
-                    words
-                };
-                let announced = metadata.list("response_types_supported");
-                announced.iter().any(|announced| sorted(announced) == sorted(response_type))
-            }
-            Self::DeviceCode => metadata.endpoint("device_authorization_endpoint").is_some(),
-            Self::Password => grant_type("password"),
-            Self::ClientCredentials => grant_type("client_credentials"),
-        }
     }
 }

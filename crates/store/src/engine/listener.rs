@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 
 use super::servers::Servers;
 use crate::StoreError;
-use crate::changes::Change;
+use crate::change::Change;
 use crate::error::chain;
 
 const CHANNEL: &str = "countersign";
