@@ -14,13 +14,8 @@ use super::postgres_writer::{TRIES, Writing};
 use super::primary::Primary;
 use super::servers::{Need, Servers, check};
 use super::{DexTables, Operation, WAIT_TIMEOUT, within};
-<<<<<<< HEAD
-use crate::changes::Change;
-use crate::error::{chain, corrupt};
-=======
 use crate::change::Change;
-use crate::error::{chain, corrupt, is_conflict, is_outcome_known};
->>>>>>> trunk
+use crate::error::{chain, corrupt};
 use crate::shared::Shared;
 use crate::{Location, OpenError, PostgresOptions, StoreError, dex, migrate};
 
