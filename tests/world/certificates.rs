@@ -4,6 +4,9 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use reqwest::Url;
+
+use super::Server;
 
 /// Writes `ca.crt`, `server.crt`, `server.key`, `client.crt` and `client.key` into `dir`.
 pub fn write(dir: &Path, ip: Ipv4Addr) {
@@ -29,6 +32,12 @@ pub fn write(dir: &Path, ip: Ipv4Addr) {
     std::fs::write(authority_file(dir), authority_certificate.pem()).unwrap();
     std::fs::write(dir.join("server.crt"), server_certificate.pem()).unwrap();
     std::fs::write(dir.join("server.key"), server_key.serialize_pem()).unwrap();
+}
+
+/// Replaces the files of a server that runs: another authority, other certificates.
+pub fn renew(server: &Server) {
+    let origin = Url::parse(&server.origin()).unwrap();
+    write(&server.file(""), origin.host_str().unwrap().parse().unwrap());
 }
 
 pub fn authority_file(dir: &Path) -> PathBuf {

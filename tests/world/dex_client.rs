@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::{Server, certificates};
@@ -14,6 +15,14 @@ pub struct DexClient {
     process: Child,
     requests: ChildStdin,
     responses: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Host and port of Dex's gRPC API, in a `World::with_grpc()`.
+    pub fn grpc_address(&self) -> String {
+        let origin = Url::parse(&self.origin()).unwrap();
+        format!("{}:5557", origin.host_str().unwrap())
+    }
 }
 
 impl DexClient {

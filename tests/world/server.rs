@@ -118,16 +118,6 @@ impl Server {
         self.world.telemetry()
     }
 
-    /// Host and port of Dex's gRPC API, in a `World::with_grpc()`.
-    pub fn grpc_address(&self) -> String {
-        format!("{}:5557", self.world.ip)
-    }
-
-    /// The address of this test's own.
-    pub fn ip(&self) -> std::net::Ipv4Addr {
-        self.world.ip
-    }
-
     pub fn is_https(&self) -> bool {
         self.world.is_https
     }

@@ -36,7 +36,7 @@ async fn grpc_a_renewed_certificate_is_used_without_a_restart() {
     let mut connected = DexClient::of(&server);
     assert_eq!(connected.calls("GetVersion", json!({}))["api"], 3);
 
-    certificates::write(&server.file(""), server.ip());
+    certificates::renew(&server);
     server.sends_signal("HUP");
     server.waits_for_log(1, "SIGHUP").await;
 

@@ -47,6 +47,11 @@ fn what_dex_serves_and_is_served_here_with_a_warning() {
             "frontend: {extra: {tos: 'https://a/'}}",
             "it fills in Dex's templates, which are not used",
         ),
+        // The newest Dex.
+        (
+            "connectors: [{type: ldap, id: l, name: L, config: {host: ldap.example.com, kerberos: {enabled: true, fallbackToPassword: true}, userSearch: {baseDN: 'dc=a', username: uid, idAttr: uid, emailAttr: mail}}}]",
+            "kerberos.enabled: Kerberos tickets are not accepted here: people type their password",
+        ),
     ] {
         let loaded = load(&with(block));
         let found = lines(&loaded);
@@ -67,6 +72,10 @@ fn what_dex_serves_and_is_refused_here_for_a_danger() {
             "staticPasswords[0].userID: is missing: with Dex all users without one have the same sub",
         ),
         ("connectors: [{type: authproxy, id: p, name: P, config: {}}]", "trustedProxies"),
+        (
+            "connectors: [{type: ldap, id: l, name: L, config: {host: ldap.example.com, kerberos: {enabled: true}, userSearch: {baseDN: 'dc=a', username: uid, idAttr: uid, emailAttr: mail}}}]",
+            "without fallbackToPassword Dex accepts nothing else",
+        ),
         (
             "staticClients: [{id: a, name: A, secretEnv: NOWHERE, redirectURIs: ['https://a/cb']}]",
             "the environment variable NOWHERE is not set",
