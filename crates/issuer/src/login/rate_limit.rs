@@ -129,7 +129,7 @@ impl LoginAttempts {
     }
 
     /// Called after a success: resets the counters of the account, records the address for it, and removes the attempt
-    /// from the address's count.
+    /// from the address's count, if it was counted there.
     pub fn succeeded(&self, attempt: &AttemptKey<'_>, now: Timestamp) {
         let AttemptKey { connector, account, address, device } = *attempt;
         let mut keys = vec![
@@ -140,15 +140,19 @@ impl LoginAttempts {
         for key in keys {
             self.with(key, |slot| (slot.count, slot.since) = (0, now));
         }
-        self.with(self.key(&("address", connector, address)), |slot| {
-            slot.count = slot.count.saturating_sub(1);
-        });
         let key = self.key(&("success", connector, account, address));
         let known = self.with(key, |slot| {
             let known = slot.last != Timestamp::default() && now.since(slot.last) < REMEMBERED;
             slot.last = now;
             known
         });
+        // An attempt of a known device or account is not counted by its address. If it were removed from that count,
+        // sign-ins with one's own account would allow any number of guesses at others.
+        if !known && device.is_none() {
+            self.with(self.key(&("address", connector, address)), |slot| {
+                slot.count = slot.count.saturating_sub(1);
+            });
+        }
         if !known {
             self.with(self.key(&("accounts", connector, address)), |slot| {
                 if now.since(slot.since) >= REMEMBERED {
@@ -334,6 +338,25 @@ mod tests {
         let limited = attempts.begin(&key("new", "10.0.0.1"), NOON);
         let by = LimitedBy::Address { accounts: 1 };
         assert!(matches!(limited, RateLimitPermit::Wait(_, found) if found == by), "{limited:?}");
+    }
+
+    /// Threat 157: otherwise anybody with an account could guess the passwords of others without a limit.
+    #[test]
+    fn sign_ins_of_a_known_account_allow_no_further_guesses_at_its_address() {
+        let attempts = LoginAttempts::default();
+        let own = key("mallory", "10.0.0.1");
+        attempts.begin(&own, NOON);
+        attempts.succeeded(&own, NOON);
+        let device = AttemptKey { device: Some("mallorys laptop"), ..own };
+        let is_allowed = |n: &usize| {
+            for known in [own, device] {
+                attempts.begin(&known, NOON);
+                attempts.succeeded(&known, NOON);
+            }
+            attempts.begin(&key(&format!("user{n}"), "10.0.0.1"), NOON) == RateLimitPermit::Go
+        };
+        let count = (0..300).filter(is_allowed).count();
+        assert_eq!(count, 200, "a hundred, and a hundred for the account that signed in there");
     }
 
     #[test]
