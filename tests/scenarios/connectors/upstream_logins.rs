@@ -196,13 +196,13 @@ async fn a_connector_without_authorization_code_signs_nobody_in() {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let page = alice.opens(app.auth_request("openid").url).await;
     assert_eq!(page.all("a.way"), ["Email", "Mock"]);
+    // Named by the client, and by the address that its button would have.
     let request = app.auth_request_with("openid", &[("connector_id", "machines")]);
-    let page = alice.opens(&request.url).await.clone();
-    assert!(!is_signed_in(&alice), "{}", page.text());
-    assert!(page.form_with("approval").is_none() && page.location().is_none(), "{}", page.text());
-    // Nor by the address that its button would have.
-    let query = reqwest::Url::parse(&request.url).unwrap();
-    let query = query.query().unwrap().replace("connector_id=machines", "");
-    let page = alice.opens(server.url(&format!("/auth/machines?{query}"))).await.clone();
-    assert!(!is_signed_in(&alice) && page.location().is_none(), "{}", page.text());
+    let query = reqwest::Url::parse(&request.url).unwrap().query().unwrap().to_owned();
+    let query = query.replace("connector_id=machines", "acr_values=");
+    for url in [request.url.clone(), server.url(&format!("/auth/machines?{query}"))] {
+        alice.opens(url).await;
+        assert_eq!(alice.auth_error(), "invalid_request");
+        assert!(!is_signed_in(&alice));
+    }
 }
