@@ -19,6 +19,7 @@ mod dex_client;
 pub mod fakes;
 pub mod http;
 mod kubernetes;
+mod launch;
 mod log;
 mod needs;
 mod openapi;

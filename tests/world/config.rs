@@ -156,11 +156,6 @@ impl World {
         self
     }
 
-    /// Runs a shell command before the program, such as `ulimit`, in its process.
-    pub fn started_by(self, command: &str) -> Self {
-        Self { started_by: Some(command.to_owned()), ..self }
-    }
-
     pub fn issuer(&self) -> String {
         self.issuer.clone().unwrap_or_else(|| format!("{}/dex", self.origin()))
     }

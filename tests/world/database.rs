@@ -23,16 +23,6 @@ impl World {
         self.postgres.as_mut().expect("a world on PostgreSQL").set_username(role).unwrap();
         self
     }
-
-    /// SQLite on a disk of four megabytes, in the folder `disk`. `Need::Mounts` must have been checked.
-    pub fn on_small_disk(self) -> Self {
-        let disk = self.dir().join("disk");
-        std::fs::create_dir(&disk).unwrap();
-        let disk = disk.display();
-        let mount = format!("mount -t tmpfs -o size=4m tmpfs {disk}");
-        self.with(&format!("storage:\n  type: sqlite3\n  config:\n    file: {disk}/countersign.db"))
-            .started_by(&mount)
-    }
 }
 
 /// Created with psql, so that the tests depend on no database library.

@@ -44,28 +44,6 @@ impl World {
         server
     }
 
-    /// The program under test, without arguments.
-    fn program(&self) -> Command {
-        let program = env!("CARGO_BIN_EXE_countersign");
-        let Some(first) = &self.started_by else { return Command::new(program) };
-        // The process stays the same, so that signals reach the program.
-        let mut command = match first.starts_with("mount") {
-            true => Command::new("/usr/bin/unshare"),
-            false => Command::new("/usr/bin/env"),
-        };
-        if first.starts_with("mount") {
-            command.arg("--mount");
-        }
-        command.args([
-            "/bin/sh",
-            "-c",
-            &format!("PATH=/usr/sbin:/usr/bin:/sbin:/bin; {first} && exec \"$@\""),
-            "sh",
-            program,
-        ]);
-        command
-    }
-
     /// Starts the program, expects it to exit with a failure, and returns its output.
     pub async fn refuses_to_start(self) -> String {
         let mut server = self.prepare();

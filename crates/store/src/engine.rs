@@ -120,7 +120,16 @@ impl Engine {
                 Self::Postgres(engine) => engine.ping().await,
             }
         };
-        within(PING_TIMEOUT, ping).await
+        let result = within(PING_TIMEOUT, ping).await;
+        let (Err(StoreError::Unavailable(cause)), Self::Postgres(engine)) = (&result, self) else {
+            return result;
+        };
+        // A server that refuses connections for a while is tried again for longer than a ping may take.
+        let refusal = engine.last_refusal();
+        if refusal.is_empty() || cause.contains(&refusal) {
+            return result;
+        }
+        Err(StoreError::Unavailable(format!("{cause}; {refusal}")))
     }
 
     /// The clock of the database server; `None` on SQLite.

@@ -12,16 +12,34 @@ use crate::scenarios::operations::memory::{MIB, memory};
 use crate::world::http::{bare_client, connect, send};
 use crate::world::{Server, World};
 
-/// A ClientHello of this version (RFC 4346 section 7.4.1.2) without extensions, with TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA.
+/// A ClientHello (RFC 5246 section 7.4.1.2) of this version, which lacks nothing that TLS 1.2 requires.
 fn client_hello(version: [u8; 2]) -> Vec<u8> {
+    // TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 and, for older versions, with AES_128_CBC_SHA.
+    const CIPHER_SUITES: [u8; 6] = [0, 4, 0xc0, 0x2b, 0xc0, 0x09];
+    // supported_groups: secp256r1; ec_point_formats: uncompressed; signature_algorithms: ecdsa_secp256r1_sha256.
+    const EXTENSIONS: [u8; 24] =
+        [0, 22, 0, 10, 0, 4, 0, 2, 0, 23, 0, 11, 0, 2, 1, 0, 0, 13, 0, 4, 0, 2, 4, 3];
     let mut hello = version.to_vec();
     hello.extend([7; 32]);
-    // No session, one cipher suite, no compression.
-    hello.extend([0, 0, 2, 0xc0, 0x13, 1, 0]);
+    // No session.
+    hello.push(0);
+    hello.extend(CIPHER_SUITES);
+    // No compression.
+    hello.extend([1, 0]);
+    hello.extend(EXTENSIONS);
     let length = u8::try_from(hello.len()).unwrap();
     let mut record = vec![22, 3, 1, 0, length + 4, 1, 0, 0, length];
     record.extend(hello);
     record
+}
+
+/// The content type of the first record that the server sends: 22 is a handshake, 21 an alert.
+fn first_record(server: &Server, bytes: &[u8]) -> u8 {
+    let mut stream = connect(&server.origin());
+    stream.write_all(bytes).unwrap();
+    let mut first = [0];
+    stream.read_exact(&mut first).unwrap();
+    first[0]
 }
 
 /// What the TLS listener sends before it closes the connection.
@@ -46,9 +64,10 @@ async fn tls_1_0_and_1_1_are_refused_also_after_a_reload() {
         for version in [[3, 0], [3, 1], [3, 2]] {
             let alert = tls_response(&server, &client_hello(version));
             // RFC 8446 section 6.2: alert, fatal, protocol_version.
-            assert_eq!(alert.first(), Some(&21), "{alert:?}");
-            assert_eq!(alert.get(5..), Some(&[2, 70][..]), "{alert:?}");
+            assert_eq!(alert.first(), Some(&21), "{version:?}: {alert:?}");
+            assert_eq!(alert.get(5..), Some(&[2, 70][..]), "{version:?}: {alert:?}");
         }
+        assert_eq!(first_record(&server, &client_hello([3, 3])), 22, "TLS 1.2 is accepted");
         assert_others_are_served(&server).await;
         if reloads == 0 {
             server.sends_signal("HUP");

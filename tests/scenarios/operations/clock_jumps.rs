@@ -1,7 +1,7 @@
 //! The system clock jumps (threats D 73 and M 146): nobody is signed out by it, and no key or token is refused that
 //! was good before.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::scenarios::tokens::signing_keys::published;
 use crate::world::http::{bare_client, send};
@@ -13,8 +13,14 @@ const SKIP: &str = "oauth2:\n  skipApprovalScreen: true\nexpiry:\n  idTokens: 10
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-async fn readiness(server: &Server) -> u16 {
-    send(bare_client().get(format!("{}/healthz/ready", server.telemetry()))).await.status
+/// At the latest when the keys have been read again, which is every 30 seconds.
+async fn waits_until_ready(server: &Server) {
+    let started = Instant::now();
+    let ready = format!("{}/healthz/ready", server.telemetry());
+    while send(bare_client().get(&ready)).await.status != 200 {
+        assert!(started.elapsed() < Duration::from_mins(1), "not ready:\n{}", server.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// A new login in a browser of its own works, and its token verifies.
@@ -25,7 +31,7 @@ async fn assert_somebody_signs_in(server: &Server, app: &RelyingParty) {
     assert_eq!(tokens.status, 200, "{}", tokens.page.body);
     verified(tokens.id_token(), &app.gets("/keys").await.json);
     assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
-    assert_eq!(readiness(server).await, 200);
+    waits_until_ready(server).await;
 }
 
 async fn has_single_sign_on(alice: &mut Browser, app: &RelyingParty) -> bool {

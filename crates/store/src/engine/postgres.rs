@@ -12,7 +12,7 @@ use super::listener::{Listener, announce};
 use super::pool::Pool;
 use super::postgres_writer::{TRIES, Writing};
 use super::primary::Primary;
-use super::servers::{Need, Servers, check};
+use super::servers::{ConnectError, Need, Servers, check};
 use super::{DexTables, Operation, WAIT_TIMEOUT, within};
 use crate::change::Change;
 use crate::error::{chain, corrupt};
@@ -90,12 +90,25 @@ impl PostgresEngine {
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        let mut pooled = self.primary.connection().await?;
-        check(&mut pooled.connection, Need::Writable)
-            .await
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        pooled.release();
-        Ok(())
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let mut pooled = self.primary.connection().await?;
+            match check(&mut pooled.connection, Need::Writable).await {
+                Ok(()) => {
+                    pooled.release();
+                    return Ok(());
+                }
+                // The server ended it while it was idle, as a restarted one does. It is closed now.
+                Err(ConnectError::Driver(_)) if attempts < TRIES => {}
+                Err(error) => return Err(StoreError::Unavailable(error.to_string())),
+            }
+        }
+    }
+
+    /// The reason for which the last connection was refused; empty if it was not.
+    pub(super) fn last_refusal(&self) -> String {
+        self.primary.servers.last_refusal()
     }
 
     pub(super) async fn time(&self) -> Result<Timestamp, StoreError> {

@@ -2,6 +2,7 @@
 //! that was writable last, and if it does not respond the others, started shortly after each other.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -23,6 +24,8 @@ pub(super) struct Servers {
     timeout: Duration,
     /// Index of the server of the last connection.
     last: AtomicUsize,
+    /// Why the last connection was not made; empty after one that was.
+    last_refusal: Mutex<String>,
 }
 
 /// Why there is no connection.
@@ -45,7 +48,12 @@ impl Servers {
             (host.to_string(), options.for_driver(host).disable_statement_logging())
         };
         let list = options.hosts.iter().map(server).collect();
-        Self { list, timeout: options.connect_timeout, last: AtomicUsize::new(0) }
+        Self {
+            list,
+            timeout: options.connect_timeout,
+            last: AtomicUsize::new(0),
+            last_refusal: Mutex::default(),
+        }
     }
 
     /// Connection options of the server that was writable last.
@@ -57,7 +65,9 @@ impl Servers {
     pub(super) async fn connect(&self) -> Result<PgConnection, NoServer> {
         let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
-            match self.connect_once().await {
+            let result = self.connect_once().await;
+            self.remember(result.as_ref().err());
+            match result {
                 Err(none) if none.is_temporary && begun.elapsed() + pause < self.timeout => {
                     tokio::time::sleep(pause).await;
                     pause = LONGEST_PAUSE.min(pause * 2);
@@ -65,6 +75,15 @@ impl Servers {
                 result => return result,
             }
         }
+    }
+
+    fn remember(&self, none: Option<&NoServer>) {
+        let cause = none.map(|none| none.cause.clone()).unwrap_or_default();
+        *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = cause;
+    }
+
+    pub(super) fn last_refusal(&self) -> String {
+        self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// One round over all servers.
