@@ -178,7 +178,7 @@ impl Server {
     pub(super) async fn replica_on(&self, postgres: Option<Url>) -> Server {
         assert!(postgres.is_some(), "replicas share a PostgreSQL");
         let (ip, issuer) = (address::own(), Some(self.issuer()));
-        let world = World { ip, issuer, postgres, ..self.world.clone() };
+        let world = World { ip, postgres, issuer, ..self.world.clone() };
         let mut replica = world.prepare();
         replica.secrets = self.secrets.clone();
         replica.clock = self.clock.clone();

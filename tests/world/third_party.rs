@@ -92,9 +92,10 @@ impl Script {
     pub fn start(script: &'static str) -> Self {
         let provider = std::env::var_os("COUNTERSIGN_UPSTREAMS");
         let provider = std::path::PathBuf::from(provider.expect("checked by Need::Upstreams"));
-        let interpreter = if script.ends_with(".py") { "python3" } else { "node" };
-        let mut process = Command::new(interpreter)
-            .arg(provider.with_file_name(script))
+        let file = provider.with_file_name(script);
+        let is_python = file.extension().is_some_and(|extension| extension == "py");
+        let mut process = Command::new(if is_python { "python3" } else { "node" })
+            .arg(file)
             .env("PYTHONPATH", provider.with_file_name("python"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
