@@ -2,6 +2,7 @@
 //! a machine without a display gets a code for another device.
 
 use std::net::TcpStream;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -122,7 +123,11 @@ async fn threat_154_over_ssh_a_code_for_another_device_is_shown() {
 async fn threat_154_an_interrupted_login_leaves_no_listener() {
     let server = World::new().client(Client::public("kubectl")).start().await;
     let alice = server.workstation();
-    let running = alice.starts(&alice.get_token());
+    // The tests may run in the background of a shell, whose children ignore SIGINT.
+    let program = alice.linked_as("kubectl-countersign").display().to_string();
+    let mut line = vec!["--default-signal=INT".to_owned(), program];
+    line.extend(alice.get_token());
+    let running = alice.starts_program(Path::new("/usr/bin/env"), &line);
     let url = reqwest::Url::parse(&alice.opens(1).await).unwrap();
     let redirect = url.query_pairs().find(|(key, _)| key == "redirect_uri").unwrap().1.into_owned();
     let address = redirect.trim_start_matches("http://").to_owned();
