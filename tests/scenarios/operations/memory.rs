@@ -34,7 +34,7 @@ limits:
     threads: 2
 ";
 
-/// Before, 60 attempts one after another kept 400 MiB: 19 MiB for each thread that had ever verified a password.
+/// Threat 156. Before, 60 attempts one after another kept 400 MiB: 19 MiB for each thread that had ever verified a password.
 #[tokio::test]
 async fn wrong_passwords_use_no_more_memory_than_the_hashing_threads() {
     let server = behind_a_proxy(World::new().with(ARGON2)).start().await;

@@ -80,6 +80,7 @@ async fn a_changed_file_is_reloaded_without_a_signal() {
     assert_eq!(page, 200);
 }
 
+/// Threat 144.
 #[tokio::test]
 async fn an_invalid_file_changes_nothing_and_is_reported() {
     let mut server = world().with(ADMINS).start().await;

@@ -85,6 +85,7 @@ async fn readiness(server: &Server) -> u16 {
     send(bare_client().get(format!("{}/healthz/ready", server.telemetry()))).await.status
 }
 
+/// Threat 144.
 #[tokio::test]
 async fn requests_in_progress_are_finished_and_no_new_ones_accepted() {
     let mut server = World::new().start().await;

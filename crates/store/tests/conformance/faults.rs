@@ -58,7 +58,7 @@ fn faults(times: u32) -> Vec<Fault> {
     faults
 }
 
-/// A login and a refresh. Each operation has its effect exactly once.
+/// Threat 143: a login and a refresh. Each operation has its effect exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serialization_failures_and_deadlocks_are_retried_within_the_operation() {
     let Some(world) = World::postgres().await else { return };

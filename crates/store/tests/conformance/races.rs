@@ -79,7 +79,7 @@ async fn many_clicks_and_a_quick_application_end_in_one_grant(world: &World) {
     other.close().await;
 }
 
-async fn of_yes_and_no_at_once_a_code_never_comes_after_the_no(world: &World) {
+async fn of_an_approval_and_a_denial_at_once_no_code_follows_the_denial(world: &World) {
     let other = world.replica().await;
     let jane = world.jane("c").await;
     for _ in 0..20 {
@@ -121,10 +121,10 @@ async fn twenty_refresh_with_one_token_and_stay_one_family(world: &World) {
 }
 
 /// Issues a code, redeems it and refreshes, again and again, until one of them is refused.
-async fn take_all_one_can(store: Store, session: SessionId) -> Vec<GrantId> {
+async fn issue_until_refused(store: Store, session: SessionId) -> Vec<GrantId> {
     let mut got = Vec::new();
     for n in 0.. {
-        let Some(id) = take_one(&store, &session, NOW + n * SECOND).await else { break };
+        let Some(id) = issue_one(&store, &session, NOW + n * SECOND).await else { break };
         got.push(id.clone());
         let mut code_to_issue = rotate(&id, 1, NOW);
         code_to_issue.tokens_until = NOW + HOUR + n * SECOND;
@@ -138,7 +138,7 @@ async fn take_all_one_can(store: Store, session: SessionId) -> Vec<GrantId> {
 }
 
 /// Issues a code and redeems it, both at this instant; `None` when the session has ended.
-async fn take_one(store: &Store, session: &SessionId, now: Timestamp) -> Option<GrantId> {
+async fn issue_one(store: &Store, session: &SessionId, now: Timestamp) -> Option<GrantId> {
     let mut issued = code(session, "app");
     (issued.created_at, issued.expires_at) = (now, now + MINUTE);
     if store.issue_code(issued.clone(), now).await.unwrap() == IssueCodeOutcome::SessionEnded {
@@ -160,7 +160,7 @@ async fn nothing_is_issued_after_the_end_nor_beyond_its_announced_time(world: &W
     for round in 0..5 {
         let jane = world.jane(&format!("c-{round}")).await;
         let takers =
-            (0..6).map(|n| tokio::spawn(take_all_one_can(nth(world, &other, n), jane.clone())));
+            (0..6).map(|n| tokio::spawn(issue_until_refused(nth(world, &other, n), jane.clone())));
         let takers: Vec<_> = takers.collect();
         tokio::time::sleep(SECOND / 50).await;
         let reason = ended(EndReason::Administrator, NOW);
@@ -196,6 +196,7 @@ async fn a_grant_that_ended_issues_nothing_more(world: &World) {
     }
 }
 
+/// Threat 143.
 async fn a_hundred_sign_ins_of_one_person_all_succeed(world: &World) {
     let other = world.replica().await;
     world.jane("first").await;
@@ -236,7 +237,7 @@ async fn twenty_present_one_assertion_and_one_signs_in(world: &World) {
     other.close().await;
 }
 
-async fn one_failing_verb_leaves_the_others(world: &World) {
+async fn a_failing_operation_does_not_affect_the_others(world: &World) {
     let existing = sign_in("jane", "same-id");
     world.store.sign_in(existing.clone()).await.unwrap();
     let tasks = (0..60).map(|n| {
@@ -255,14 +256,14 @@ async fn one_failing_verb_leaves_the_others(world: &World) {
     }
 }
 
-async fn collecting_while_giving_loses_nobody(world: &World) {
+async fn deleting_expired_rows_while_a_grant_is_issued_loses_neither(world: &World) {
     let other = world.replica().await;
     // The cookie has just expired: a request that began earlier may still issue a code.
     let now = NOW + 9 * HOUR;
     for round in 0..30 {
         let jane = world.jane(&format!("c-{round}")).await;
         let (store, session) = (world.store.clone(), jane.clone());
-        let taker = tokio::spawn(async move { take_one(&store, &session, now).await });
+        let issuing = tokio::spawn(async move { issue_one(&store, &session, now).await });
         let retention = Retention {
             now,
             events_before: NOW,
@@ -272,7 +273,7 @@ async fn collecting_while_giving_loses_nobody(world: &World) {
             max_age: None,
         };
         let collected = other.collect(retention).await.unwrap();
-        let there = match taker.await.unwrap() {
+        let there = match issuing.await.unwrap() {
             Some(id) => world.store.grant(&id).await.unwrap().is_some(),
             None => false,
         };
@@ -286,12 +287,12 @@ async fn collecting_while_giving_loses_nobody(world: &World) {
 on_both_engines!(
     fifty_redeem_one_code_and_one_gets_it,
     many_clicks_and_a_quick_application_end_in_one_grant,
-    of_yes_and_no_at_once_a_code_never_comes_after_the_no,
+    of_an_approval_and_a_denial_at_once_no_code_follows_the_denial,
     twenty_refresh_with_one_token_and_stay_one_family,
     nothing_is_issued_after_the_end_nor_beyond_its_announced_time,
     a_grant_that_ended_issues_nothing_more,
     a_hundred_sign_ins_of_one_person_all_succeed,
     twenty_present_one_assertion_and_one_signs_in,
-    one_failing_verb_leaves_the_others,
-    collecting_while_giving_loses_nobody,
+    a_failing_operation_does_not_affect_the_others,
+    deleting_expired_rows_while_a_grant_is_issued_loses_neither,
 );
