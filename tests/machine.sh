@@ -26,6 +26,8 @@ browser /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 browser /usr/bin/sqlite3 sqlite3
 clock /usr/lib/*/faketime/libfaketime.so.1 libfaketime
 nginx /usr/sbin/nginx nginx-light
+documents /usr/bin/curl curl
+documents /usr/bin/jq jq
 upstreams /usr/bin/xmlsec1 xmlsec1
 packaging /usr/bin/systemd-analyze systemd
 packaging /usr/bin/bwrap bubblewrap
@@ -161,6 +163,11 @@ prepare_clock() {
 
 prepare_nginx() {
   /usr/sbin/nginx -v >/dev/null 2>&1 || missing[nginx]="nginx is not installed"
+}
+
+# The programs that the examples in the documents call.
+prepare_documents() {
+  curl --version >/dev/null 2>&1 && jq --version >/dev/null 2>&1 || missing[documents]="curl and jq are not installed"
 }
 
 # The linters of what is in deploy/. Each check whose tool is missing is named by tests/packaging.sh; the part is missing

@@ -18,6 +18,8 @@ pub enum Need {
     Mounts,
     /// nginx.
     Nginx,
+    /// curl and jq, which the examples in the documents call.
+    Documents,
     /// `COUNTERSIGN_KUBERNETES_ORACLE`: the program built from tests/kubernetes.
     Kubernetes,
     /// `COUNTERSIGN_KUBECTL`: the program kubectl.
@@ -55,6 +57,7 @@ impl Need {
             Self::Clock => "CLOCK",
             Self::Mounts => "MOUNTS",
             Self::Nginx => "NGINX",
+            Self::Documents => "DOCUMENTS",
             Self::Kubernetes => "KUBERNETES",
             Self::Kubectl => "KUBECTL",
             Self::RelyingParty => "RELYING_PARTY",
@@ -76,6 +79,9 @@ impl Need {
             Self::Nginx => {
                 (!Path::new(super::Nginx::PROGRAM).exists()).then_some("nginx is not installed")
             }
+            Self::Documents => (!Path::new("/usr/bin/jq").exists()
+                || !Path::new("/usr/bin/curl").exists())
+            .then_some("curl and jq are not installed"),
             Self::Kubernetes => unset("COUNTERSIGN_KUBERNETES_ORACLE")
                 .then_some("COUNTERSIGN_KUBERNETES_ORACLE is not set (./test builds it)"),
             Self::Kubectl => unset("COUNTERSIGN_KUBECTL")

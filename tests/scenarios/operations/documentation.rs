@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::world::{BOB, BOB_PASSWORD, Client, Person, Server, World};
+use crate::world::{BOB, BOB_PASSWORD, Client, Need, Person, Server, World};
 
 const JANE: &str = "jane@example.com";
 const JANE_PASSWORD: &str = "jane-sails-8-boats";
@@ -77,6 +77,9 @@ async fn signs_in(server: &Server, client: &str, who: (&str, &str)) {
 
 #[tokio::test]
 async fn every_example_in_the_documents_runs() {
+    if Need::Documents.is_missing() {
+        return;
+    }
     let mut number = 0;
     for document in documents() {
         for example in examples(&document) {
