@@ -79,9 +79,8 @@ impl Need {
             Self::Nginx => {
                 (!Path::new(super::Nginx::PROGRAM).exists()).then_some("nginx is not installed")
             }
-            Self::Documents => (!Path::new("/usr/bin/jq").exists()
-                || !Path::new("/usr/bin/curl").exists())
-            .then_some("curl and jq are not installed"),
+            Self::Documents => (!is_installed("curl") || !is_installed("jq"))
+                .then_some("curl and jq are not installed"),
             Self::Kubernetes => unset("COUNTERSIGN_KUBERNETES_ORACLE")
                 .then_some("COUNTERSIGN_KUBERNETES_ORACLE is not set (./test builds it)"),
             Self::Kubectl => unset("COUNTERSIGN_KUBECTL")
@@ -94,6 +93,11 @@ impl Need {
                 .then_some("COUNTERSIGN_DEX_CLIENT is not set (./test builds it)"),
         }
     }
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).exists())
 }
 
 fn can_mount() -> bool {
