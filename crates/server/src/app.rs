@@ -1,4 +1,4 @@
-//! The state that all handlers share.
+//! The state that all handlers share, and its replacement when the configuration is reloaded ([`CurrentApp`]).
 
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};

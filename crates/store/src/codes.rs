@@ -73,7 +73,7 @@ impl Store {
 
     /// The code, for the checks before it is redeemed (client, redirect URI, PKCE, expiry).
     pub async fn code(&self, hash: &str) -> Result<Option<StoredCode>, StoreError> {
-        self.take_back_unconfirmed(hash).await?;
+        self.revert_unconfirmed(hash).await?;
         self.read(CodeByHash(hash.to_owned())).await
     }
 

@@ -91,7 +91,7 @@ impl Store {
         &self,
         device_code_hash: &str,
     ) -> Result<Option<DeviceRequest>, StoreError> {
-        self.take_back_unconfirmed(device_code_hash).await?;
+        self.revert_unconfirmed(device_code_hash).await?;
         self.read(Find { sql: BY_DEVICE_CODE, hash: device_code_hash.to_owned() }).await
     }
 

@@ -62,7 +62,7 @@ pub enum Rotation {
 impl Store {
     /// A grant and its session, live or ended.
     pub async fn grant(&self, id: &GrantId) -> Result<Option<(Grant, Session)>, StoreError> {
-        self.take_back_unconfirmed(id.as_str()).await?;
+        self.revert_unconfirmed(id.as_str()).await?;
         self.read(ById(id.clone())).await
     }
 

@@ -7,7 +7,7 @@
 //! `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`,
 //! `used_assertions`. Across them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants,
 //! `collect` deletes expired rows. `stored_objects` holds what the configuration file does not, `import` writes what
-//! came from Dex, `dex` reads Dex's own tables. `unconfirmed` takes back what was committed without an answer.
+//! came from Dex, `dex` reads Dex's own tables. `unconfirmed` reverts uses that were committed without an answer.
 //! `changes` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL;
 //! `migrate` creates the schema.
 

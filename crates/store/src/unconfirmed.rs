@@ -1,9 +1,9 @@
-//! Single-use values that were used by a COMMIT whose answer was lost, while the database stayed away.
+//! Reverts the use of a code, device code or refresh token by a COMMIT without an answer, whose outcome could not be
+//! looked up because the database was unavailable.
 //!
-//! The client was answered 503, so nobody has the tokens that the commit was for. Once the database is back, the effect
-//! is taken back if it is there: a code or device code can be redeemed again, and a refresh token is current again,
-//! on every replica. A retry that comes to this replica sooner takes it back first. Until then another replica sees a
-//! value that was used twice.
+//! The client got 503 and no tokens. When the database is available again, the use is reverted if it was committed: a
+//! code or device code can be redeemed again, and a refresh token is the current one again, on every replica. A retry
+//! at this replica reverts it first. Until then, another replica sees a value that was used twice.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,12 @@ use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::{Store, StoreError};
 
-/// Of more than these the oldest are forgotten.
+/// Maximum number of entries; beyond it the oldest are dropped.
 const LIMIT: usize = 1024;
-/// Between two attempts.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// One effect that may be there.
+/// A use that may have been committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unconfirmed {
     Code { hash: String, grant: GrantId },
@@ -29,7 +29,7 @@ pub(crate) enum Unconfirmed {
 }
 
 impl Unconfirmed {
-    /// What a retry brings: the hash of the code, or the grant of the refresh token.
+    /// What a retry is found by: the hash of the code, or the grant of the refresh token.
     fn key(&self) -> &str {
         match self {
             Self::Code { hash, .. } | Self::DeviceCode { hash, .. } => hash,
@@ -44,7 +44,7 @@ pub(crate) struct UnconfirmedList(Mutex<List>);
 #[derive(Default)]
 struct List {
     waiting: VecDeque<Unconfirmed>,
-    /// A task takes them back.
+    /// A task that reverts them is running.
     is_worked_on: bool,
 }
 
@@ -53,7 +53,7 @@ impl UnconfirmedList {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the caller must start the task.
+    /// True if the caller must start the task.
     fn add(&self, unconfirmed: Unconfirmed) -> bool {
         let mut list = self.list();
         if list.waiting.len() >= LIMIT {
@@ -71,7 +71,7 @@ impl UnconfirmedList {
         self.list().waiting.retain(|unconfirmed| unconfirmed != done);
     }
 
-    /// `None`: none is left, and the task ends.
+    /// `None`: the list is empty, and the task ends.
     fn first(&self) -> Option<Unconfirmed> {
         let mut list = self.list();
         let first = list.waiting.front().cloned();
@@ -81,7 +81,7 @@ impl UnconfirmedList {
 }
 
 impl Store {
-    /// Returns the result, and keeps what is to be taken back if it is not known.
+    /// Returns the result; if the outcome is unknown, also adds the use to the list.
     pub(crate) fn keep_if_unconfirmed<T>(
         &self,
         result: Result<T, StoreError>,
@@ -93,7 +93,7 @@ impl Store {
             tokio::spawn(async move {
                 while let Some(first) = store.unconfirmed.first() {
                     tokio::time::sleep(PAUSE).await;
-                    if store.take_back(&first).await.is_err() && store.engine.is_closed() {
+                    if store.revert(&first).await.is_err() && store.engine.is_closed() {
                         return;
                     }
                 }
@@ -102,17 +102,17 @@ impl Store {
         result
     }
 
-    /// Before the value with this key is looked at again. An error when the database is still away.
-    pub(crate) async fn take_back_unconfirmed(&self, key: &str) -> Result<(), StoreError> {
+    /// Called before the value with this key is used again. An error while the database is unavailable.
+    pub(crate) async fn revert_unconfirmed(&self, key: &str) -> Result<(), StoreError> {
         match self.unconfirmed.find(key) {
-            Some(unconfirmed) => self.take_back(&unconfirmed).await,
+            Some(unconfirmed) => self.revert(&unconfirmed).await,
             None => Ok(()),
         }
     }
 
-    async fn take_back(&self, unconfirmed: &Unconfirmed) -> Result<(), StoreError> {
-        match self.write(TakeBack(unconfirmed.clone())).await {
-            // Running it again does no harm.
+    async fn revert(&self, unconfirmed: &Unconfirmed) -> Result<(), StoreError> {
+        match self.write(Revert(unconfirmed.clone())).await {
+            // It is run again, which changes nothing if this run was committed.
             Err(error @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => Err(error),
             Ok(true) => {
                 self.unconfirmed.remove(unconfirmed);
@@ -133,13 +133,13 @@ impl Store {
     }
 }
 
-struct TakeBack(Unconfirmed);
+struct Revert(Unconfirmed);
 
-impl Operation for TakeBack {
-    /// Whether the effect was there.
+impl Operation for Revert {
+    /// True if the use had been committed.
     type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
-        // The lost transaction may still run, and holds the lock of the row; the next statement sees its end.
+        // The transaction may still be running and hold the row's lock; the next statement sees its outcome.
         let (lock, key) = match &self.0 {
             Unconfirmed::Code { hash, .. } => {
                 ("UPDATE codes SET used_at = used_at WHERE hash = $1", hash.as_str())
@@ -153,7 +153,7 @@ impl Operation for TakeBack {
             }
         };
         conn.execute(lock, &[key.into()]).await?;
-        // A grant that has ended since then stays: the value was presented to another replica as well.
+        // A grant that has ended meanwhile stays: the value was also presented to another replica.
         let (sql, grant) = match &self.0 {
             Unconfirmed::Code { grant, .. } => (
                 "UPDATE codes SET used_at = NULL, grant_id = NULL WHERE hash = $1 AND grant_id = $2 \
@@ -177,7 +177,7 @@ impl Operation for TakeBack {
         if conn.execute(sql, &[key.into(), grant.into()]).await? == 0 {
             return Ok(false);
         }
-        // Its tokens were sent to nobody.
+        // No client got its tokens.
         conn.execute("DELETE FROM grants WHERE id = $1", &[grant.into()]).await?;
         Ok(true)
     }

@@ -55,7 +55,7 @@ pub enum LoginResult {
 }
 
 /// The result with the default flags, and with the most common ones.
-pub fn views(claims: &Map<String, Value>, client_id: &str) -> Vec<ClusterView> {
+pub fn cluster_views(claims: &Map<String, Value>, client_id: &str) -> Vec<ClusterView> {
     let audience = format!("--oidc-client-id={client_id}");
     let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
     let by_subject = match (text("iss"), text("sub")) {
@@ -106,11 +106,11 @@ fn groups(claims: &Map<String, Value>) -> Vec<&str> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{LoginResult, views};
+    use super::{LoginResult, cluster_views};
 
     fn by_email(claims: Value) -> LoginResult {
         let Value::Object(claims) = claims else { panic!("an object") };
-        views(&claims, "app").pop().unwrap().result
+        cluster_views(&claims, "app").pop().unwrap().result
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn flows(metadata: &Metadata) -> Vec<FlowChoice> {
         is_announced: metadata.announces(*flow),
         is_checked: *value == "code",
     };
-    settings::ALL.iter().map(choice).collect()
+    settings::FLOWS.iter().map(choice).collect()
 }
 
 /// The scopes of the discovery document, or the usual ones if it lists none.
@@ -201,7 +201,7 @@ fn signed_in(app: &ExampleApp, tokens: &Tokens, metadata: &Metadata) -> SignedIn
         other => other.to_string(),
     });
     let clusters = match tokens.text("id_token") {
-        Some(_) => claims::views(&claims, &app.settings.client_id),
+        Some(_) => claims::cluster_views(&claims, &app.settings.client_id),
         None => Vec::new(),
     };
     SignedIn {

@@ -42,7 +42,7 @@ pub enum Flow {
 }
 
 /// All flows, with their form value and label.
-pub const ALL: [(Flow, &str, &str); 9] = [
+pub const FLOWS: [(Flow, &str, &str); 9] = [
     (Flow::Redirect("code"), "code", "Authorization code"),
     (Flow::Redirect("code id_token"), "code-id_token", "Hybrid: code id_token"),
     (Flow::Redirect("code token"), "code-token", "Hybrid: code token"),
@@ -56,10 +56,10 @@ pub const ALL: [(Flow, &str, &str); 9] = [
 
 impl Flow {
     pub fn parse(value: &str) -> Option<Self> {
-        ALL.iter().find(|(_, name, _)| *name == value).map(|(flow, _, _)| *flow)
+        FLOWS.iter().find(|(_, name, _)| *name == value).map(|(flow, _, _)| *flow)
     }
 
     pub fn label(self) -> &'static str {
-        ALL.iter().find(|(flow, _, _)| *flow == self).map_or("", |(_, _, label)| label)
+        FLOWS.iter().find(|(flow, _, _)| *flow == self).map_or("", |(_, _, label)| label)
     }
 }

@@ -1,9 +1,9 @@
-//! BEGIN and COMMIT on PostgreSQL, and whether a transaction was committed whose COMMIT was not answered.
+//! BEGIN and COMMIT on PostgreSQL, and the outcome of a transaction whose COMMIT was not answered.
 //!
-//! A transaction is given its id together with BEGIN, in the same message, so that this costs no round trip. When the
-//! connection is lost after COMMIT was sent, `pg_xact_status` on another connection tells what became of it. The ids of
-//! a standby that was promoted continue from what it had received, and may name other transactions; so an id counts
-//! only on the timeline on which it was assigned.
+//! The transaction id is requested in the same message as BEGIN, so that it costs no round trip. When the connection is
+//! lost after COMMIT was sent, `pg_xact_status` on another connection returns the outcome. A promoted standby continues
+//! with the ids it had received and may assign the same ones again, so an id is valid only on the timeline on which it
+//! was assigned.
 
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,14 @@ use super::primary::Primary;
 use crate::StoreError;
 use crate::error::{chain, corrupt};
 
-/// How long the outcome is looked for, in all.
+/// Total time for looking up an outcome.
 pub(super) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks at a transaction that is still in progress: the server has not noticed that its client is gone,
-/// or waits for a synchronous standby.
+/// Pause between two lookups of a transaction that is still in progress: the server has not noticed that its client
+/// disconnected, or waits for a synchronous standby.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// YugabyteDB and CockroachDB have transactions of their own, of which these functions know nothing. A server
-/// without one of the functions answers with an error.
+/// These functions do not report the transactions of YugabyteDB and CockroachDB. A server without one of the functions
+/// returns an error.
 const HAS_IDS: &str = "SELECT version() LIKE 'PostgreSQL %' AND version() NOT LIKE '%-YB-%' \
     AND pg_xact_status(pg_current_xact_id()) = 'in progress' \
     AND pg_walfile_name(pg_current_wal_insert_lsn()) <> ''";
@@ -38,8 +38,8 @@ pub(super) struct TransactionId {
     timeline: String,
 }
 
-/// What became of a transaction.
-pub(super) enum Fate {
+/// The outcome of a transaction.
+pub(super) enum TransactionOutcome {
     Committed,
     RolledBack,
     /// Why it is not known.
@@ -75,18 +75,24 @@ pub(super) async fn roll_back(connection: &mut PgConnection) -> Result<(), sqlx:
     raw_sql("ROLLBACK").execute(connection).await.map(|_| ())
 }
 
-/// Looks until the transaction has ended, or until the deadline.
-pub(super) async fn fate(primary: &Primary, id: &TransactionId, deadline: Instant) -> Fate {
+/// Looks it up until the transaction has ended, or until the deadline.
+pub(super) async fn outcome_of(
+    primary: &Primary,
+    id: &TransactionId,
+    deadline: Instant,
+) -> TransactionOutcome {
     loop {
         let cause = match status(primary, id, deadline).await {
-            Ok(Some(status)) if status == "committed" => return Fate::Committed,
-            Ok(Some(status)) if status == "aborted" => return Fate::RolledBack,
+            Ok(Some(status)) if status == "committed" => return TransactionOutcome::Committed,
+            Ok(Some(status)) if status == "aborted" => return TransactionOutcome::RolledBack,
             Ok(Some(status)) => format!("the transaction is {status}"),
-            Ok(None) => return Fate::Unknown("another server has taken over".to_owned()),
+            Ok(None) => {
+                return TransactionOutcome::Unknown("another server has taken over".to_owned());
+            }
             Err(cause) => cause,
         };
         if Instant::now() + PAUSE >= deadline {
-            return Fate::Unknown(cause);
+            return TransactionOutcome::Unknown(cause);
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
 
-use super::commit::{Fate, RESOLVE_TIMEOUT, TransactionId, begin, commit, fate, roll_back};
+use super::commit::{
+    RESOLVE_TIMEOUT, TransactionId, TransactionOutcome, begin, commit, outcome_of, roll_back,
+};
 use super::conn::Conn;
 use super::primary::Primary;
 use super::{Operation, WAIT_TIMEOUT};
@@ -129,20 +131,20 @@ impl<'a, V: Operation> Writing<'a, V> {
             Progress::CommitSent(_, None) => Some(Err(StoreError::OutcomeUnknown(cause))),
             Progress::CommitSent(output, Some(id)) => {
                 let deadline = Instant::now() + RESOLVE_TIMEOUT;
-                match fate(self.primary, &id, deadline).await {
-                    Fate::Committed => {
+                match outcome_of(self.primary, &id, deadline).await {
+                    TransactionOutcome::Committed => {
                         tracing::info!(cause, "a COMMIT was not answered; it had taken effect");
                         self.shared.count_commit();
                         Some(Ok(output))
                     }
-                    Fate::RolledBack => {
+                    TransactionOutcome::RolledBack => {
                         tracing::info!(
                             cause,
                             "a COMMIT was not answered; it had no effect and is repeated"
                         );
                         None
                     }
-                    Fate::Unknown(reason) => {
+                    TransactionOutcome::Unknown(reason) => {
                         Some(Err(StoreError::OutcomeUnknown(format!("{cause}; {reason}"))))
                     }
                 }
