@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::World;
+use super::needs::mount_namespace;
 
 impl World {
     /// Runs a shell command before the program, such as `ulimit`, in its process.
@@ -25,12 +26,10 @@ impl World {
         let program = env!("CARGO_BIN_EXE_countersign");
         let Some(first) = &self.started_by else { return Command::new(program) };
         // The process stays the same, so that signals reach the program.
-        let mut command = match first.starts_with("mount") {
-            true => Command::new("/usr/bin/unshare"),
-            false => Command::new("/usr/bin/env"),
-        };
+        let mut command = Command::new("/usr/bin/env");
         if first.starts_with("mount") {
-            command.arg("--mount");
+            command = Command::new("/usr/bin/unshare");
+            command.args(mount_namespace().expect("Need::Mounts was checked"));
         }
         command.args([
             "/bin/sh",

@@ -75,7 +75,9 @@ impl Need {
                 || !Path::new("/usr/bin/chromium").exists())
             .then_some("chromium and chromium-driver are not installed"),
             Self::Clock => TestClock::library().is_none().then_some("libfaketime is not installed"),
-            Self::Mounts => (!can_mount()).then_some("no file system may be mounted here"),
+            Self::Mounts => {
+                mount_namespace().is_none().then_some("no file system may be mounted here")
+            }
             Self::Nginx => {
                 (!Path::new(super::Nginx::PROGRAM).exists()).then_some("nginx is not installed")
             }
@@ -100,10 +102,19 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).exists())
 }
 
-fn can_mount() -> bool {
-    let mount = "mount -t tmpfs -o size=1m tmpfs /mnt";
+/// The options of unshare(1) with which the program under test gets a file system that only it sees. `None`: none may
+/// be mounted. In a chroot, whose root is no mount point, unshare cannot make the mounts private first.
+pub(super) fn mount_namespace() -> Option<[&'static str; 2]> {
+    [["--mount", "--propagation=private"], ["--mount", "--propagation=unchanged"]]
+        .into_iter()
+        .find(can_mount)
+}
+
+fn can_mount(namespace: &[&str; 2]) -> bool {
+    let mount = "mount -t tmpfs -o size=1m tmpfs /mnt && umount /mnt";
     let tried = std::process::Command::new("/usr/bin/unshare")
-        .args(["--mount", "/bin/sh", "-c", mount])
+        .args(namespace)
+        .args(["/bin/sh", "-c", mount])
         .stderr(std::process::Stdio::null())
         .status();
     tried.is_ok_and(|status| status.success())
