@@ -18,7 +18,6 @@
 mod call;
 mod clients;
 mod connectors;
-mod information;
 mod metrics;
 mod passwords;
 mod service;
