@@ -10,7 +10,7 @@ use crate::ends::end_session;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::engine::sql::Value;
-use crate::engine::statements::{Statement, Statements};
+use crate::engine::sql::{Statement, Statements};
 use crate::events::{event_statement, session_event};
 use crate::memberships::Holder;
 use crate::names::SearchNames;
