@@ -4,7 +4,7 @@ use countersign_core::{Client, Secret, Session};
 
 use super::PendingLogin;
 use super::response::ErrorCode;
-use super::steps::{Approval, ApprovalDecision, Step};
+use super::{Approval, ApprovalDecision, Step};
 use crate::{Issuer, IssuerError};
 
 impl Issuer {

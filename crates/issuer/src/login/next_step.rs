@@ -13,7 +13,7 @@ use countersign_store::IssueCodeOutcome;
 use super::PendingLogin;
 use super::request::AuthRequest;
 use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
-use super::steps::{ConnectorChoice, Step};
+use super::{ConnectorChoice, Step};
 use crate::{Issuer, IssuerError};
 
 const CODE_PURPOSE: &str = "authorization code";
