@@ -5,7 +5,6 @@ mod callback_page;
 mod device_code;
 mod login_request;
 mod loopback;
-mod tls;
 
 pub use login_request::{GrantType, LoginRequest, Options, SignedIn, default_listen_addresses};
 
