@@ -6,9 +6,9 @@ use countersign_core::Secret;
 use countersign_core::ids;
 use url::Url;
 
-use super::login_request::{LoginRequest, SignedIn};
 use super::loopback;
 use super::loopback::{Expected, Listener};
+use super::{LoginRequest, SignedIn};
 use crate::browser;
 use crate::error::Error;
 use crate::terminal::{Progress, Style};
