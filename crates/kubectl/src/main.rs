@@ -25,7 +25,6 @@ mod status;
 mod terminal;
 mod token;
 mod token_source;
-mod whoami;
 
 use std::process::ExitCode;
 use std::time::SystemTime;
