@@ -12,14 +12,13 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::id_token::{IdTokenCheck, Nonce, Rules, judge};
-use super::metadata::{self, Metadata, Overrides};
+use super::metadata;
+use super::metadata::{Metadata, Overrides};
 use crate::oauth::{
     ApiRequest, AuthorizationRequest, AuthorizationResponse, Cached, Client, Code, Http, Proof,
     Registration, StoredChallenge, TokenResponse, Tokens, UpstreamError, UsedRefreshTokens,
     check_redirect_uri, find, read_authorization_response,
 };
-
-mod unattended;
 
 /// How long metadata and keys are cached. Keys are fetched earlier if none of them verifies a token.
 const LIFETIME: Duration = Duration::from_hours(1);
@@ -312,5 +311,28 @@ impl Provider {
             true => Err(UpstreamError::Lacks { endpoint: KEYS, what: "a key we can use" }),
             false => Ok((keys, LIFETIME)),
         }
+    }
+}
+
+impl Provider {
+    /// Makes all requests that need no user.
+    pub async fn diagnose(&self, trace: &mut Trace) -> Result<(), UpstreamError> {
+        let metadata = self.metadata(trace).await?;
+        trace.response(format!("people sign in at {}", metadata.authorize));
+        self.fetch_keys(&metadata.keys, trace).await?;
+        trace.response("keys that can sign ID tokens");
+        let client = self.client(&metadata);
+        client.probe(&self.http, &metadata.token, &self.settings.registration, trace).await
+    }
+
+    /// The end session endpoint with our client id. The recommended `id_token_hint` is omitted, because it would put
+    /// the user's data into a URL (OpenID Connect RP-Initiated Logout 1.0 section 2).
+    pub async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, UpstreamError> {
+        let mut url = self.metadata(trace).await?.end_session.clone();
+        if let Some(url) = &mut url {
+            let client_id = &self.settings.registration.client_id;
+            url.query_pairs_mut().append_pair("client_id", client_id);
+        }
+        Ok(url)
     }
 }
