@@ -15,11 +15,11 @@ mod tls;
 mod token;
 mod upstream;
 mod upstream_login;
-mod used_refresh_tokens;
 mod user_api;
 
 pub(crate) use address::may_lead;
 pub(crate) use cached::Cached;
+pub(crate) use cached::UsedRefreshTokens;
 pub(crate) use code_flow::{CodeFlow, TokenOutcome};
 pub(crate) use failure::UpstreamError;
 pub(crate) use http::{
@@ -36,7 +36,6 @@ pub(crate) use upstream_login::{
     AuthorizationRequest, AuthorizationResponse, StoredChallenge, check_redirect_uri, find,
     read_authorization_response,
 };
-pub(crate) use used_refresh_tokens::UsedRefreshTokens;
 pub(crate) use user_api::{ApiLogin, StoredTokens, User, UserApi, required_groups};
 
 use std::future::Future;
