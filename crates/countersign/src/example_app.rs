@@ -14,8 +14,8 @@ use countersign_server::listen::ShutdownHandle;
 use url::Url;
 
 use crate::cli::ExampleAppArguments;
+use crate::environment::SystemClock;
 use crate::serve::Signals;
-use crate::system_clock::SystemClock;
 use crate::wiring::example_app::{ExampleClient, prepare};
 
 /// Time limit for requests in progress when the program stops.

@@ -17,6 +17,5 @@ pub mod kubernetes;
 mod logging;
 pub mod manage;
 pub mod serve;
-mod system_clock;
 mod tls;
 mod wiring;

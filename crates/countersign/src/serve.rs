@@ -25,8 +25,8 @@ use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
 use crate::config::{self, Config, Grpc, Listen, Loaded};
+use crate::environment::SystemClock;
 use crate::logging::LogHandle;
-use crate::system_clock::SystemClock;
 use crate::wiring::Shared;
 use crate::{logging, tls, wiring};
 use reload::Reloader;

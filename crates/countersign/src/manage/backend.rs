@@ -15,7 +15,7 @@ use countersign_server::App;
 use super::api_client::{ApiClient, RequestFields};
 use super::error::CommandError;
 use crate::config;
-use crate::system_clock::SystemClock;
+use crate::environment::SystemClock;
 use crate::wiring::{self, Shared};
 
 #[derive(Clone, Debug, Default, Args)]

@@ -11,7 +11,7 @@ use countersign_server::listen::ShutdownHandle;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::system_clock::SystemClock;
+use crate::environment::SystemClock;
 use crate::wiring::example_app::{ExampleClient, prepare};
 
 /// The running application; `None` if it is not configured or could not start.
