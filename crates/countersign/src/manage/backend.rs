@@ -12,8 +12,8 @@ use countersign_issuer::admin::fields::{BULK_FIELDS, Fields};
 use countersign_issuer::admin::queries::Page;
 use countersign_server::App;
 
+use super::CommandError;
 use super::api_client::{ApiClient, RequestFields};
-use super::error::CommandError;
 use crate::config;
 use crate::environment::SystemClock;
 use crate::wiring::{self, Shared};

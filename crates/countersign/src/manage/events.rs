@@ -6,10 +6,10 @@ use countersign_core::event::EventKind;
 use countersign_issuer::admin::fields::EVENT_FIELDS;
 use countersign_issuer::admin::view::{EventPageView, EventView};
 
+use super::CommandError;
 use super::api_client::RequestFields;
 use super::arguments::{fields, id, instant};
 use super::backend::{Backend, checked};
-use super::error::CommandError;
 use super::memberships;
 use super::output::OutputArguments;
 use super::table::{Cell, Column, next_page, table};

@@ -3,9 +3,9 @@
 use countersign_issuer::admin::fields::HOLDER_FIELDS;
 use countersign_issuer::admin::view::{MembershipPageView, MembershipView};
 
+use super::CommandError;
 use super::api_client::RequestFields;
 use super::backend::{Backend, checked, page};
-use super::error::CommandError;
 use super::output::OutputArguments;
 use super::table::{Cell, Column, next_page, table};
 use super::terminal::{Colour, Terminal};

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use clap::Args;
 use countersign_server::reload::{ChangeKind, ReloadReport};
 
+use super::CommandError;
 use super::api_client::RequestFields;
 use super::backend::Backend;
-use super::error::CommandError;
 use super::output::OutputArguments;
 use super::terminal::Terminal;
 

@@ -11,10 +11,10 @@ use countersign_issuer::admin::view::{
     EndedView, GrantView, SessionDetailView, SessionPageView, SessionView,
 };
 
+use super::CommandError;
 use super::api_client::{RequestFields, path_segment};
 use super::arguments::{fields, id};
 use super::backend::{Backend, checked, page};
-use super::error::CommandError;
 use super::events;
 use super::output::OutputArguments;
 use super::table::{Cell, Column, facts, fold, next_page, table};
