@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::environment::SystemClock;
-use crate::wiring::example_app::{ExampleClient, prepare};
+use crate::example_app::{ExampleClient, prepare};
 
 /// The running application; `None` if it is not configured or could not start.
 pub struct RunningExampleApp(Option<(JoinHandle<io::Result<()>>, ShutdownHandle)>);
