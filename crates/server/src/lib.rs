@@ -112,7 +112,10 @@ pub fn routes(app: App) -> Router {
         )
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
-        .route(&at("/consents"), get(account::consents::get).post(account::consents::post))
+        .route(
+            &at("/consents"),
+            get(crate::account::sessions::get).post(crate::account::sessions::post),
+        )
         .route(&at("/groups"), get(account::groups::get))
         .route(&at("/clusters"), get(clusters::get))
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
