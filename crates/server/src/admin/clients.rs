@@ -1,12 +1,12 @@
 //! Clients: the page `/admin/clients` and `GET /api/v1/clients`.
 
-use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::next_page_links;
 use super::frame::{
     Frame, Section, at_least, client_name, connector_name, count, found_or_problem, sessions_link,
     status,
 };
 use super::problem_details::ProblemDetails;
+use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::once;
 use crate::page_error::{PageError, into_response};

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::authentication::AdminToken;
+use super::AdminToken;
 use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::reload::ReloadAction;

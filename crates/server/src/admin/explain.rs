@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::blocked_users::block::block_address;
 use super::filters::{FilterForm, Part, Search, address, part_of_names};
 use super::frame::{Frame, Section, client_name, connector_name};
 use super::problem_details::ProblemDetails;
+use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};

@@ -1,9 +1,9 @@
 //! Signing keys: the page `/admin/keys` lists and rotates them, `/admin/keys/{number}` previews and drops one; the same
 //! at `/api/v1/keys`.
 
-use super::authentication::{AdminSession, AdminToken};
 use super::frame::{Frame, Section, display_time_of};
 use super::problem_details::ProblemDetails;
+use super::{AdminSession, AdminToken};
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs};

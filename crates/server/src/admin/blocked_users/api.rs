@@ -7,9 +7,9 @@ use axum::response::Response;
 use countersign_issuer::admin::blocked_users::{BLOCK_FIELDS, PERSON_FIELDS};
 use countersign_issuer::admin::fields::Fields;
 
-use super::super::authentication::{AdminToken, QueryPairs};
 use super::super::problem_details::ProblemDetails;
 use super::super::sessions::api::body_fields;
+use crate::admin::{AdminToken, QueryPairs};
 use crate::app::App;
 use crate::response::json;
 

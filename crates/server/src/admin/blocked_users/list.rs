@@ -8,12 +8,12 @@ use countersign_issuer::admin::fields::{FieldError, Fields};
 use countersign_issuer::admin::queries::Page as PageRequest;
 use serde::{Deserialize, Serialize};
 
-use super::super::authentication::AdminSession;
 use super::super::filters::{Choice, Field, choice, field, next_page_links};
 use super::super::frame::{
     Frame, Section, connector_name, count, display_time, display_time_of, found_or_problem,
     sessions_link, status,
 };
+use crate::admin::AdminSession;
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};

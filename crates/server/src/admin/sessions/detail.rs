@@ -7,7 +7,6 @@ use axum::response::Response;
 use countersign_core::{ConnectorId, GrantId, SessionId};
 use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
 
-use super::super::authentication::AdminSession;
 use super::super::blocked_users::block::block_address;
 use super::super::events::{EventRow, row as event_row};
 use super::super::filters::{Part, address, from, part, part_of_names};
@@ -15,6 +14,7 @@ use super::super::frame::{Frame, Section, client_name, connector_name, display_t
 use super::end::EndResult;
 use super::end_views::{EndSummary, Ended};
 use super::list::{EndedLine, ended_line, person};
+use crate::admin::AdminSession;
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};

@@ -1,11 +1,11 @@
 //! The page `/admin`: the list of sessions with its filter.
 
-use super::super::authentication::AdminSession;
 use super::super::filters::{FilterForm, Search, address, options, with};
 use super::super::frame::{
     Frame, Section, client_name, connector_name, count, display_time_of, found_or_problem,
     label_for,
 };
+use crate::admin::AdminSession;
 use crate::app::App;
 use crate::form::{Pairs, once};
 use crate::page_error::{PageError, into_response};
