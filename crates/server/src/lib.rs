@@ -180,7 +180,7 @@ fn administration_api(base: &str) -> Router<App> {
 fn administration_pages(base: &str) -> Router<App> {
     let at = |path: &str| format!("{base}{path}");
     Router::new()
-        .route(&at("/admin"), get(admin::sessions::list::get_page))
+        .route(&at("/admin"), get(crate::admin::sessions::get_page))
         .route(
             &at("/admin/sessions/{id}"),
             get(admin::sessions::detail::get_page).post(admin::sessions::detail::post_page),

@@ -13,7 +13,7 @@ use super::super::filters::{Part, address, from, part, part_of_names};
 use super::super::frame::{Frame, Section, client_name, connector_name, display_time_of};
 use super::end::EndResult;
 use super::end_views::{EndSummary, Ended};
-use super::list::{EndedLine, ended_line, person};
+use super::{EndedLine, ended_line, person};
 use crate::admin::AdminSession;
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};

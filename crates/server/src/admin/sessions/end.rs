@@ -5,7 +5,7 @@ use super::super::frame::{
     Section, client_name, connector_name, count, display_time, found_or_problem,
 };
 use super::end_views::{EndMany, EndSummary, Ended, PersonLine, Preview};
-use super::list::{names, narrowing};
+use super::{names, narrowing};
 use crate::admin::AdminSession;
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
