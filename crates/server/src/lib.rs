@@ -204,7 +204,7 @@ fn administration_pages(base: &str) -> Router<App> {
         )
         .route(
             &at("/admin/blocked-users"),
-            get(admin::blocked_users::list::get_page).post(admin::blocked_users::list::post_page),
+            get(crate::admin::blocked_users::get_page).post(crate::admin::blocked_users::post_page),
         )
         .route(
             &at("/admin/block"),

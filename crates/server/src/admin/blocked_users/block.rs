@@ -10,7 +10,7 @@ use super::super::filters::{Field, address, field};
 use super::super::frame::{
     Frame, Section, client_name, connector_name, count, display_time, found_or_problem, status,
 };
-use super::list::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
+use super::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
 use crate::admin::AdminSession;
 use crate::app::App;
 use crate::flash::redirect_with_flash;
