@@ -156,10 +156,10 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/explain"), get(admin::explain::api_show))
         .route(
             &api_at("/blocked-users"),
-            get(admin::blocked_users::api::list).post(admin::blocked_users::api::block),
+            get(crate::admin::blocked_users::list).post(crate::admin::blocked_users::block),
         )
-        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::api::preview))
-        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api::unblock))
+        .route(&api_at("/blocked-users/preview"), post(crate::admin::blocked_users::preview))
+        .route(&api_at("/blocked-users/unblock"), post(crate::admin::blocked_users::unblock))
         .route(&api_at("/keys"), get(admin::keys::api_list))
         .route(
             &api_at("/keys/{number}"),

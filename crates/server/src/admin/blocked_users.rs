@@ -1,22 +1,28 @@
-//! Blocked users: their list, the page that blocks one, and the API.
+//! Blocked users: the page `/admin/blocked-users` lists blocks and lifts them, the API at `/api/v1/blocked-users` lists,
+//! previews, blocks and unblocks. [`block`] is the page that blocks a user.
 
-pub mod api;
 pub mod block;
 
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::Timestamp;
-use countersign_issuer::admin::blocked_users::{BlockView, BlockedUserView, PERSON_FIELDS};
+use countersign_issuer::admin::blocked_users::{
+    BLOCK_FIELDS, BlockView, BlockedUserView, PERSON_FIELDS,
+};
 use countersign_issuer::admin::fields::{FieldError, Fields};
 use countersign_issuer::admin::queries::Page as PageRequest;
 use serde::{Deserialize, Serialize};
 
-use super::AdminSession;
 use super::filters::{Choice, Field, choice, field, next_page_links};
 use super::frame::{
     Frame, Section, connector_name, count, display_time, display_time_of, found_or_problem,
     sessions_link, status,
 };
+use super::problem_details::ProblemDetails;
+use super::sessions::api::body_fields;
+use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
@@ -24,7 +30,7 @@ use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
-use crate::response::{PagePolicy, page};
+use crate::response::{PagePolicy, json, page};
 
 pub const BLOCK_PATH: &str = "/admin/block";
 pub const ABOUT: &str = "a block";
@@ -199,5 +205,47 @@ impl BlockedUsers<'_> {
 impl BlockedUserRow {
     fn lift_label(&self, t: &Admin) -> String {
         t.blocked.lift_label.plain(&self.name)
+    }
+}
+
+pub async fn list(
+    State(app): State<App>,
+    _: AdminToken,
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
+    let page = Fields::new(&pairs, &["limit", "page"], app.issuer.now())?.page()?;
+    Ok(json(StatusCode::OK, &app.issuer.blocked_users(&page).await?))
+}
+
+pub async fn preview(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+    body: Bytes,
+) -> Result<Response, ProblemDetails> {
+    let pairs = body_fields(&body)?;
+    let person = Fields::new(&pairs, &PERSON_FIELDS, app.issuer.now())?.person()?;
+    Ok(json(StatusCode::OK, &app.issuer.preview_block(&who, &person).await?))
+}
+
+pub async fn block(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+    body: Bytes,
+) -> Result<Response, ProblemDetails> {
+    let pairs = body_fields(&body)?;
+    let request = Fields::new(&pairs, &BLOCK_FIELDS, app.issuer.now())?.block()?;
+    Ok(json(StatusCode::OK, &app.issuer.block_user(&who, request).await?))
+}
+
+pub async fn unblock(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+    body: Bytes,
+) -> Result<Response, ProblemDetails> {
+    let pairs = body_fields(&body)?;
+    let person = Fields::new(&pairs, &PERSON_FIELDS, app.issuer.now())?.person()?;
+    match app.issuer.unblock_user(&who, &person).await? {
+        true => Ok(json(StatusCode::OK, &serde_json::json!({ "unblocked": true }))),
+        false => Err(ProblemDetails::not_found("block of this user")),
     }
 }
