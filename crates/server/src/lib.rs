@@ -27,7 +27,6 @@ mod page_error;
 pub mod pages;
 mod process_state;
 mod proxy_headers;
-pub mod reload;
 mod request_context;
 mod request_limits;
 mod response;

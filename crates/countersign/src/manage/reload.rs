@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
-use countersign_server::reload::{ChangeKind, ReloadReport};
+use countersign_server::process_state::{ChangeKind, ReloadReport};
 
 use super::CommandError;
 use super::api_client::RequestFields;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use countersign_core::Event;
 use countersign_core::event::EventKind;
-use countersign_server::reload::{ReloadAction, ReloadReport, ReloadRequest};
+use countersign_server::process_state::{ReloadAction, ReloadReport, ReloadRequest};
 use countersign_server::{CurrentApp, ReloadState};
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::AdminToken;
 use super::problem_details::ProblemDetails;
 use crate::app::App;
-use crate::reload::ReloadAction;
+use crate::process_state::ReloadAction;
 use crate::response::json;
 
 #[derive(Serialize)]
