@@ -9,7 +9,7 @@ use super::browsers::{Device, ExampleApp, Pending};
 use super::callback::keep_tokens;
 use super::page::{self, back_to_page};
 use super::provider::Metadata;
-use super::settings::Flow;
+use super::Flow;
 use crate::form::{self, once};
 use crate::response::see_other;
 
