@@ -13,7 +13,6 @@ mod clusters;
 mod cookies;
 mod discovery;
 pub mod example_app;
-mod flash;
 mod form;
 pub mod grpc;
 mod kubernetes;

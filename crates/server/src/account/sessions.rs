@@ -11,7 +11,7 @@ use super::cards::Cards;
 use super::{check_form, display_time, live_session, sign_in_first};
 use crate::app::App;
 use crate::cookies::SetCookies;
-use crate::flash::{flash, redirect_with_flash};
+use crate::form::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, Query, once};
 use crate::login::next_step::scope_for_display;
 use crate::page_error::{PageError, into_response};

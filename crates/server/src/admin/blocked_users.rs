@@ -24,7 +24,7 @@ use super::problem_details::ProblemDetails;
 use super::sessions::api::body_fields;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
-use crate::flash::{flash, redirect_with_flash};
+use crate::form::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;

@@ -5,7 +5,7 @@ use super::frame::{Frame, Section, display_time_of};
 use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken};
 use crate::app::App;
-use crate::flash::{flash, redirect_with_flash};
+use crate::form::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;

@@ -13,7 +13,7 @@ use super::super::frame::{
 use super::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
 use crate::admin::AdminSession;
 use crate::app::App;
-use crate::flash::redirect_with_flash;
+use crate::form::redirect_with_flash;
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;

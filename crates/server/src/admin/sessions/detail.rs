@@ -16,7 +16,7 @@ use super::end_views::{EndSummary, Ended};
 use super::{EndedLine, ended_line, person};
 use crate::admin::AdminSession;
 use crate::app::App;
-use crate::flash::{flash, redirect_with_flash};
+use crate::form::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::FormattedMessage;

@@ -8,7 +8,7 @@ use super::end_views::{EndMany, EndSummary, Ended, PersonLine, Preview};
 use super::{names, narrowing};
 use crate::admin::AdminSession;
 use crate::app::App;
-use crate::flash::{flash, redirect_with_flash};
+use crate::form::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{Name, Page};
