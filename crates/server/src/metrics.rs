@@ -3,7 +3,6 @@
 
 mod collectors;
 mod grpc_calls;
-mod operating_system;
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -24,7 +23,7 @@ use prometheus_client::registry::Registry;
 use crate::process_state::ProcessState;
 use self::collectors::{CurrentIssuer, Hashes, IssuerState, Process};
 use self::grpc_calls::GrpcCalls;
-use self::operating_system::OperatingSystem;
+use collectors::OperatingSystem;
 
 /// In seconds. Dex's buckets begin at 0.25 s; nearly all responses here are faster.
 const DURATION_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
