@@ -6,9 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::{
-    Environment, Mark, Node, Problem, Problems, Section, Severity, Value, expand, load, yaml,
-};
+use crate::{Environment, Mark, Node, Problem, Problems, Section, Severity, Value, expand, yaml};
 
 /// The outcome of reading a file. `Display` prints one line for each problem.
 pub struct Loaded<T> {
@@ -79,7 +77,7 @@ pub fn load<T>(
     lenient: bool,
     reader: impl FnOnce(&Section<'_>) -> Option<T>,
 ) -> Loaded<T> {
-    match load::read_text(file, yaml::MAX_BYTES) {
+    match read_text(file, yaml::MAX_BYTES) {
         Ok(text) => read(&text, file, env, lenient, reader),
         Err(message) => Loaded::failed(file, lenient, Mark::WHOLE_FILE, message),
     }
@@ -109,7 +107,7 @@ pub fn read_tree<T>(
     reader: impl FnOnce(&Section<'_>) -> Option<T>,
 ) -> Loaded<T> {
     let problems = Problems::new(lenient);
-    load::warn_if_readable_by_others(file, &root, &problems);
+    warn_if_readable_by_others(file, &root, &problems);
     expand::expand(&mut root, env, &problems);
     let config = Section::root(&root, &problems).and_then(|root| {
         let config = reader(&root);

@@ -2,12 +2,11 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`request`] | the AuthnRequest |
-//! | [`input`] | what XML is accepted at all, and its limits |
 //! | [`canonical`] | exclusive canonicalization |
 //! | [`input`] | which XML is accepted, and its limits |
 //! | [`response`] | which element must be signed, and what it must say |
 //!
+//! The AuthnRequest (SAML 2.0 Core section 3.4.1) is built here and sent by the HTTP-POST binding (Bindings section 3.5).
 //! [`signature`] explains why a forged response cannot be accepted. Not supported: encrypted assertions, logins
 //! initiated by the identity provider, metadata, Single Logout.
 

@@ -1,4 +1,4 @@
-//! A registered client.
+//! A registered client, and its lifetimes where they differ from the issuer's.
 
 pub mod registration;
 

@@ -10,8 +10,7 @@ use std::process::ExitCode;
 use countersign_core::{Client, KubernetesCluster};
 
 use crate::cli::KubernetesCommand;
-use crate::config;
-use crate::config::{Algorithm, Config};
+use crate::config::{self, Algorithm, Config};
 use crate::serve::BAD_CONFIGURATION;
 
 pub fn run(command: &KubernetesCommand) -> ExitCode {

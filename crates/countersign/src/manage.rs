@@ -18,6 +18,7 @@ mod sessions;
 mod table;
 mod terminal;
 mod users;
+
 pub use arguments::is_hyphenated_id;
 pub use events::EventArguments;
 pub use explain::ExplainArguments;

@@ -2,6 +2,11 @@
 //!
 //! Each operation is here once and records its actor. It takes an [`Administrator`], which is a person in a group of
 //! `admin.groups`, a client of `admin.clients`, or the command line on the database itself.
+//!
+//! Access tokens for the API are issued to a client of `admin.clients`, with the scope `countersign:admin`, for a user in
+//! `admin.groups` or for the client itself (client credentials). A valid token is not sufficient: the client must still be
+//! in the current configuration, the user's grant and session must be live in the database, and their groups are
+//! revalidated at the upstream.
 
 pub mod blocked_users;
 pub mod dex_api;

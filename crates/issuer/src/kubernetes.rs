@@ -6,6 +6,7 @@
 
 mod clusters;
 mod user;
+
 pub use clusters::ListedCluster;
 pub use user::User;
 
@@ -17,7 +18,7 @@ use countersign_core::{Client, ClientId, GrantId, Secret, Timestamp};
 use countersign_jose::{Expected, Typ};
 use serde::Serialize;
 use serde_json::Value;
-use user::{User, user_of};
+use user::user_of;
 
 use crate::keyring::run_blocking;
 use crate::token::{Audience, GroupsHandle};

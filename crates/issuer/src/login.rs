@@ -43,6 +43,7 @@ mod response;
 mod sign_in;
 mod upstream_login;
 mod upstream_login_state;
+
 pub use device::{DeviceLogin, UserCodeOutcome};
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
@@ -58,8 +59,6 @@ pub use upstream_login::{CallbackOutcome, CallbackParams, UpstreamRedirect};
 pub use upstream_login_state::state_id;
 
 use countersign_core::{ClientId, Connector, ConnectorId, Identity, Scopes};
-use request::AccountPage;
-use response::AuthorizationResponse;
 
 /// What the browser does next; `server` renders it as a page or a redirect.
 pub enum Step {

@@ -19,6 +19,7 @@
 //! | `upstream` | verifying ID tokens of upstream issuers |
 //! | `aead`, `ring`, `strict_json` | used by the above |
 
+mod aead;
 mod claims;
 pub mod hash;
 mod jwk;

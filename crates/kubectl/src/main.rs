@@ -12,7 +12,7 @@ mod cli;
 mod clusters;
 mod environment;
 mod error;
-mod exec_credential;
+mod get_token;
 mod id_token;
 mod issuer;
 mod kubeconfig;
@@ -68,7 +68,7 @@ async fn run(command: &Command) -> Result<(), Error> {
         Command::Clusters(arguments) => clusters::run(arguments, now).await,
         Command::Token(arguments) => token::run(arguments, now).await,
         Command::Logout(arguments) => logout::run(arguments).await,
-        Command::GetToken(arguments) => crate::exec_credential::run(arguments, now).await,
+        Command::GetToken(arguments) => get_token::run(arguments, now).await,
         Command::Clean(arguments) => logout::clean(arguments).await,
         Command::Completion { shell } => {
             cli::print_completion(*shell);

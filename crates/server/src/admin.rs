@@ -2,9 +2,9 @@
 //! the view structs of its templates: [`sessions`], [`clients`], [`configuration`], [`connectors`], [`keys`],
 //! [`events`], [`memberships`], [`explain`], [`blocked_users`].
 //!
-//! Pages take [`AdminSession`]; a change is a POST with a CSRF token and a recent sign-in. The API
-//! takes [`AdminToken`] and ignores cookies, so other web sites cannot use a browser's session for it
-//! (CSRF). API errors are problem details (RFC 9457). Permissions are decided in `issuer::admin`.
+//! Pages take [`AdminSession`] (a signed-in browser); a change is a POST with a CSRF token and a recent sign-in. The API
+//! takes [`AdminToken`] (an access token) and ignores cookies, so other web sites cannot use a browser's session for it
+//! (CSRF). Both check for every request whether the user or client is an administrator. API errors are problem details (RFC 9457). Permissions are decided in `issuer::admin`.
 
 pub mod blocked_users;
 pub mod clients;
@@ -26,11 +26,11 @@ use axum::response::{IntoResponse, Response};
 use countersign_core::Session;
 use countersign_issuer::admin::{AdminTokenError, Administrator, FRESH_SIGN_IN};
 use countersign_issuer::login::AccountPage;
-use filters::address;
-use problem_details::ProblemDetails;
 
+use self::filters::address;
+use self::frame::{Frame, Section};
+use self::problem_details::ProblemDetails;
 use crate::account::{check_form, own_session, sign_in_first, sign_in_link, user};
-use crate::admin::frame::{Frame, Section};
 use crate::app::App;
 use crate::form::{Pairs, Query, decode};
 use crate::page_error::PageError;

@@ -17,6 +17,7 @@ mod claims;
 mod page;
 mod provider;
 mod start;
+
 pub use browsers::ExampleApp;
 
 use std::sync::Arc;

@@ -110,10 +110,7 @@ pub fn routes(app: App) -> Router {
         )
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
-        .route(
-            &at("/consents"),
-            get(crate::account::sessions::get).post(crate::account::sessions::post),
-        )
+        .route(&at("/consents"), get(account::sessions::get).post(crate::account::sessions::post))
         .route(&at("/groups"), get(account::groups::get))
         .route(&at("/clusters"), get(clusters::get))
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
@@ -154,10 +151,10 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/explain"), get(admin::explain::api_show))
         .route(
             &api_at("/blocked-users"),
-            get(crate::admin::blocked_users::list).post(crate::admin::blocked_users::block),
+            get(admin::blocked_users::list).post(crate::admin::blocked_users::block),
         )
-        .route(&api_at("/blocked-users/preview"), post(crate::admin::blocked_users::preview))
-        .route(&api_at("/blocked-users/unblock"), post(crate::admin::blocked_users::unblock))
+        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::preview))
+        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::unblock))
         .route(&api_at("/keys"), get(admin::keys::api_list))
         .route(
             &api_at("/keys/{number}"),
@@ -178,7 +175,7 @@ fn administration_api(base: &str) -> Router<App> {
 fn administration_pages(base: &str) -> Router<App> {
     let at = |path: &str| format!("{base}{path}");
     Router::new()
-        .route(&at("/admin"), get(crate::admin::sessions::get_page))
+        .route(&at("/admin"), get(admin::sessions::get_page))
         .route(
             &at("/admin/sessions/{id}"),
             get(admin::sessions::detail::get_page).post(admin::sessions::detail::post_page),
@@ -202,7 +199,7 @@ fn administration_pages(base: &str) -> Router<App> {
         )
         .route(
             &at("/admin/blocked-users"),
-            get(crate::admin::blocked_users::get_page).post(crate::admin::blocked_users::post_page),
+            get(admin::blocked_users::get_page).post(crate::admin::blocked_users::post_page),
         )
         .route(
             &at("/admin/block"),

@@ -1,8 +1,8 @@
-//! Listeners: limits on connections and requests, TLS, graceful shutdown.
+//! Listeners: limits on connections and requests, TLS, graceful shutdown. Connections above `limits.connections` are
+//! closed at once.
 
 use std::future::{Ready, ready};
-use std::io::{IoSlice, self};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;

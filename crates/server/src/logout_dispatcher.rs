@@ -2,6 +2,9 @@
 //!
 //! Each client has its own limit, so that a client that does not respond delays no other. The logout token and the
 //! retries are defined in `countersign_issuer`.
+//!
+//! A logout token is posted to the client's `backchannelLogoutURI`; only the response status is read (OpenID Connect
+//! Back-Channel Logout 1.0 section 2.5), and redirects are not followed.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Metrics in OpenMetrics text, with Dex's names where Dex has them. Label values are routes and configured ids, never
+//! Metrics in OpenMetrics text (or the older Prometheus text format 0.0.4, for scrapers that request it), with Dex's names where Dex has them. Label values are routes and configured ids, never
 //! values from a request.
 
 mod collectors;
@@ -20,9 +20,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::process_state::ProcessState;
 use self::collectors::{CurrentIssuer, Hashes, IssuerState, Process};
 use self::grpc_calls::GrpcCalls;
+use crate::process_state::ProcessState;
 use collectors::OperatingSystem;
 
 /// In seconds. Dex's buckets begin at 0.25 s; nearly all responses here are faster.

@@ -1,5 +1,6 @@
 //! State of the process that outlives a reload of the configuration: readiness, usage of the configured limits, and the
-//! outcome of the last reload.
+//! outcome of the last reload; and the types of the API's request to reload, which the program performs, and of its
+//! report.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

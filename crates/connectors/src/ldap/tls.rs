@@ -1,4 +1,8 @@
 //! TLS to the directory with our own rustls configuration, independent of ldap3's defaults. TLS 1.2 is the minimum.
+//!
+//! In addition to rustls's rules for the server's certificate one case is accepted, as in Go and thus in Dex, because
+//! `openssl req -x509` creates it by default: a self-signed CA certificate as the server's own, if exactly that certificate
+//! is configured as `rootCA`.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is kept in memory of an upstream: values fetched from it ([`Cached`]), and used refresh tokens
+//! What is kept in memory of an upstream: values fetched from it ([`Cached`]), and the successors of used refresh tokens
 //! ([`UsedRefreshTokens`]).
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use countersign_core::Secret;
 use countersign_jose::hash;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::{Tokens, UpstreamError};
@@ -16,7 +16,11 @@ use super::{Tokens, UpstreamError};
 /// For how long a failure is returned before fetching again.
 const RETRY_AFTER: Duration = Duration::from_secs(3);
 
-pub(crate) struct Cached<T>(Mutex<State<T>>);
+/// A value that is fetched from an upstream and cached: its metadata, its keys, an access token for its API.
+///
+/// One caller fetches it at first use while others wait. After a failure the error is returned for three seconds; the
+/// next caller then fetches again, so that a recovered upstream is used without a restart.
+pub(crate) struct Cached<T>(tokio::sync::Mutex<State<T>>);
 
 struct State<T> {
     value: Option<Arc<T>>,
@@ -29,7 +33,7 @@ struct State<T> {
 impl<T> Default for Cached<T> {
     fn default() -> Self {
         let state = State { value: None, requested_at: None, fresh_until: None, failed: None };
-        Self(Mutex::new(state))
+        Self(tokio::sync::Mutex::new(state))
     }
 }
 
@@ -98,6 +102,11 @@ const LIFETIME: Duration = Duration::from_mins(5);
 /// Above this number the oldest is removed.
 const MAX_TOKENS: usize = 1024;
 
+/// Recently used refresh tokens of an upstream that rotates them, with the tokens they were exchanged for.
+///
+/// A step after the exchange can fail: fetching keys, reading groups, our own commit. The next attempt then presents
+/// the used token again, which the upstream no longer accepts, and receives the tokens of the first exchange from here.
+/// Kept in memory per replica, for five minutes and at most 1,024 tokens.
 #[derive(Clone, Default)]
 pub(crate) struct UsedRefreshTokens(Arc<Inner>);
 

@@ -1,4 +1,6 @@
-//! The authorization code flow at an upstream without ID tokens: authorization request, code exchange, refresh.
+//! The authorization code flow at an upstream: the authorization request and its response (RFC 6749 sections 4.1.1 and
+//! 4.1.2), with PKCE (RFC 7636) and a nonce (OpenID Connect Core 1.0 section 3.1.2.1), whose `state` the caller has
+//! verified; and [`CodeFlow`], the whole flow at an upstream without ID tokens, with code exchange and refresh.
 
 use countersign_core::connector::{CallbackState, LoginRedirect, UpstreamLogin};
 use countersign_core::{Secret, Trace, ids};
@@ -6,9 +8,8 @@ use countersign_jose::hash;
 use url::Url;
 
 use super::{
-    AuthorizationRequest, AuthorizationResponse, Client, Code, Http, Registration, StoredChallenge,
-    TokenResponse, Tokens, UpstreamError, UsedRefreshTokens, check_redirect_uri, failure,
-    read_authorization_response,
+    Client, Code, Http, Registration, TokenResponse, Tokens, UpstreamError, UsedRefreshTokens,
+    failure,
 };
 
 #[derive(Clone)]

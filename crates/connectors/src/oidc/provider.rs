@@ -1,4 +1,5 @@
-//! The client of an OpenID Connect provider: discovery, the code flow, keys, userinfo.
+//! The client of an OpenID Connect provider: discovery, the code flow, keys, userinfo; and the requests outside a
+//! login: for a diagnosis, and for the page after a logout.
 //!
 //! Returns the provider's own claims; the connector maps them to an identity.
 

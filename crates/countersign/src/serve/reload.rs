@@ -3,6 +3,9 @@
 //!
 //! A complete new application is built before the one in use is replaced; an error changes nothing. Kept across a
 //! reload: the database, the threads and tables that count attempts, metrics, circuit breakers.
+//!
+//! Changed files are detected by polling: files written in place, replaced by a rename, or the symbolic links of a
+//! Kubernetes ConfigMap or Secret, which are replaced as a whole.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

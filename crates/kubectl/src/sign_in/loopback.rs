@@ -2,6 +2,9 @@
 //!
 //! Requests without this login's `state` are answered and otherwise ignored, so that another process or web page can
 //! neither end the login nor inject a code.
+//!
+//! TLS is for an https redirect to loopback (kubelogin's `--local-server-cert` and `--local-server-key`), for issuers that
+//! register no other redirect URI.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -1,4 +1,5 @@
-//! `/`: the user's account page, or a description of this service if the browser is not signed in.
+//! `/`: the user's account page, or a description of this service if the browser is not signed in; and the view
+//! structs of sessions and grants, which all account pages use.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -9,8 +9,8 @@ use super::frame::{
 use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
-use crate::form::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
+use crate::form::{flash, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};

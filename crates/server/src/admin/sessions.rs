@@ -1,4 +1,5 @@
-//! Sessions: their list, one in detail, and ending them, as pages and in the API.
+//! Sessions, as pages and in the API: the page `/admin` lists them with its filter; [`detail`] shows one, [`end`] ends
+//! those that match a filter, [`api`] does all of it.
 
 pub mod api;
 pub mod detail;

@@ -1,5 +1,5 @@
-//! The exec credential protocol (`client.authentication.k8s.io`): input from the environment, an `ExecCredential` as
-//! output.
+//! `get-token`: the exec credential plugin (`client.authentication.k8s.io`): input from the environment, an
+//! `ExecCredential` as output. Only the credential is written to standard output.
 
 use std::io::{IsTerminal, Write};
 
