@@ -63,7 +63,7 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
         let reason = "is empty: nobody can sign in to this client";
         section.warning("redirectURIs", reason);
     }
-    let logout = logout::read(section);
+    let logout = logout::read_logout(section);
     let mut client = Client {
         id: id.unwrap_or_else(|| ClientId::new("")),
         secret: secret.ok().flatten(),

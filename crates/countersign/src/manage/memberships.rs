@@ -10,7 +10,7 @@ use super::output::OutputArguments;
 use super::table::{Cell, Column, next_page, table};
 use super::terminal::{Colour, Terminal};
 
-const COLUMNS: [Column; 5] = [
+const MEMBERSHIP_COLUMNS: [Column; 5] = [
     Column::new("USER", 0).cut_to(12),
     Column::new("USER ID", 2).cut_to(12),
     Column::new("CONNECTOR", 1).cut_to(8),
@@ -18,7 +18,7 @@ const COLUMNS: [Column; 5] = [
     Column::new("UNTIL", 0),
 ];
 
-pub async fn list(
+pub async fn list_memberships(
     backend: &Backend,
     output: &OutputArguments,
     request: &RequestFields,
@@ -26,7 +26,7 @@ pub async fn list(
     let page = backend.memberships(request).await?;
     output.print(&page, |page, terminal| match page.memberships.is_empty() {
         true => format!("Nobody had the group {:?} then.\n", page.group),
-        false => render(page, terminal),
+        false => render_memberships(page, terminal),
     })
 }
 
@@ -47,7 +47,7 @@ impl Backend {
     }
 }
 
-fn render(page: &MembershipPageView, terminal: &Terminal) -> String {
+fn render_memberships(page: &MembershipPageView, terminal: &Terminal) -> String {
     let row = |membership: &MembershipView| {
         vec![
             Cell::from(&membership.person),
@@ -61,5 +61,5 @@ fn render(page: &MembershipPageView, terminal: &Terminal) -> String {
         ]
     };
     let rows: Vec<Vec<Cell>> = page.memberships.iter().map(row).collect();
-    table(terminal, &COLUMNS, &rows) + next_page(page.next.as_deref(), terminal).as_str()
+    table(terminal, &MEMBERSHIP_COLUMNS, &rows) + next_page(page.next.as_deref(), terminal).as_str()
 }

@@ -14,7 +14,7 @@ use crate::response::{PagePolicy, page};
 /// Markup bytes for the group names of one page.
 const GROUPS_PAGE_BYTES: usize = 12 * 1024;
 
-pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+pub async fn get_groups(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
     into_response(&app, &context, show_groups(&app, &context, &pairs).await)
 }
 

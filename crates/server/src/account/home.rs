@@ -1,5 +1,4 @@
-//! `/`: the user's account page, or a description of this service if the browser is not signed in; and the view
-//! structs of sessions and grants, which all account pages use.
+//! `/`: the user's account page, or a description of this service if the browser is not signed in.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -16,7 +16,7 @@ pub struct Logout {
     pub ends_with_browser: bool,
 }
 
-pub fn read(section: &Section<'_>) -> Logout {
+pub fn read_logout(section: &Section<'_>) -> Logout {
     let items = text_items(section, "postLogoutRedirectURIs");
     for (item, uri) in &items {
         check_redirect_uri(item, uri);
