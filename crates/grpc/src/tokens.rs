@@ -10,7 +10,10 @@ use crate::api::{
 use crate::call::Call;
 use crate::call::{failed, refused};
 
-pub async fn list_refresh_tokens(call: &Call, request: ListRefreshReq) -> Result<ListRefreshResp, Status> {
+pub async fn list_refresh_tokens(
+    call: &Call,
+    request: ListRefreshReq,
+) -> Result<ListRefreshResp, Status> {
     let grants = call.issuer.refresh_tokens_of(&request.user_id).await.map_err(failed)?;
     let grants = grants.ok_or_else(not_a_subject)?;
     let reference = |grant: countersign_core::Grant| RefreshTokenRef {
@@ -22,7 +25,10 @@ pub async fn list_refresh_tokens(call: &Call, request: ListRefreshReq) -> Result
     Ok(ListRefreshResp { refresh_tokens: grants.into_iter().map(reference).collect() })
 }
 
-pub async fn revoke_refresh_tokens(call: &Call, request: RevokeRefreshReq) -> Result<RevokeRefreshResp, Status> {
+pub async fn revoke_refresh_tokens(
+    call: &Call,
+    request: RevokeRefreshReq,
+) -> Result<RevokeRefreshResp, Status> {
     let (who, client) = (&call.administrator, ClientId::new(request.client_id));
     let ended = call.issuer.revoke_refresh_tokens(who, &request.user_id, &client).await;
     let ended = ended.map_err(failed)?.ok_or_else(not_a_subject)?;

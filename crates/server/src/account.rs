@@ -8,7 +8,6 @@ use countersign_issuer::IssuerError;
 use countersign_issuer::login::AccountPage;
 
 pub mod cards;
-pub mod groups;
 pub mod home;
 pub mod sessions;
 

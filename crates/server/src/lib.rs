@@ -111,7 +111,7 @@ pub fn routes(app: App) -> Router {
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
         .route(&at("/consents"), get(account::sessions::get).post(crate::account::sessions::post))
-        .route(&at("/groups"), get(account::groups::get_groups))
+        .route(&at("/groups"), get(account::home::get_groups))
         .route(&at("/clusters"), get(clusters::get))
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
         .route(&at("/clusters/{name}/kubeconfig"), get(clusters::kubeconfig))
