@@ -4,7 +4,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::cards::Cards;
+use super::Cards;
 use super::sessions::end_flash;
 use super::{
     AccountView, account_view, connector_name, display_time, sign_in_first, sign_in_link, user,

@@ -7,7 +7,7 @@ use countersign_core::{ClientId, GrantId, SessionId, Timestamp};
 use countersign_issuer::login::AccountPage;
 use serde::{Deserialize, Serialize};
 
-use super::cards::Cards;
+use super::Cards;
 use super::{check_form, display_time, live_session, sign_in_first};
 use crate::app::App;
 use crate::cookies::SetCookies;
