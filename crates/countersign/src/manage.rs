@@ -11,7 +11,6 @@ mod backend;
 mod events;
 mod explain;
 mod keys;
-mod memberships;
 mod output;
 mod reload;
 mod sessions;
