@@ -21,7 +21,6 @@ mod connectors;
 mod metrics;
 mod passwords;
 mod service;
-mod tokens;
 
 use std::sync::Arc;
 

@@ -78,8 +78,8 @@ calls! {
     list_connectors(ListConnectorReq) -> ListConnectorResp = crate::connectors::list,
     get_version(VersionReq) -> VersionResp = version,
     get_discovery(DiscoveryReq) -> DiscoveryResp = discovery,
-    list_refresh(ListRefreshReq) -> ListRefreshResp = crate::tokens::list_refresh_tokens,
-    revoke_refresh(RevokeRefreshReq) -> RevokeRefreshResp = crate::tokens::revoke_refresh_tokens,
+    list_refresh(ListRefreshReq) -> ListRefreshResp = crate::passwords::list_refresh_tokens,
+    revoke_refresh(RevokeRefreshReq) -> RevokeRefreshResp = crate::passwords::revoke_refresh_tokens,
 }
 
 /// The version of the interface in Dex 2.45, all of whose calls are implemented. Dex increases it with each addition.
