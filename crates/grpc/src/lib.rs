@@ -8,12 +8,10 @@
 //! | module | calls |
 //! |---|---|
 //! | [`clients`] | GetClient, CreateClient, UpdateClient, DeleteClient, ListClients |
-//! | [`passwords`] | CreatePassword, UpdatePassword, DeletePassword, ListPasswords, VerifyPassword |
+//! | [`passwords`] | CreatePassword, UpdatePassword, DeletePassword, ListPasswords, VerifyPassword, ListRefresh, RevokeRefresh |
 //! | [`connectors`] | CreateConnector, UpdateConnector, DeleteConnector, ListConnectors |
-//! | [`tokens`] | ListRefresh, RevokeRefresh |
-//! | [`information`] | GetVersion, GetDiscovery |
 //!
-//! [`service`] is the table of all calls, and [`metrics`] counts them.
+//! [`service`] is the table of all calls, with GetVersion and GetDiscovery; [`metrics`] counts them.
 
 mod call;
 mod clients;

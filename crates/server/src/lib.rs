@@ -24,7 +24,7 @@ mod metrics;
 mod middleware;
 mod page_error;
 pub mod pages;
-mod process_state;
+pub mod process_state;
 mod proxy_headers;
 mod request_context;
 mod request_limits;
@@ -110,7 +110,10 @@ pub fn routes(app: App) -> Router {
         )
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
-        .route(&at("/consents"), get(account::sessions::get).post(crate::account::sessions::post))
+        .route(
+            &at("/consents"),
+            get(account::sessions::list_consents).post(account::sessions::withdraw_consent),
+        )
         .route(&at("/groups"), get(account::home::get_groups))
         .route(&at("/clusters"), get(clusters::get))
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
@@ -151,10 +154,10 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/explain"), get(admin::explain::api_show))
         .route(
             &api_at("/blocked-users"),
-            get(admin::blocked_users::list).post(crate::admin::blocked_users::block),
+            get(admin::blocked_users::api_list).post(admin::blocked_users::api_block),
         )
-        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::preview))
-        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::unblock))
+        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::api_preview))
+        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api_unblock))
         .route(&api_at("/keys"), get(admin::keys::api_list))
         .route(
             &api_at("/keys/{number}"),
@@ -199,7 +202,7 @@ fn administration_pages(base: &str) -> Router<App> {
         )
         .route(
             &at("/admin/blocked-users"),
-            get(admin::blocked_users::get_page).post(crate::admin::blocked_users::post_page),
+            get(admin::blocked_users::get_page).post(admin::blocked_users::post_page),
         )
         .route(
             &at("/admin/block"),

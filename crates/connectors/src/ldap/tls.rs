@@ -82,10 +82,10 @@ impl TlsSettings {
         let note = |reason: String| section.error("rootCA", reason);
         let verifier = if verified {
             let store = root_store(&roots).map_err(note).ok()?;
-            against(store, roots, &provider).map_err(note).ok()?
+            verifier(store, roots, &provider).map_err(note).ok()?
         } else {
             section.warning("insecureSkipVerify", "lets anybody on the way read every password");
-            any(&provider)
+            no_verification(&provider)
         };
         let config = client_config(provider, verifier, client);
         let config = config.map_err(|e| section.error("clientCert", e.to_string())).ok()?;
@@ -175,7 +175,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// Verifies against `roots`; `pinned` are the certificates of the configuration.
-pub(crate) fn against(
+pub(crate) fn verifier(
     roots: RootCertStore,
     pinned: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
@@ -187,7 +187,7 @@ pub(crate) fn against(
 }
 
 /// `insecureSkipVerify`: only possession of the certificate's private key is verified.
-pub(crate) fn any(provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
+pub(crate) fn no_verification(provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Verifier { inner: None, pinned: Vec::new(), algorithms: algorithms(provider) })
 }
 

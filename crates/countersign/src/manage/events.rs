@@ -107,7 +107,7 @@ pub async fn run(
 ) -> Result<(), CommandError> {
     let request = arguments.fields();
     let outcome = match arguments.had_group {
-        Some(_) => events::list_memberships(backend, output, &request).await,
+        Some(_) => list_memberships(backend, output, &request).await,
         None => list(backend, output, &request).await,
     };
     outcome.map_err(|error| error.with_option_names(&OPTION_NAMES))

@@ -234,7 +234,11 @@ impl PageLinks {
 
 const PATH: &str = "/consents";
 
-pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+pub async fn list_consents(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Response {
     into_response(&app, &context, show(&app, &context, &pairs).await)
 }
 
@@ -262,7 +266,11 @@ async fn show(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
     Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
-pub async fn post(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
+pub async fn withdraw_consent(
+    State(app): State<App>,
+    context: RequestContext,
+    Form(pairs): Form,
+) -> Response {
     into_response(&app, &context, withdraw(&app, &context, &pairs).await)
 }
 

@@ -208,7 +208,7 @@ impl BlockedUserRow {
     }
 }
 
-pub async fn list(
+pub async fn api_list(
     State(app): State<App>,
     _: AdminToken,
     QueryPairs(pairs): QueryPairs,
@@ -217,7 +217,7 @@ pub async fn list(
     Ok(json(StatusCode::OK, &app.issuer.blocked_users(&page).await?))
 }
 
-pub async fn preview(
+pub async fn api_preview(
     State(app): State<App>,
     AdminToken(who): AdminToken,
     body: Bytes,
@@ -227,7 +227,7 @@ pub async fn preview(
     Ok(json(StatusCode::OK, &app.issuer.preview_block(&who, &person).await?))
 }
 
-pub async fn block(
+pub async fn api_block(
     State(app): State<App>,
     AdminToken(who): AdminToken,
     body: Bytes,
@@ -237,7 +237,7 @@ pub async fn block(
     Ok(json(StatusCode::OK, &app.issuer.block_user(&who, request).await?))
 }
 
-pub async fn unblock(
+pub async fn api_unblock(
     State(app): State<App>,
     AdminToken(who): AdminToken,
     body: Bytes,
