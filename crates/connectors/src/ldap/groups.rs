@@ -7,8 +7,7 @@ use countersign_core::Trace;
 use ldap3::Scope;
 
 use super::config::{GroupSearch, Matcher};
-use super::entry::is_dn;
-use super::entry::{Entry, Scalar, folded};
+use super::entry::{Entry, Scalar, folded, is_dn};
 use super::failure::DirectoryError;
 use super::pool::Lease;
 use super::search;

@@ -4,8 +4,7 @@ use countersign_core::connector::{RefreshOutcome, RefreshRequest};
 use countersign_core::{Secret, Trace};
 use serde::{Deserialize, Serialize};
 
-use super::entry::is_dn;
-use super::entry::{Entry, filter_value, same_dn};
+use super::entry::{Entry, filter_value, is_dn, same_dn};
 use super::failure::DirectoryError;
 use super::pool::{Deadline, Lease};
 use super::{Ldap, person, search};

@@ -7,8 +7,7 @@ use countersign_issuer::admin::view::{KeyView, RotationView};
 use super::CommandError;
 use super::api_client::RequestFields;
 use super::backend::Backend;
-use super::output::OutputArguments;
-use super::output::confirm;
+use super::output::{OutputArguments, confirm};
 use super::table::{Cell, Column, facts, fold, table};
 use super::terminal::{Colour, Terminal};
 

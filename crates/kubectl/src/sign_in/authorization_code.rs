@@ -6,9 +6,8 @@ use countersign_core::Secret;
 use countersign_core::ids;
 use url::Url;
 
-use super::loopback;
 use super::loopback::{Expected, Listener};
-use super::{LoginRequest, SignedIn};
+use super::{LoginRequest, SignedIn, loopback};
 use crate::browser;
 use crate::error::Error;
 use crate::terminal::{Progress, Style};

@@ -4,10 +4,10 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::Cards;
 use super::sessions::end_flash;
 use super::{
-    AccountView, account_view, connector_name, display_time, sign_in_first, sign_in_link, user,
+    AccountView, Cards, account_view, connector_name, display_time, sign_in_first, sign_in_link,
+    user,
 };
 use crate::app::App;
 use crate::form::{Pairs, Query, once};

@@ -7,12 +7,10 @@ use countersign_core::{ClientId, GrantId, SessionId, Timestamp};
 use countersign_issuer::login::AccountPage;
 use serde::{Deserialize, Serialize};
 
-use super::Cards;
-use super::{check_form, display_time, live_session, sign_in_first};
+use super::{Cards, check_form, display_time, live_session, sign_in_first};
 use crate::app::App;
 use crate::cookies::SetCookies;
-use crate::form::{Form, Pairs, Query, once};
-use crate::form::{flash, redirect_with_flash};
+use crate::form::{Form, Pairs, Query, flash, once, redirect_with_flash};
 use crate::login::next_step::scope_for_display;
 use crate::page_error::{PageError, into_response};
 use crate::pages;

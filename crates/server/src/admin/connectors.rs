@@ -9,14 +9,12 @@ use super::frame::{
 use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
-use crate::form::{Form, Pairs, once};
-use crate::form::{flash, redirect_with_flash};
+use crate::form::{Form, Pairs, flash, once, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
-use crate::response::json;
-use crate::response::{PagePolicy, page};
+use crate::response::{PagePolicy, json, page};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;

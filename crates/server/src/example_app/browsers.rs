@@ -7,9 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use countersign_core::{Timestamp, ids};
 use serde_json::{Map, Value};
 
-use super::Flow;
-use super::Settings;
 use super::provider::{Provider, Reply};
+use super::{Flow, Settings};
 
 /// Maximum number of browsers; beyond it the oldest state is dropped.
 const MAX_BROWSERS: usize = 200;

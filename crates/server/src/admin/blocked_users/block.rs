@@ -13,8 +13,7 @@ use super::super::frame::{
 use super::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
 use crate::admin::AdminSession;
 use crate::app::App;
-use crate::form::redirect_with_flash;
-use crate::form::{Form, Pairs};
+use crate::form::{Form, Pairs, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
