@@ -10,8 +10,7 @@ use super::config::{GroupSearch, Matcher};
 use super::entry::{Entry, Scalar, folded, is_dn};
 use super::failure::DirectoryError;
 use super::pool::Lease;
-use super::search;
-use super::search::{SearchLimit, SearchRequest};
+use super::search::{self, SearchLimit, SearchRequest};
 
 const MAX_GROUPS: usize = 10_000;
 const MAX_DEPTH: usize = 32;

@@ -13,8 +13,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::id_token::{IdTokenCheck, Nonce, Rules, judge};
-use super::metadata;
-use super::metadata::{Metadata, Overrides};
+use super::metadata::{self, Metadata, Overrides};
 use crate::oauth::{
     ApiRequest, AuthorizationRequest, AuthorizationResponse, Cached, Client, Code, Http, Proof,
     Registration, StoredChallenge, TokenResponse, Tokens, UpstreamError, UsedRefreshTokens,

@@ -12,8 +12,7 @@ use super::{
 use crate::app::App;
 use crate::form::{Pairs, Query, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages;
-use crate::pages::{DisplayTime, HeldGroups, Name, Page};
+use crate::pages::{self, DisplayTime, HeldGroups, Name, Page};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
@@ -61,7 +60,12 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         sign_ins: sign_ins.len() as u64,
         all_sign_ins: &app.path("/sessions"),
         end: &app.path("/sessions"),
-        groups: held(app, &account_view, HeldGroups::fitting(groups, GROUP_BYTES), groups.len()),
+        groups: held_groups(
+            app,
+            &account_view,
+            HeldGroups::fitting(groups, GROUP_BYTES),
+            groups.len(),
+        ),
         all_groups: &app.path("/groups"),
         consents: &app.path("/consents"),
         logout: &app.path("/logout"),
@@ -111,7 +115,7 @@ async fn show_groups(
     };
     let shown = pages::Groups {
         layout: &app.layout,
-        groups: held(app, &account_view, names, found.len()),
+        groups: held_groups(app, &account_view, names, found.len()),
         search: &search,
         action: &app.path("/groups"),
         earlier: (from > 0).then(|| link(0)),
@@ -121,7 +125,12 @@ async fn show_groups(
 }
 
 /// The groups shown on a page; `count` is their total number.
-pub fn held(app: &App, account_view: &AccountView, names: Vec<Name>, count: usize) -> HeldGroups {
+pub fn held_groups(
+    app: &App,
+    account_view: &AccountView,
+    names: Vec<Name>,
+    count: usize,
+) -> HeldGroups {
     let session = &account_view.session;
     HeldGroups {
         names,

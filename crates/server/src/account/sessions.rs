@@ -13,8 +13,7 @@ use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, flash, once, redirect_with_flash};
 use crate::login::next_step::scope_for_display;
 use crate::page_error::{PageError, into_response};
-use crate::pages;
-use crate::pages::{ConsentLine, EndFlash, Page, PageErrorKind};
+use crate::pages::{self, ConsentLine, EndFlash, Page, PageErrorKind};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page, with_cookies};
 
@@ -230,19 +229,23 @@ impl PageLinks {
     }
 }
 
-const PATH: &str = "/consents";
+const CONSENTS_PATH: &str = "/consents";
 
 pub async fn list_consents(
     State(app): State<App>,
     context: RequestContext,
     Query(pairs): Query,
 ) -> Response {
-    into_response(&app, &context, show(&app, &context, &pairs).await)
+    into_response(&app, &context, show_consents(&app, &context, &pairs).await)
 }
 
-async fn show(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Response, PageError> {
+async fn show_consents(
+    app: &App,
+    context: &RequestContext,
+    pairs: &Pairs,
+) -> Result<Response, PageError> {
     let Some(mine) = live_session(app, context).await? else {
-        return Ok(sign_in_first(app, PATH, false));
+        return Ok(sign_in_first(app, CONSENTS_PATH, false));
     };
     let consents = app.issuer.account_consents(&mine).await?;
     let lines = consents.iter().map(|consent| {
@@ -258,7 +261,7 @@ async fn show(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         layout: &app.layout,
         flash: end_flash(app, context, pairs),
         consents: lines.collect(),
-        action: &app.path(PATH),
+        action: &app.path(CONSENTS_PATH),
         csrf: &app.issuer.form_token(context.session.as_ref()),
     };
     Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
@@ -279,7 +282,7 @@ async fn withdraw(
 ) -> Result<Response, PageError> {
     check_form(app, context, pairs)?;
     let Some(mine) = live_session(app, context).await? else {
-        return Ok(sign_in_first(app, PATH, false));
+        return Ok(sign_in_first(app, CONSENTS_PATH, false));
     };
     let client = once(pairs, "client").map(ClientId::new);
     let client =
@@ -288,5 +291,5 @@ async fn withdraw(
     let ended = ended.ok_or(PageErrorKind::NotFound)?;
     let known = app.issuer.clients.get(&client);
     let name = known.as_ref().map_or(client.as_str(), |client| &client.name);
-    consent_withdrawn(app, context, PATH, name, ended.tokens_until)
+    consent_withdrawn(app, context, CONSENTS_PATH, name, ended.tokens_until)
 }
