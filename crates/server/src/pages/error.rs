@@ -159,6 +159,19 @@ impl PageErrorKind {
         }
     }
 
+    /// The user signed in and was refused; the same account is refused again until an administrator changes something.
+    pub fn refuses_account(self) -> bool {
+        matches!(
+            self,
+            PageErrorKind::NotAllowed
+                | PageErrorKind::Blocked
+                | PageErrorKind::MissingGroups
+                | PageErrorKind::EmailNotVerified
+                | PageErrorKind::NotAdministrator
+                | PageErrorKind::UpstreamMisconfigured
+        )
+    }
+
     /// The kind for an error response without details.
     pub fn of_status(status: u16) -> Self {
         match status {
