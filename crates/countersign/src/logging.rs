@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, registry, reload};
 
 use crate::config::{LogFormat, LogLevel, Logger};
-use crate::system_clock::SystemClock;
+use crate::environment::SystemClock;
 use line::{Fields, Line};
 
 /// Changes the log settings at run time.

@@ -7,7 +7,6 @@ mod housekeeping;
 mod plan;
 mod reload;
 mod signals;
-mod watch;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -25,14 +24,14 @@ use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
 use crate::config::{self, Config, Grpc, Listen, Loaded};
+use crate::environment::SystemClock;
 use crate::logging::LogHandle;
-use crate::system_clock::SystemClock;
 use crate::wiring::Shared;
 use crate::{logging, tls, wiring};
+use reload::FileWatch;
 use reload::Reloader;
 pub use signals::Signals;
 use signals::StopSignal;
-use watch::FileWatch;
 
 /// `EX_CONFIG` of sysexits: a configuration error.
 pub const BAD_CONFIGURATION: u8 = 78;

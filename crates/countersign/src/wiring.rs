@@ -1,6 +1,5 @@
 //! Builds a running issuer from a configuration.
 
-pub mod example_app;
 mod root_key;
 
 use std::sync::Arc;

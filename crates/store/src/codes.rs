@@ -5,7 +5,7 @@ use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
 
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::engine::statements::Statements;
+use crate::engine::sql::Statements;
 use crate::error::corrupt;
 use crate::issue_grant::complete_grant;
 use crate::rows::{

@@ -14,7 +14,6 @@ pub(crate) mod sql;
 mod sqlite;
 mod sqlite_file;
 mod sqlite_writer;
-pub(crate) mod statements;
 
 use std::future::Future;
 use std::time::Duration;

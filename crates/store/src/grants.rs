@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::engine::statements::Statements;
+use crate::engine::sql::Statements;
 use crate::error::corrupt;
 use crate::events::{record, session_event};
 use crate::rows::{self, grant_columns, session_columns};

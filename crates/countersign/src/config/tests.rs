@@ -7,7 +7,6 @@ use countersign_config::Environment;
 use super::{Addresses, Config, Loaded, read_blocks};
 
 mod admin;
-mod client_keys;
 mod clients;
 mod dex_corpus;
 mod environment;

@@ -8,7 +8,7 @@ use super::browsers::{BrowserState, ExampleApp};
 use super::callback::keep_tokens;
 use super::page::{self, back_to_page};
 use super::provider::{Metadata, Reply};
-use super::settings::{DEVICE_CODE, TOKEN_EXCHANGE};
+use super::{DEVICE_CODE, TOKEN_EXCHANGE};
 use crate::form::{self, once};
 use crate::response::see_other;
 

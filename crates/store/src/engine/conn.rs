@@ -12,8 +12,7 @@ use crate::StoreError;
 use crate::error::{corrupt, is_conflict, is_outcome_known, is_read_only};
 use crate::shared::Shared;
 
-use super::sql::{Sql, Value, refuse_nul};
-use super::statements::Statements;
+use super::sql::{Sql, Statements, Value, refuse_nul};
 
 /// The connection of one operation. Within a write operation everything is one transaction.
 pub(crate) struct Conn<'c> {
