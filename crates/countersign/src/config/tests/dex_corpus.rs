@@ -295,5 +295,5 @@ fn the_theme_of_dexs_folder_is_used_and_its_templates_are_named() {
     let loaded = super::read(&text, Path::new("config.yaml"), &env, false);
     let found = lines(&loaded);
     assert!(found[0].contains("templates/login.html is not used"), "{found:?}");
-    assert_eq!(loaded.config.unwrap().frontend.files.styles.unwrap(), b"body { color: red }");
+    assert_eq!(loaded.config.unwrap().frontend.dir.theme.styles.unwrap(), b"body { color: red }");
 }
