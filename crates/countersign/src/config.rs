@@ -143,6 +143,8 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let admin = admin::read(root, &clients, &upstreams.ids);
     let example_app = example_app::read(root, &clients);
     root.not_supported("mfa", true);
+    let mut blocks = blocks::read(root);
+    blocks.add_files(&frontend.dir.files);
     Some(Config {
         issuer: issuer?,
         storage: storage?,
@@ -166,7 +168,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
         connectors: upstreams.connectors,
         connector_grant_types: upstreams.grant_types,
         password_db: upstreams.password_db,
-        blocks: blocks::read(root),
+        blocks,
     })
 }
 

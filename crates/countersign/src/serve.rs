@@ -7,6 +7,7 @@ mod housekeeping;
 mod plan;
 mod reload;
 mod signals;
+mod watch;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -29,10 +30,10 @@ use crate::logging::LogHandle;
 use crate::trace_export::TraceExport;
 use crate::wiring::Shared;
 use crate::{logging, tls, trace_export, wiring};
-use reload::FileWatch;
 use reload::Reloader;
 pub use signals::Signals;
 use signals::StopSignal;
+use watch::FileWatch;
 
 /// `EX_CONFIG` of sysexits: a configuration error.
 pub const BAD_CONFIGURATION: u8 = 78;

@@ -205,7 +205,7 @@ pub struct ReloadReport {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// A key, such as `expiry.idTokens` or `staticClients[grafana]`.
+    /// A key, such as `expiry.idTokens` or `staticClients[grafana]`, or a file, such as `frontend.dir/texts.yaml`.
     pub key: String,
     pub kind: ChangeKind,
 }

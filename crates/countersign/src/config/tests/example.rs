@@ -57,7 +57,7 @@ fn alternative(node: &Node, last: bool) -> Node {
     Node { mark: node.mark, value }
 }
 
-fn paths(node: &Node, path: &str, into: &mut BTreeSet<String>) {
+pub(super) fn paths(node: &Node, path: &str, into: &mut BTreeSet<String>) {
     match &node.value {
         Value::Map(entries) => {
             for (key, node) in entries {

@@ -38,7 +38,7 @@ fn unusual_settings_get_a_warning() {
         (
             "frontend: {extra: {tos: 'https://a/'}}",
             "2:25: warning: frontend.extra.tos: has no effect here: it fills in Dex's templates, which are not used: \
-             see docs/moving-from-dex.md",
+             see docs/pages.md",
         ),
         (
             "frontend: {logoURL: 'https://x/logo.png'}",
