@@ -46,7 +46,7 @@ const TWICE: [(&str, &str); 12] = [
 const SQLX_SHA2: &str = "sqlx-core 0.9 is still on sha2 0.10, rsa and argon2 on 0.11";
 
 /// A library and the only crate that may depend on it.
-const OWNERS: [(&str, &str); 14] = [
+const OWNERS: [(&str, &str); 15] = [
     ("axum", "countersign-server"),
     ("askama", "countersign-server"),
     ("sqlx", "countersign-store"),
@@ -59,6 +59,7 @@ const OWNERS: [(&str, &str); 14] = [
     ("tonic", "countersign-grpc"),
     ("prost", "countersign-grpc"),
     ("keyring", "countersign-kubectl"),
+    ("secret-service", "countersign-kubectl"),
     ("webbrowser", "countersign-kubectl"),
     ("yaml-edit", "countersign-kubectl"),
 ];

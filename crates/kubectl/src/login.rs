@@ -147,6 +147,11 @@ fn flags(arguments: &LoginArguments, profile: &LoginProfile) -> Vec<String> {
         let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
         flags.push(format!("--token-cache-dir={}", directory.display()));
     }
+    if let Some(storage) = arguments.cache.token_cache_storage
+        && let Some(value) = clap::ValueEnum::to_possible_value(&storage)
+    {
+        flags.push(format!("--token-cache-storage={}", value.get_name()));
+    }
     if arguments.grant_type != GrantType::Auto
         && let Some(value) = clap::ValueEnum::to_possible_value(&arguments.grant_type)
     {

@@ -1,5 +1,7 @@
 //! `status`: the signed-in users with their groups, expiry, and the identity that each cluster assigns them.
 
+use std::path::PathBuf;
+
 use countersign_core::Timestamp;
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -26,9 +28,21 @@ struct LoginStatus {
     user: Option<String>,
     groups: Vec<String>,
     expires_at: Option<String>,
+    /// `None`: no login is valid.
+    tokens: Option<TokenPlace>,
     clusters: Vec<ClusterStatus>,
     #[serde(skip)]
     expiry: Timestamp,
+}
+
+/// Where the tokens are kept on this machine.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenPlace {
+    storage: &'static str,
+    /// The file, and why they are not in the keyring.
+    file: Option<PathBuf>,
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +88,14 @@ async fn status_of(
         return Err(Error::LoginFailed("no ID token is cached".to_owned()));
     };
     let claims = IdTokenClaims::decode(id_token)?;
+    let tokens = match login.record.is_in_keyring {
+        true => TokenPlace { storage: "keyring", file: None, reason: None },
+        false => TokenPlace {
+            storage: "disk",
+            file: Some(login.file().to_owned()),
+            reason: login.record.disk_reason.clone(),
+        },
+    };
     // The lock is needed again to obtain tokens for the clusters.
     drop(login);
     let mut status = LoginStatus {
@@ -84,6 +106,7 @@ async fn status_of(
         user: Some(claims.display_name().to_owned()),
         groups: claims.groups().into_iter().map(str::to_owned).collect(),
         expires_at: Some(claims.expires_at.to_string()),
+        tokens: Some(tokens),
         clusters: Vec::new(),
         expiry: claims.expires_at,
     };
@@ -140,6 +163,7 @@ fn signed_out(profile: &LoginProfile, error: &Error) -> LoginStatus {
         user: None,
         groups: Vec::new(),
         expires_at: None,
+        tokens: None,
         clusters: Vec::new(),
         expiry: Timestamp::default(),
     }
@@ -159,6 +183,9 @@ fn print(status: &LoginStatus, now: Timestamp) {
     }
     let until = terminal::instant(status.expiry, now);
     print_line(&format!("  token         until {until}, then renewed automatically"));
+    if let Some(tokens) = &status.tokens {
+        print_place(tokens);
+    }
     for cluster in &status.clusters {
         print_line(&format!(
             "  cluster       {}  {}",
@@ -182,4 +209,15 @@ fn print(status: &LoginStatus, now: Timestamp) {
         }
     }
     print_line("");
+}
+
+/// `  kept          in FILE: there is no keyring (no session bus)`
+fn print_place(tokens: &TokenPlace) {
+    let place = match (&tokens.file, &tokens.reason) {
+        (None, _) => "in the system's keyring".to_owned(),
+        (Some(file), None) => format!("in {}", file.display()),
+        (Some(file), Some(reason)) => format!("in {}: {reason}", file.display()),
+    };
+    let lines = terminal::indented(16, &printable(&place));
+    print_line(&format!("  kept          {}", lines.join("\n").trim_start()));
 }
