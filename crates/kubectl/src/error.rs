@@ -31,8 +31,8 @@ pub enum Error {
     SignedOut { reason: String, command: String },
     /// The tokens are in a keyring that cannot be read now, and no person is there to sign in instead.
     #[error(
-        "the tokens of this login are in the system's keyring: {problem}. \
-         Unlock it, or sign in here once more.\nRun:  {command}"
+        "the tokens of this login are in the system's keyring, and {problem}. \
+         Make it available, or sign in here once more.\nRun:  {command}"
     )]
     KeyringUnavailable { problem: String, command: String },
     /// A problem with files, ports or arguments on this machine.

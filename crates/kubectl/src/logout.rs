@@ -77,7 +77,7 @@ async fn end(cache: &Cache, profile: &LoginProfile) -> Result<Outcome, Error> {
     let locked = cache.lock(profile, LOCK_TIMEOUT).await?;
     let record = locked.read().await?;
     if let Some(problem) = &record.unreadable {
-        return Err(Error::Local(format!("the tokens are in the system's keyring: {problem}")));
+        return Err(Error::Local(format!("the tokens are in the system's keyring, and {problem}")));
     }
     let mut outcome = revoke(profile, &record.tokens).await;
     if let Some(tokens) = locked.tokens_left_in_keyring(&record).await {

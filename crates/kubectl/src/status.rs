@@ -211,7 +211,7 @@ fn print(status: &LoginStatus, now: Timestamp) {
     print_line("");
 }
 
-/// `  kept          in FILE: there is no keyring (no session bus)`
+/// `  kept          in FILE: no keyring was found (no session bus)`
 fn print_place(tokens: &TokenPlace) {
     let place = match (&tokens.file, &tokens.reason) {
         (None, _) => "in the system's keyring".to_owned(),

@@ -152,7 +152,7 @@ impl TokenSource<'_> {
             return Err(Error::KeyringUnavailable { problem, command });
         }
         let text = format!(
-            "The tokens of this login are in the system's keyring: {problem}. Sign in again."
+            "The tokens of this login are in the system's keyring, and {problem}. Sign in again."
         );
         eprintln!("{}", terminal::wrapped("", &text));
         Ok(())

@@ -90,7 +90,7 @@ async fn without_a_keyring_the_tokens_are_in_the_file() {
         let place = place(&alice);
         assert_eq!(place["storage"], "disk");
         let reason = place["reason"].as_str().unwrap();
-        assert!(reason.starts_with("there is no keyring"), "{reason}");
+        assert!(reason.starts_with("no keyring was found"), "{reason}");
         assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
         let logout = alice.runs_command(&["logout"]);
         assert!(logout.is_success, "{}", logout.stderr);
@@ -203,6 +203,6 @@ async fn the_user_chooses_where_the_tokens_are() {
     // A keyring that is demanded is not replaced by a file.
     let bob = server.workstation();
     let refused = bob.runs_command(&with(&bob.get_token(), "--token-cache-storage=keyring"));
-    assert!(refused.failure().contains("there is no keyring"), "{}", refused.stderr);
+    assert!(refused.failure().contains("no keyring was found"), "{}", refused.stderr);
     assert_eq!((bob.opened().len(), bob.cached_text().as_str()), (0, ""));
 }

@@ -26,7 +26,7 @@ const SERVICE: &str = "kubectl-countersign";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
     /// No session bus, or no Secret Service on it, or it has no default collection.
-    #[error("there is no keyring ({0})")]
+    #[error("no keyring was found ({0})")]
     Absent(String),
     #[error("the keyring is locked")]
     Locked,

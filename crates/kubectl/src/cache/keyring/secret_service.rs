@@ -40,7 +40,7 @@ pub async fn delete(name: &str) -> Result<(), KeyringError> {
 async fn connect() -> Result<SecretService<'static>, KeyringError> {
     SecretService::connect(EncryptionType::Dh).await.map_err(|cause| match cause {
         Error::Unavailable => KeyringError::Absent("no session bus".to_owned()),
-        cause => KeyringError::Absent(cause.to_string()),
+        cause => KeyringError::Absent(describe(&cause)),
     })
 }
 
@@ -67,7 +67,12 @@ impl From<Error> for KeyringError {
         match cause {
             // A prompt is dismissed by the system where there is no display.
             Error::Locked | Error::Prompt => Self::Locked,
-            cause => Self::Refused(cause.to_string()),
+            cause => Self::Refused(describe(&cause)),
         }
     }
+}
+
+/// The cause without the names of the libraries that report it.
+fn describe(error: &Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
