@@ -64,11 +64,7 @@ impl Keyring {
     /// Replaces the text of an entry, and reads it back: a service may drop or truncate what it accepted.
     /// `label`: how the system's program for keyrings names the entry.
     pub async fn write(&self, name: &str, label: &str, text: &str) -> Result<(), KeyringError> {
-        let written = async {
-            self.set(name, label, text).await?;
-            self.get(name).await
-        };
-        match self.limited(written).await? {
+        match self.limited(self.set(name, label, text)).await? {
             Some(kept) if kept == text => Ok(()),
             _ => Err(KeyringError::NotKept),
         }
@@ -109,7 +105,13 @@ impl Keyring {
         }
     }
 
-    async fn set(&self, name: &str, label: &str, text: &str) -> Result<(), KeyringError> {
+    /// Returns what the entry has afterwards.
+    async fn set(
+        &self,
+        name: &str,
+        label: &str,
+        text: &str,
+    ) -> Result<Option<String>, KeyringError> {
         match &self.kind {
             Kind::System => backend::set(name, label, text).await,
             #[cfg(test)]
@@ -150,14 +152,14 @@ pub mod memory {
             self.error.clone().map_or_else(|| Ok(self.entries.get(name).cloned()), Err)
         }
 
-        pub fn set(&mut self, name: &str, text: &str) -> Result<(), KeyringError> {
+        pub fn set(&mut self, name: &str, text: &str) -> Result<Option<String>, KeyringError> {
             if let Some(error) = self.error.clone().or(self.refusal.clone()) {
                 return Err(error);
             }
             if !self.loses_entries {
                 self.entries.insert(name.to_owned(), text.to_owned());
             }
-            Ok(())
+            self.get(name)
         }
 
         pub fn delete(&mut self, name: &str) -> Result<(), KeyringError> {

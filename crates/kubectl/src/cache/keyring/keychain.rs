@@ -12,9 +12,11 @@ pub async fn get(name: &str) -> Result<Option<String>, KeyringError> {
     }
 }
 
-pub async fn set(name: &str, _label: &str, text: &str) -> Result<(), KeyringError> {
+/// Returns what the entry has afterwards.
+pub async fn set(name: &str, _label: &str, text: &str) -> Result<Option<String>, KeyringError> {
     let text = text.to_owned();
-    Ok(in_thread(name, move |entry| entry.set_password(&text)).await?)
+    in_thread(name, move |entry| entry.set_password(&text)).await?;
+    get(name).await
 }
 
 pub async fn delete(name: &str) -> Result<(), KeyringError> {

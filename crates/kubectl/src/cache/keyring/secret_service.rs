@@ -12,19 +12,18 @@ use super::{KeyringError, SERVICE};
 pub async fn get(name: &str) -> Result<Option<String>, KeyringError> {
     let service = connect().await?;
     let collection = unlocked_collection(&service).await?;
-    let items = collection.search_items(attributes(name)).await?;
-    let Some(item) = items.first() else { return Ok(None) };
-    Ok(String::from_utf8(item.get_secret().await?).ok())
+    secret(&collection, name).await
 }
 
-pub async fn set(name: &str, label: &str, text: &str) -> Result<(), KeyringError> {
+/// Returns what the item has afterwards.
+pub async fn set(name: &str, label: &str, text: &str) -> Result<Option<String>, KeyringError> {
     let service = connect().await?;
     let collection = unlocked_collection(&service).await?;
     let replaces = true;
     collection
         .create_item(label, attributes(name), text.as_bytes(), replaces, "text/plain")
         .await?;
-    Ok(())
+    secret(&collection, name).await
 }
 
 pub async fn delete(name: &str) -> Result<(), KeyringError> {
@@ -34,6 +33,12 @@ pub async fn delete(name: &str) -> Result<(), KeyringError> {
         item.delete().await?;
     }
     Ok(())
+}
+
+async fn secret(collection: &Collection<'_>, name: &str) -> Result<Option<String>, KeyringError> {
+    let items = collection.search_items(attributes(name)).await?;
+    let Some(item) = items.first() else { return Ok(None) };
+    Ok(String::from_utf8(item.get_secret().await?).ok())
 }
 
 /// Fails at once if there is no session bus, or if nothing on it is a Secret Service.
