@@ -132,14 +132,14 @@ impl Keyring {
         daemon.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
         let expected = format!("boolean {}", !is_unlocked);
         until("the keyring is ready", || {
-            let answer = bus.sends(&[
+            let reply = bus.sends(&[
                 "--dest=org.freedesktop.secrets",
                 "/org/freedesktop/secrets/aliases/default",
                 "org.freedesktop.DBus.Properties.Get",
                 "string:org.freedesktop.Secret.Collection",
                 "string:Locked",
             ]);
-            answer.contains(&expected)
+            reply.contains(&expected)
         })
         .await;
         daemon
