@@ -1,6 +1,6 @@
 //! `status`: the signed-in users with their groups, expiry, and the identity that each cluster assigns them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use countersign_core::Timestamp;
 use serde::Serialize;
@@ -211,12 +211,13 @@ fn print(status: &LoginStatus, now: Timestamp) {
     print_line("");
 }
 
-/// `  kept          in FILE: no keyring was found (no session bus)`
+/// `  kept          in a file of DIRECTORY: no keyring was found (no session bus)`
 fn print_place(tokens: &TokenPlace) {
-    let place = match (&tokens.file, &tokens.reason) {
-        (None, _) => "in the system's keyring".to_owned(),
-        (Some(file), None) => format!("in {}", file.display()),
-        (Some(file), Some(reason)) => format!("in {}: {reason}", file.display()),
+    let directory = tokens.file.as_deref().and_then(Path::parent);
+    let reason = tokens.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let place = match directory {
+        None => "in the system's keyring".to_owned(),
+        Some(directory) => format!("in a file of {}{reason}", directory.display()),
     };
     let lines = terminal::indented(16, &printable(&place));
     print_line(&format!("  kept          {}", lines.join("\n").trim_start()));
