@@ -51,7 +51,7 @@ const OPENTELEMETRY_RAND: &str = "opentelemetry_sdk is still on rand 0.9";
 const SQLX_SHA2: &str = "sqlx-core 0.9 is still on sha2 0.10, rsa and argon2 on 0.11";
 
 /// A library and the only crate that may depend on it.
-const OWNERS: [(&str, &str); 20] = [
+const OWNERS: [(&str, &str); 21] = [
     ("axum", "countersign-server"),
     ("askama", "countersign-server"),
     ("sqlx", "countersign-store"),
@@ -70,6 +70,7 @@ const OWNERS: [(&str, &str); 20] = [
     ("tracing-subscriber", "countersign"),
     ("pprof", "countersign-server"),
     ("keyring", "countersign-kubectl"),
+    ("secret-service", "countersign-kubectl"),
     ("webbrowser", "countersign-kubectl"),
     ("yaml-edit", "countersign-kubectl"),
 ];

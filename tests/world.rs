@@ -19,6 +19,7 @@ mod dex_client;
 #[expect(dead_code, reason = "these tests use less of them than the connectors' own tests do")]
 pub mod fakes;
 pub mod http;
+mod keyring;
 mod kubernetes;
 mod launch;
 mod log;
@@ -51,6 +52,7 @@ pub use collector::{Collector, ExportedSpan};
 pub use config::{Client, Person, World};
 pub use database::new_database;
 pub use dex_client::DexClient;
+pub use keyring::{Keyring, SessionBus};
 pub use kubernetes::{ApiServer, refusal};
 pub use needs::Need;
 pub use other_origin::OtherOrigin;
