@@ -67,7 +67,7 @@ impl Local<'_> {
     }
 
     async fn measure(&self, setup: Setup, operations: &[Operation]) -> Result<Run, Error> {
-        let directory = ServerDirectory::new(&setup, self.arguments.dsn.as_ref())?;
+        let directory = ServerDirectory::new(setup, self.arguments.dsn.as_ref())?;
         let first = LocalServer::start(&self.arguments.binary, &directory).await?;
         let first_start_ms = first.start_to_ready.as_secs_f64() * 1000.0;
         drop(first);
@@ -101,7 +101,7 @@ impl Local<'_> {
 
     async fn resident_after_logins(&self, setup: Setup) -> Result<f64, Error> {
         eprintln!("  {} logins", self.arguments.logins);
-        let directory = ServerDirectory::new(&setup, self.arguments.dsn.as_ref())?;
+        let directory = ServerDirectory::new(setup, self.arguments.dsn.as_ref())?;
         let server = LocalServer::start(&self.arguments.binary, &directory).await?;
         let target = target(&server, setup).await?;
         measure::log_in(&target, self.arguments.logins, self.load).await?;
@@ -114,7 +114,7 @@ impl Local<'_> {
         for sessions in &self.arguments.growth {
             let setup = Setup { sessions: *sessions, ..Setup::default() };
             eprintln!("  {setup}: inserting them");
-            let directory = ServerDirectory::new(&setup, None)?;
+            let directory = ServerDirectory::new(setup, None)?;
             drop(LocalServer::start(&self.arguments.binary, &directory).await?);
             directory.insert_sessions(*sessions)?;
             servers.push((setup, directory));

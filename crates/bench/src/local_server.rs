@@ -52,7 +52,7 @@ pub fn issuer_options() -> IssuerOptions {
 
 impl ServerDirectory {
     /// Created below the working directory, which is on a disk: on an in-memory file system commits would cost nothing.
-    pub fn new(setup: &Setup, dsn: Option<&Url>) -> Result<Self, Error> {
+    pub fn new(setup: Setup, dsn: Option<&Url>) -> Result<Self, Error> {
         let postgres = match (setup.storage, dsn) {
             (Storage::Sqlite3, _) => None,
             (Storage::Postgres, Some(dsn)) => Some(PostgresDatabase::create(dsn)?),

@@ -36,7 +36,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    pub fn access_token_algorithm(&self) -> Algorithm {
+    pub fn access_token_algorithm(self) -> Algorithm {
         self.access_tokens.unwrap_or(self.algorithm)
     }
 }
