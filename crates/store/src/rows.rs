@@ -110,10 +110,12 @@ macro_rules! grant_columns {
     };
 }
 
+/// Columns of `codes`, each with the table's name before it, for [`code`].
 macro_rules! code_columns {
     () => {
-        "hash, request_id, session_id, client_id, redirect_uri, scopes, nonce, challenge, \
-         auth_time, created_at, expires_at, used_at, grant_id"
+        "codes.hash, codes.request_id, codes.session_id, codes.client_id, codes.redirect_uri, \
+         codes.scopes, codes.nonce, codes.challenge, codes.auth_time, codes.created_at, \
+         codes.expires_at, codes.used_at, codes.grant_id"
     };
 }
 
@@ -131,6 +133,14 @@ pub(crate) fn grant_and_session(row: &Row) -> Result<(Grant, Session), StoreErro
 
 pub(crate) fn grant(row: &Row) -> Result<Grant, StoreError> {
     grant_at(&mut row.columns("id")?)
+}
+
+/// The session of a row of `session_columns!("sessions", "session_of_")`; `None` if the row has none.
+pub(crate) fn joined_session(row: &Row) -> Result<Option<Session>, StoreError> {
+    match row.maybe_text("session_of_id")? {
+        None => Ok(None),
+        Some(_) => session_at(&mut row.columns("session_of_id")?).map(Some),
+    }
 }
 
 /// Reads [`session_columns`] in their order.
