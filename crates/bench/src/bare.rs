@@ -75,7 +75,7 @@ async fn accept(address: SocketAddr, body: Bytes) -> Result<(), Error> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         let body = body.clone();
-        let answer = service_fn(move |_: Request<hyper::body::Incoming>| {
+        let handler = service_fn(move |_: Request<hyper::body::Incoming>| {
             let body = body.clone();
             async move {
                 let mut response = Response::new(Full::new(body));
@@ -87,7 +87,7 @@ async fn accept(address: SocketAddr, body: Bytes) -> Result<(), Error> {
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new();
             // An error is a client that has gone.
-            let _gone = connection.serve_connection(TokioIo::new(stream), answer).await;
+            let _gone = connection.serve_connection(TokioIo::new(stream), handler).await;
         });
     }
 }

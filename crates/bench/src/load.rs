@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_is_repeated_as_often_as_asked_by_all_workers_together() {
+    async fn all_workers_together_repeat_the_work_this_often() {
         let workers = (0..3).map(|_| StallsOnce { stalled: true }).collect();
         assert_eq!(repeat(workers, 10).await.unwrap().latencies.len(), 10);
     }
