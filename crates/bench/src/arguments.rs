@@ -63,7 +63,7 @@ pub struct LocalArguments {
     /// Logins after which memory is measured, in the first run; 0: not measured
     #[arg(long, default_value_t = 10_000)]
     pub logins: u32,
-    /// Numbers of sessions between which a refresh is compared, in the first run
+    /// Numbers of sessions between which a refresh is compared, in the first run; a single one: not measured
     #[arg(long, value_delimiter = ',', default_values_t = [1000, 1_000_000],
         value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub growth: Vec<u32>,

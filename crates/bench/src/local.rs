@@ -47,7 +47,7 @@ impl Local<'_> {
         for setup in self.other_setups() {
             runs.push(self.measure(setup, &[Operation::Refresh]).await?);
         }
-        if number == 1 {
+        if number == 1 && self.arguments.growth.len() > 1 {
             runs.extend(self.growth().await?);
         }
         Ok(runs)
