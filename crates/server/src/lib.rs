@@ -39,8 +39,7 @@ mod userinfo;
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
-pub use app::CurrentApp;
-pub use app::{App, ServerSettings};
+pub use app::{App, CurrentApp, ServerSettings, WebService};
 pub use exported_request::RequestTraces;
 pub use metrics::Metrics;
 pub use process_state::{ProcessState, ReloadState};

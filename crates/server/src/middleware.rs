@@ -17,7 +17,7 @@ use crate::exported_request;
 use crate::metrics::RequestMetrics;
 use crate::page_error::{PageError, RETRY_AFTER};
 use crate::pages::PageErrorKind;
-use crate::proxy_headers::{self, StrippedHeaders, peer_address, trusted_header_names};
+use crate::proxy_headers::{self, StrippedHeaders, peer_address};
 use crate::request_context::{ClientAddress, RequestContext, RequestId};
 use crate::request_limits;
 use crate::response::json;
@@ -233,8 +233,7 @@ const MAX_TRUSTED_HEADER_BYTES: usize = 32 * 1024;
 /// Removes the headers of trusted-header connectors before a handler can read them, and passes them to the callback of
 /// those connectors as [`StrippedHeaders`].
 fn strip_trusted_headers(app: &App, request: &mut Request) -> Result<(), StatusCode> {
-    let connectors: Vec<_> = app.issuer.connectors.iter().collect();
-    let names: Vec<&str> = trusted_header_names(connectors.iter()).collect();
+    let names = app.issuer.connectors.trusted_headers();
     if names.is_empty() {
         return Ok(());
     }

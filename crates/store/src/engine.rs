@@ -9,6 +9,7 @@ mod pool;
 mod postgres;
 mod postgres_writer;
 mod primary;
+mod row;
 mod servers;
 mod spans;
 pub(crate) mod sql;
