@@ -15,4 +15,5 @@ mod logging;
 pub mod manage;
 pub mod serve;
 mod tls;
+mod trace_export;
 mod wiring;

@@ -20,7 +20,6 @@ use serde::Serialize;
 use serde_json::Value;
 use user::user_of;
 
-use crate::keyring::run_blocking;
 use crate::token::{Audience, GroupsHandle};
 use crate::{Issuer, IssuerError};
 
@@ -142,7 +141,8 @@ impl Issuer {
         };
         let claims = crate::token::json(&claims)?;
         let signer = keys.signer(now)?;
-        Ok(Some(run_blocking(move || signer.sign(Some(TYPE), &claims)).await??))
+        let threads = &self.keyring.signing_threads;
+        Ok(Some(threads.run(move || signer.sign(Some(TYPE), &claims)).await??))
     }
 
     async fn groups_of_handle(

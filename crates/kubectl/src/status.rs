@@ -1,6 +1,7 @@
 //! `status`: the signed-in users with their groups, expiry, and the identity that each cluster assigns them, as a
 //! SelfSubjectReview returns it (`kubectl auth whoami`).
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -33,9 +34,21 @@ struct LoginStatus {
     user: Option<String>,
     groups: Vec<String>,
     expires_at: Option<String>,
+    /// `None`: no login is valid.
+    tokens: Option<TokenPlace>,
     clusters: Vec<ClusterStatus>,
     #[serde(skip)]
     expiry: Timestamp,
+}
+
+/// Where the tokens are kept on this machine.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenPlace {
+    storage: &'static str,
+    /// The file, and why they are not in the keyring.
+    file: Option<PathBuf>,
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -81,6 +94,14 @@ async fn status_of(
         return Err(Error::LoginFailed("no ID token is cached".to_owned()));
     };
     let claims = IdTokenClaims::decode(id_token)?;
+    let tokens = match login.record.is_in_keyring {
+        true => TokenPlace { storage: "keyring", file: None, reason: None },
+        false => TokenPlace {
+            storage: "disk",
+            file: Some(login.file().to_owned()),
+            reason: login.record.disk_reason.clone(),
+        },
+    };
     // The lock is needed again to obtain tokens for the clusters.
     drop(login);
     let mut status = LoginStatus {
@@ -91,6 +112,7 @@ async fn status_of(
         user: Some(claims.display_name().to_owned()),
         groups: claims.groups().into_iter().map(str::to_owned).collect(),
         expires_at: Some(claims.expires_at.to_string()),
+        tokens: Some(tokens),
         clusters: Vec::new(),
         expiry: claims.expires_at,
     };
@@ -147,6 +169,7 @@ fn signed_out(profile: &LoginProfile, error: &Error) -> LoginStatus {
         user: None,
         groups: Vec::new(),
         expires_at: None,
+        tokens: None,
         clusters: Vec::new(),
         expiry: Timestamp::default(),
     }
@@ -166,6 +189,9 @@ fn print(status: &LoginStatus, now: Timestamp) {
     }
     let until = terminal::instant(status.expiry, now);
     print_line(&format!("  token         until {until}, then renewed automatically"));
+    if let Some(tokens) = &status.tokens {
+        print_place(tokens);
+    }
     for cluster in &status.clusters {
         print_line(&format!(
             "  cluster       {}  {}",
@@ -249,4 +275,16 @@ pub async fn whoami(cluster: &Cluster, token: &Secret) -> Result<UserInfo, Strin
         StatusCode::NOT_FOUND => Err("is older than Kubernetes 1.28 and cannot say".to_owned()),
         status => Err(format!("the status is {status}")),
     }
+}
+
+/// `  kept          in a file of DIRECTORY: no keyring was found (no session bus)`
+fn print_place(tokens: &TokenPlace) {
+    let directory = tokens.file.as_deref().and_then(Path::parent);
+    let reason = tokens.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let place = match directory {
+        None => "in the system's keyring".to_owned(),
+        Some(directory) => format!("in a file of {}{reason}", directory.display()),
+    };
+    let lines = terminal::indented(16, &printable(&place));
+    print_line(&format!("  kept          {}", lines.join("\n").trim_start()));
 }

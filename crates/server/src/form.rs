@@ -48,7 +48,7 @@ impl FromRequest<App> for Form {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        match read(parts.headers.clone(), body).await {
+        match read(&parts.headers, body).await {
             Ok(pairs) => Ok(Self(pairs)),
             Err(status) => Err(error_page(&mut parts, app, status).await),
         }
@@ -63,7 +63,7 @@ impl FromRequest<App> for SamlForm {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        match read_at_most(MAX_SAML_BODY_BYTES, parts.headers.clone(), body).await {
+        match read_at_most(MAX_SAML_BODY_BYTES, &parts.headers, body).await {
             Ok(pairs) => Ok(Self(pairs)),
             Err(status) => Err(error_page(&mut parts, app, status).await),
         }
@@ -79,16 +79,16 @@ async fn error_page(parts: &mut Parts, app: &App, status: StatusCode) -> Respons
 }
 
 /// Reads a form. Errors: 415 (another content type), 413 (too large), 400 (malformed).
-pub async fn read(headers: HeaderMap, body: Body) -> Result<Pairs, StatusCode> {
+pub async fn read(headers: &HeaderMap, body: Body) -> Result<Pairs, StatusCode> {
     read_at_most(MAX_BODY_BYTES, headers, body).await
 }
 
 async fn read_at_most(
     max_bytes: usize,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     body: Body,
 ) -> Result<Pairs, StatusCode> {
-    if !is_form(&headers) {
+    if !is_form(headers) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     let bytes = to_bytes(body, max_bytes).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;

@@ -13,6 +13,7 @@ mod clusters;
 mod cookies;
 mod discovery;
 pub mod example_app;
+mod exported_request;
 mod form;
 pub mod grpc;
 mod kubernetes;
@@ -25,6 +26,7 @@ mod middleware;
 mod page_error;
 pub mod pages;
 pub mod process_state;
+mod profiling;
 mod proxy_headers;
 mod request_context;
 mod request_limits;
@@ -37,8 +39,8 @@ mod userinfo;
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
-pub use app::CurrentApp;
-pub use app::{App, ServerSettings};
+pub use app::{App, CurrentApp, ServerSettings, WebService};
+pub use exported_request::RequestTraces;
 pub use metrics::Metrics;
 pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
@@ -210,12 +212,13 @@ fn administration_pages(base: &str) -> Router<App> {
         )
 }
 
-/// Health and metrics, for a separate listener.
+/// Health, metrics and CPU profiles, for a separate listener.
 pub fn telemetry_routes(app: App) -> Router {
     Router::new()
         .route("/healthz", get(telemetry::ready))
         .route("/healthz/live", get(telemetry::live))
         .route("/healthz/ready", get(telemetry::ready))
         .route("/metrics", get(telemetry::metrics))
+        .route("/debug/pprof/profile", get(profiling::get))
         .with_state(app)
 }

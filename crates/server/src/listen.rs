@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
+use axum::ServiceExt;
+use axum::extract::Request;
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::app::WebService;
 use crate::process_state::ProcessState;
 
 /// From accepting the connection to the end of the first request's headers.
@@ -79,12 +81,15 @@ impl Listener {
 
     pub async fn serve(
         self,
-        router: Router,
+        service: impl Into<WebService>,
         limits: Limits,
         process: ProcessState,
         shutdown: ShutdownHandle,
     ) -> io::Result<()> {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        // The type of the request's body is of no consequence here.
+        let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(
+            service.into(),
+        );
         let server = axum_server::from_tcp(self.socket)?.handle(shutdown.0);
         let connections = ConnectionLimit::new(limits.connections, process);
         match self.certificate {

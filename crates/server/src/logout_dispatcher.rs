@@ -31,19 +31,8 @@ const MAX_CONCURRENT: usize = 128;
 
 /// Delivers notifications until it is dropped. Deliveries interrupted then are retried by any replica.
 pub async fn run(current: CurrentApp) {
-    let notifier = match HttpNotifier::new() {
-        Ok(notifier) => notifier,
-        Err(reason) => {
-            tracing::error!(cause = reason, "back-channel logout is off: no HTTP client");
-            return;
-        }
-    };
-    let mut dispatcher = Dispatcher {
-        current,
-        notifier: Arc::new(notifier),
-        clients: HashMap::new(),
-        in_flight: JoinSet::new(),
-    };
+    let mut dispatcher =
+        Dispatcher { current, notifier: None, clients: HashMap::new(), in_flight: JoinSet::new() };
     loop {
         if let Err(error) = dispatcher.start_due_deliveries().await {
             tracing::debug!(cause = %error, "the queued logout notifications could not be read");
@@ -54,7 +43,9 @@ pub async fn run(current: CurrentApp) {
 
 struct Dispatcher {
     current: CurrentApp,
-    notifier: Arc<HttpNotifier>,
+    /// Built before the first delivery, because it reads the system's certificate authorities: that takes as long as
+    /// the rest of the start, and most servers never deliver anything.
+    notifier: Option<Arc<HttpNotifier>>,
     clients: HashMap<ClientId, ClientState>,
     in_flight: JoinSet<(ClientId, Option<LogoutDelivery>)>,
 }
@@ -81,7 +72,12 @@ impl Dispatcher {
         if !app.issuer.has_backchannel_clients() {
             return Ok(());
         }
-        for client in app.issuer.clients_with_logout_notifications().await? {
+        let clients = app.issuer.clients_with_logout_notifications().await?;
+        if clients.is_empty() {
+            return Ok(());
+        }
+        let Some(notifier) = self.notifier().await else { return Ok(()) };
+        for client in clients {
             let left = MAX_CONCURRENT.saturating_sub(self.in_flight.len());
             let state = self.clients.entry(client.clone()).or_default();
             let capacity = state.capacity().min(left);
@@ -90,7 +86,7 @@ impl Dispatcher {
             }
             for notification in app.issuer.claim_logout_notifications(&client, capacity).await? {
                 state.in_flight += 1;
-                let (app, notifier) = (app.clone(), Arc::clone(&self.notifier));
+                let (app, notifier) = (app.clone(), Arc::clone(&notifier));
                 self.in_flight.spawn(async move {
                     let client = notification.client.clone();
                     let delivery = app.issuer.deliver(notification, &*notifier).await;
@@ -102,6 +98,20 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// `None`: it cannot be built now, so the notifications stay queued, and the next round tries again.
+    async fn notifier(&mut self) -> Option<Arc<HttpNotifier>> {
+        if self.notifier.is_none() {
+            let built = tokio::task::spawn_blocking(HttpNotifier::new).await;
+            match built.unwrap_or_else(|error| Err(error.to_string())) {
+                Ok(notifier) => self.notifier = Some(Arc::new(notifier)),
+                Err(reason) => {
+                    tracing::error!(cause = reason, "logout notifications cannot be delivered");
+                }
+            }
+        }
+        self.notifier.clone()
     }
 
     /// Waits until a notification is queued here, a delivery finishes, or the poll interval has passed.

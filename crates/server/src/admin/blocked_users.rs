@@ -35,7 +35,7 @@ pub const ABOUT: &str = "a block";
 const ROWS: i64 = 25;
 
 #[derive(askama::Template)]
-#[template(path = "admin_blocked_users.html")]
+#[template(path = "pages/admin_blocked_users.html")]
 pub struct BlockedUsers<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

@@ -24,7 +24,7 @@ const CLIENTS: i64 = 25;
 const REDIRECTS: usize = 3;
 
 #[derive(askama::Template)]
-#[template(path = "admin_clients.html")]
+#[template(path = "pages/admin_clients.html")]
 pub struct Clients<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

@@ -28,7 +28,7 @@ const CONNECTORS: i64 = 25;
 const ABOUT: &str = "a confirmation";
 
 #[derive(askama::Template)]
-#[template(path = "admin_connectors.html")]
+#[template(path = "pages/admin_connectors.html")]
 pub struct Connectors<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

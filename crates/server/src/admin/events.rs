@@ -25,7 +25,7 @@ use serde_json::Value;
 const EVENTS: i64 = 25;
 
 #[derive(askama::Template)]
-#[template(path = "admin_events.html")]
+#[template(path = "pages/admin_events.html")]
 pub struct Events<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

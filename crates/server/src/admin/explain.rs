@@ -26,7 +26,7 @@ use countersign_issuer::admin::explain::{
 use countersign_issuer::admin::fields::{FieldError, Fields, bad};
 
 #[derive(askama::Template)]
-#[template(path = "admin_explain.html")]
+#[template(path = "pages/admin_explain.html")]
 pub struct Explain<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

@@ -18,7 +18,7 @@ use countersign_issuer::admin::keys::KeyDropView;
 use countersign_issuer::admin::view::{KeyView, RotationView};
 
 #[derive(askama::Template)]
-#[template(path = "admin_keys.html")]
+#[template(path = "pages/admin_keys.html")]
 pub struct Keys<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
@@ -42,7 +42,7 @@ pub struct KeyRow {
 }
 
 #[derive(askama::Template)]
-#[template(path = "admin_key_drop.html")]
+#[template(path = "pages/admin_key_drop.html")]
 pub struct KeyDrop<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

@@ -26,7 +26,7 @@ use countersign_issuer::admin::view::MembershipView;
 const MEMBERSHIPS: i64 = 25;
 
 #[derive(askama::Template)]
-#[template(path = "admin_memberships.html")]
+#[template(path = "pages/admin_memberships.html")]
 pub struct Memberships<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

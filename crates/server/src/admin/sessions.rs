@@ -36,7 +36,7 @@ const APPS: usize = 2;
 const COUNTED: u64 = 1000;
 
 #[derive(askama::Template)]
-#[template(path = "admin_sessions.html")]
+#[template(path = "pages/admin_sessions.html")]
 pub struct SessionList<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

@@ -17,7 +17,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
     if page::is_from_another_site(&parts.headers) {
         return page::refused();
     }
-    let Ok(pairs) = form::read(parts.headers.clone(), body).await else { return page::refused() };
+    let Ok(pairs) = form::read(&parts.headers, body).await else { return page::refused() };
     let Some((id, browser)) = app.browser(&parts.headers) else { return back_to_page() };
     let action = once(&pairs, "action").unwrap_or_default();
     if action == "forget" {

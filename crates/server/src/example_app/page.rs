@@ -20,7 +20,7 @@ const POLICY: &str =
 const USUAL_SCOPES: [&str; 5] = ["openid", "profile", "email", "groups", "offline_access"];
 
 #[derive(Template)]
-#[template(path = "example_app.html")]
+#[template(path = "pages/example_app.html")]
 struct ExamplePage<'a> {
     layout: &'a Layout,
     stylesheet: String,

@@ -29,7 +29,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
     if page::is_from_another_site(&parts.headers) {
         return page::refused();
     }
-    let Ok(pairs) = form::read(parts.headers.clone(), body).await else { return page::refused() };
+    let Ok(pairs) = form::read(&parts.headers, body).await else { return page::refused() };
     let Some(choice) = Choice::of(&pairs) else { return page::refused() };
     // A login begins with new state, so that it never continues another user's.
     if let Some((id, _)) = app.browser(&parts.headers) {

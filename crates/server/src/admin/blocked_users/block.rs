@@ -23,7 +23,7 @@ use crate::response::{PagePolicy, page};
 const APPS: usize = 10;
 
 #[derive(askama::Template)]
-#[template(path = "admin_block.html")]
+#[template(path = "pages/admin_block.html")]
 pub struct Block<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

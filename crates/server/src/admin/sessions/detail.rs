@@ -25,7 +25,7 @@ use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
 #[derive(askama::Template)]
-#[template(path = "admin_session.html")]
+#[template(path = "pages/admin_session.html")]
 pub struct SessionDetail<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
@@ -75,7 +75,7 @@ impl SessionDetail<'_> {
         self.t().one.heading.plain(&self.name)
     }
 
-    fn heading(&self) -> FormattedMessage {
+    fn heading(&self) -> FormattedMessage<'static> {
         self.t().one.heading.with(&self.name)
     }
 
