@@ -9,6 +9,7 @@ pub mod clock;
 pub mod connector;
 pub mod device;
 pub mod event;
+pub mod exported_spans;
 pub mod grant_type;
 pub mod identity;
 pub mod ids;

@@ -53,6 +53,8 @@ pub struct Config {
     pub web: Web,
     /// Listener of health and metrics; `None`: not served.
     pub telemetry: Option<Listen>,
+    /// Whether CPU profiles are served there.
+    pub enable_profiling: bool,
     /// Dex's gRPC API; `None`: not served.
     pub grpc: Option<Grpc>,
     pub logger: Logger,
@@ -118,7 +120,8 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let storage = storage::read(root);
     let root_keys = root_keys::read(root, storage.as_ref(), env);
     let web = web::read(root, addresses);
-    let telemetry = addresses.telemetry.clone().or(web::read_telemetry(root));
+    let (telemetry, enable_profiling) = web::read_telemetry(root);
+    let telemetry = addresses.telemetry.clone().or(telemetry);
     let grpc = grpc::read(root, addresses, env);
     let logger = pages::read_logger(root);
     let frontend = pages::read_frontend(root, env);
@@ -146,6 +149,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
         root_keys: root_keys?,
         web: web?,
         telemetry,
+        enable_profiling,
         grpc,
         logger,
         frontend,

@@ -19,4 +19,5 @@ pub mod manage;
 pub mod serve;
 mod system_clock;
 mod tls;
+mod trace_export;
 mod wiring;

@@ -150,6 +150,7 @@ fn app(config: &Config, issuer: Arc<Issuer>, metrics: Metrics, shared: &Shared) 
         allow_remote_logos: remote,
         limits: config.limits,
         theme: frontend.files.clone(),
+        enable_profiling: config.enable_profiling,
     };
     App::new(issuer, server, layout, metrics, shared.process.clone())
 }

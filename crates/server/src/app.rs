@@ -48,6 +48,8 @@ pub struct ServerSettings {
     pub limits: countersign_core::Limits,
     /// `frontend.dir`.
     pub theme: ThemeFiles,
+    /// `telemetry.enableProfiling`.
+    pub enable_profiling: bool,
 }
 
 impl App {

@@ -13,6 +13,7 @@ mod clusters;
 mod cookies;
 mod discovery;
 pub mod example_app;
+mod exported_request;
 mod flash;
 mod form;
 pub mod grpc;
@@ -26,6 +27,7 @@ mod middleware;
 mod page_error;
 pub mod pages;
 mod process_state;
+mod profiling;
 mod proxy_headers;
 pub mod reload;
 mod request_context;
@@ -41,6 +43,7 @@ use axum::routing::{any, delete, get, post};
 
 pub use app::CurrentApp;
 pub use app::{App, ServerSettings};
+pub use exported_request::RequestTraces;
 pub use metrics::Metrics;
 pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
@@ -209,12 +212,13 @@ fn administration_pages(base: &str) -> Router<App> {
         )
 }
 
-/// Health and metrics, for a separate listener.
+/// Health, metrics and CPU profiles, for a separate listener.
 pub fn telemetry_routes(app: App) -> Router {
     Router::new()
         .route("/healthz", get(telemetry::ready))
         .route("/healthz/live", get(telemetry::live))
         .route("/healthz/ready", get(telemetry::ready))
         .route("/metrics", get(telemetry::metrics))
+        .route("/debug/pprof/profile", get(profiling::get))
         .with_state(app)
 }

@@ -13,6 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
 use crate::app::App;
+use crate::exported_request;
 use crate::metrics::RequestMetrics;
 use crate::page_error::{PageError, RETRY_AFTER};
 use crate::pages::PageErrorKind;
@@ -263,13 +264,21 @@ async fn log_request(app: &App, mut request: Request, next: Next) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(ClientAddress(address));
-    let span = tracing::info_span!("request", request_id = %id, client_remote_addr = %address);
+    let span = exported_request::span(&id, address);
+    let traces = app.process.request_traces();
+    if let Some(traces) = traces {
+        let secure = app.issuer.settings.issuer.is_https();
+        exported_request::begin(traces, &span, &request, secure);
+    }
     let mut response = respond(app, request, next).instrument(span.clone()).await;
     if let Ok(value) = HeaderValue::try_from(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
     let duration = begun.elapsed();
     let code = response.status().as_u16();
+    if traces.is_some() {
+        exported_request::end(&span, code);
+    }
     span.in_scope(|| {
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(method, path, status = code, ms, "request");

@@ -2,11 +2,12 @@
 //! outcome of the last reload.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use countersign_core::{Limits, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::exported_request::RequestTraces;
 use crate::reload::{ReloadAction, ReloadReport, ReloadRequest};
 
 /// Longest body of any endpoint: a SAML response of 256 KiB in base64, in a form. Most endpoints accept less.
@@ -32,6 +33,10 @@ struct Inner {
     refused_connections: AtomicU64,
     reload: RwLock<ReloadState>,
     reloader: RwLock<Option<mpsc::Sender<ReloadRequest>>>,
+    /// Unset without an OpenTelemetry collector.
+    request_traces: OnceLock<Box<dyn RequestTraces>>,
+    /// One permit: at most one CPU profile is taken at a time.
+    profiler: Arc<Semaphore>,
 }
 
 /// The outcome of the last reload of the configuration.
@@ -66,6 +71,8 @@ impl ProcessState {
             refused_connections: AtomicU64::default(),
             reload: RwLock::default(),
             reloader: RwLock::default(),
+            request_traces: OnceLock::new(),
+            profiler: Arc::new(Semaphore::new(1)),
         }))
     }
 
@@ -139,6 +146,20 @@ impl ProcessState {
         let (reply, report) = oneshot::channel();
         reloader.send(ReloadRequest { action, reply }).await.ok()?;
         report.await.ok()
+    }
+
+    /// Exports the spans of requests from now on. Only the first call has an effect.
+    pub fn set_request_traces(&self, traces: Box<dyn RequestTraces>) {
+        let _ = self.0.request_traces.set(traces);
+    }
+
+    pub(crate) fn request_traces(&self) -> Option<&dyn RequestTraces> {
+        self.0.request_traces.get().map(Box::as_ref)
+    }
+
+    /// `None` while another CPU profile is being taken.
+    pub(crate) fn reserve_profiler(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.profiler).try_acquire_owned().ok()
     }
 
     pub fn reload_state(&self) -> ReloadState {

@@ -158,7 +158,6 @@ fn dexs_keys_without_effect_are_mentioned_in_the_example() {
     let text = example();
     for key in [
         "grpc",
-        "enableProfiling",
         "dir",
         "extra",
         "ssoSharedWith",
