@@ -142,6 +142,7 @@ async fn serve(
     let clock = Arc::new(SystemClock::default());
     let shared = Shared::new(&config, clock.clone());
     let app = wiring::open(&config, &shared).await?;
+    wiring::check_signer(&app)?;
     housekeeping::check_clock(&app, &clock).await;
     let (process, store) = (shared.process.clone(), app.issuer.store.clone());
     let current = CurrentApp::new(app);

@@ -6,7 +6,6 @@ use std::time::Duration;
 use countersign_core::{Secret, Timestamp};
 use serde::Serialize;
 
-use crate::keyring::run_blocking;
 use crate::token::{Audience, GroupsHandle};
 use crate::{Issuer, IssuerError};
 
@@ -46,7 +45,7 @@ impl Issuer {
         };
         let claims = crate::token::json(&claims)?;
         let signer = keys.signer(now)?;
-        Ok(Some(run_blocking(move || signer.sign(Some(TYPE), &claims)).await??))
+        Ok(Some(signer.sign(Some(TYPE), claims).await?))
     }
 
     async fn groups_of_handle(
