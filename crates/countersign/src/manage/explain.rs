@@ -101,7 +101,7 @@ fn render_person(person: &PersonView, terminal: &Terminal) -> String {
 
 fn blocked(block: &BlockedUserView) -> String {
     let until = block.expires_at.as_deref().unwrap_or("it is lifted");
-    format!("yes, until {until}, by {}: {}", block.blocked_by, block.reason)
+    format!("yes, until {until}, by {}: {}", block.blocked_by_display(), block.reason)
 }
 
 /// The number of live sessions; the view contains only the newest ones.

@@ -209,8 +209,8 @@ fn render_preview(preview: &BlockPreviewView, keeps_sessions: bool) -> String {
         false => format!("{}, which end", preview.sessions),
     };
     let blocked = preview.blocked.as_ref();
-    let blocked =
-        blocked.map(|block| format!("already, by {}: {}", block.blocked_by, block.reason));
+    let blocked = blocked
+        .map(|block| format!("already, by {}: {}", block.blocked_by_display(), block.reason));
     facts(
         &Terminal::of_stderr(),
         &[
@@ -238,7 +238,7 @@ fn render_list(page: &BlockedUserPageView, terminal: &Terminal) -> String {
             Cell::from(&user.connector),
             Cell::from(until.unwrap_or_else(|| "lifted".to_owned())),
             Cell::from(&user.reason),
-            Cell::from(&user.blocked_by),
+            Cell::from(user.blocked_by_display()),
         ]
     };
     let rows: Vec<Vec<Cell>> = page.blocked_users.iter().map(row).collect();

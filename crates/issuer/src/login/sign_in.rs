@@ -340,7 +340,7 @@ pub(super) fn log_refusal(
 ) {
     let LoginTrace { browser, trace } = attempt;
     log_trace(connector, trace);
-    tracing::warn!(event = "login_refused", connector = %connector.id, login, reason = ?refusal, address = %browser.address, "login refused");
+    tracing::warn!(event = "login_refused", connector = %connector.id, login, reason = %refusal, address = %browser.address, "login refused");
 }
 
 /// Shortens a login name for the log and removes its control characters.

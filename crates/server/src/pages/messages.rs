@@ -137,6 +137,7 @@ pub struct Problems {
     pub email_not_verified: ErrorMessages,
     pub not_through_proxy: ErrorMessages,
     pub upstream_failed: ErrorMessages,
+    pub invalid_response: ErrorMessages,
     pub upstream_misconfigured: ErrorMessages,
     pub upstream_down: ErrorMessages,
     pub not_found: ErrorMessages,

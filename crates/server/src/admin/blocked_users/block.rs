@@ -111,7 +111,7 @@ fn preview(
         blocked: found
             .blocked
             .as_ref()
-            .map(|block| (block.reason.as_str().into(), block.blocked_by.as_str().into())),
+            .map(|block| (block.reason.as_str().into(), block.blocked_by_display().into())),
         suggestions: suggestions
             .map(|one| (Name::from(&one.name), Name::from(&one.user_id), link(&one.user_id)))
             .collect(),

@@ -111,7 +111,7 @@ fn row(app: &App, user: &BlockedUserView) -> BlockedUserRow {
         connector: connector_name(app, &user.connector),
         reason: user.reason.as_str().into(),
         at: display_time_of(app, &user.blocked_at),
-        by: user.blocked_by.as_str().into(),
+        by: user.blocked_by_display().into(),
         until: user.expires_at.as_deref().map(|at| display_time_of(app, at)),
         sessions: sessions_link(app, "user", &user.user_id),
     }
