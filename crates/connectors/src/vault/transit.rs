@@ -136,7 +136,7 @@ impl Transit {
             if number < oldest.max(1) {
                 continue;
             }
-            let member = |name| version.get(name).and_then(Value::as_str).map(str::to_owned);
+            let member = |name: &str| version.get(name).and_then(Value::as_str).map(str::to_owned);
             let public_key = member("public_key").filter(|pem| !pem.is_empty());
             let public_key = public_key.ok_or_else(|| lacks("a public key of each version"))?;
             let created_at = member("creation_time").and_then(|text| text.parse().ok());
