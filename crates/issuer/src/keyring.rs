@@ -33,6 +33,7 @@ use countersign_jose::{
 };
 use countersign_store::{ImportedKey, SigningKeyRow, Store};
 
+use crate::blocking::{SigningThreads, run_blocking};
 use crate::discovery::{Discovery, PublishedDocument};
 use crate::{IssuerError, Settings};
 
@@ -46,6 +47,7 @@ const STALE_AFTER: Duration = Duration::from_mins(30);
 /// The current keys; they are replaced as a whole when they are read again.
 pub struct Keyring {
     keys: RwLock<Arc<Keys>>,
+    pub(crate) signing_threads: SigningThreads,
 }
 
 /// The keys as read from the database at `read_at`.
@@ -178,7 +180,7 @@ impl Keyring {
             keys = read(store, root, settings, now, external).await?;
         }
         store.raise_token_lifetime(settings.longest_token_lifetime()).await?;
-        Ok(Self { keys: RwLock::new(Arc::new(keys)) })
+        Ok(Self { keys: RwLock::new(Arc::new(keys)), signing_threads: SigningThreads::default() })
     }
 
     pub fn keys(&self) -> Arc<Keys> {
@@ -380,13 +382,6 @@ async fn drop_dead(
         }
     }
     Ok(dropped)
-}
-
-/// Runs work that would block an async thread, such as private-key operations and key generation.
-pub(crate) async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, IssuerError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| IssuerError::Broken(e.to_string()))
 }
 
 #[cfg(test)]

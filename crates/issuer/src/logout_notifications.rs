@@ -178,6 +178,8 @@ impl Issuer {
         };
         let claims = serde_json::to_vec(&claims).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let signer = self.keyring.keys().signer(now)?;
-        Ok(Secret::new(signer.sign(Some(LOGOUT_TOKEN_TYPE), claims).await?))
+        let threads = &self.keyring.signing_threads;
+        let signed = signer.sign_in_turn(threads, Some(LOGOUT_TOKEN_TYPE), claims).await?;
+        Ok(Secret::new(signed))
     }
 }

@@ -5,10 +5,10 @@ use countersign_core::ClientId;
 use countersign_issuer::admin::blocked_users::BlockedUserView;
 use countersign_issuer::admin::explain::{Explanation, PersonView, UpstreamView};
 
+use super::CommandError;
 use super::api_client::RequestFields;
 use super::arguments::fields;
 use super::backend::Backend;
-use super::error::CommandError;
 use super::output::OutputArguments;
 use super::table::{facts, fold};
 use super::terminal::{Colour, Terminal, printable};

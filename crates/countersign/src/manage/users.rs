@@ -6,12 +6,11 @@ use countersign_issuer::admin::blocked_users::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::CommandError;
 use super::api_client::RequestFields;
 use super::arguments::fields;
 use super::backend::{Backend, checked, page};
-use super::error::CommandError;
-use super::output::OutputArguments;
-use super::output::confirm;
+use super::output::{OutputArguments, confirm};
 use super::sessions::end::render_end;
 use super::table::{Cell, Column, facts, fold, next_page, table};
 use super::terminal::Terminal;

@@ -11,9 +11,8 @@ use countersign_core::{
 use countersign_jose::hash;
 use countersign_store::{SignIn, UsedAssertion};
 
-use super::PendingLogin;
-use super::device_cookie;
 use super::rate_limit::{AttemptKey, LimitedBy, RateLimitPermit, counted_address};
+use super::{PendingLogin, device_cookie};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 

@@ -119,12 +119,13 @@ impl Issuer {
             ClientToken { jti: ids::random_id()?, client_id: None, scope: None, ..access.clone() };
         let keys = self.keyring.keys();
         let (signer, access_token_signer) = (keys.signer(now)?, keys.access_token_signer(now)?);
-        let claims = super::issue::json(&access)?;
-        let access_token = access_token_signer.sign(Some(ACCESS_TOKEN_TYPE), claims).await?;
+        let turn = signer.turn(&self.keyring.signing_threads).await?;
+        let (turn, claims) = (turn.as_ref(), super::issue::json(&access)?);
+        let access_token = access_token_signer.sign(turn, Some(ACCESS_TOKEN_TYPE), claims).await?;
         let id_token = if has_id_token {
             let at_hash = Some(hash::half_hash(signer.algorithm(), &access_token));
             let claims = super::issue::json(&ClientToken { at_hash, ..id })?;
-            Some(signer.sign(None, claims).await?)
+            Some(signer.sign(turn, None, claims).await?)
         } else {
             None
         };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::distributed_claims::DistributedClaims;
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
+use crate::blocking::SigningTurn;
 use crate::keyring::TokenSigner;
 use crate::{Issuer, IssuerError};
 
@@ -195,7 +196,8 @@ impl Issuer {
             access_jti: ids::random_id()?,
             id_jti: ids::random_id()?,
         };
-        let (access_token, id_token) = work.sign().await?;
+        let turn = work.prepared.signer.turn(&self.keyring.signing_threads).await?;
+        let (access_token, id_token) = work.sign(turn.as_ref()).await?;
         Ok(SignedTokens { work, access_token, id_token })
     }
 
@@ -299,7 +301,10 @@ impl SigningJob {
     }
 
     /// The access token, and the ID token, which contains the hash of the access token (`at_hash`).
-    async fn sign(&self) -> Result<(String, Option<String>), IssuerError> {
+    async fn sign(
+        &self,
+        turn: Option<&SigningTurn>,
+    ) -> Result<(String, Option<String>), IssuerError> {
         let TokenSubject { grant, session, code, has_access_token } = &self.subject;
         let PreparedTokens { signer, audience, scopes, issued_at, tokens_until, .. } =
             &self.prepared;
@@ -327,7 +332,8 @@ impl SigningJob {
             person: person(),
         };
         let access_token_signer = &self.prepared.access_token_signer;
-        let access = access_token_signer.sign(Some(ACCESS_TOKEN_TYPE), json(&access)?).await?;
+        let access = json(&access)?;
+        let access = access_token_signer.sign(turn, Some(ACCESS_TOKEN_TYPE), access).await?;
         if !scopes.has(scopes::OPENID) {
             return Ok((access, None));
         }
@@ -349,7 +355,7 @@ impl SigningJob {
             c_hash: code.as_ref().map(|code| hash::half_hash(algorithm, code.expose())),
             person: person(),
         };
-        let id = signer.sign(None, json(&id)?).await?;
+        let id = signer.sign(turn, None, json(&id)?).await?;
         Ok((access, Some(id)))
     }
 }

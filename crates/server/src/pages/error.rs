@@ -12,7 +12,7 @@ use super::name::Name;
 const LONGEST_DETAIL: usize = 1024;
 
 #[derive(Template)]
-#[template(path = "error.html")]
+#[template(path = "pages/error.html")]
 pub struct ErrorPage<'a> {
     pub layout: &'a Layout,
     pub messages: ErrorMessages,
