@@ -29,8 +29,9 @@ const LICENCES: [&str; 13] = [
 ];
 
 /// Crates of which the program contains two versions, each with the reason.
-const TWICE: [(&str, &str); 12] = [
+const TWICE: [(&str, &str); 16] = [
     ("base64", "bcrypt is ahead of everybody else"),
+    ("bitflags", "nix, inside pprof, is still on 1"),
     ("block-buffer", SQLX_SHA2),
     ("cpufeatures", SQLX_SHA2),
     ("crypto-common", SQLX_SHA2),
@@ -38,15 +39,19 @@ const TWICE: [(&str, &str); 12] = [
     ("getrandom", "octocrab is still on 0.2"),
     ("hashbrown", "sqlx-core is one behind indexmap"),
     ("hmac", "octocrab is still on 0.12, the hkdf of sqlx-postgres on 0.13"),
+    ("rand", OPENTELEMETRY_RAND),
+    ("rand_core", OPENTELEMETRY_RAND),
     ("rustc-hash", "rowan, inside yaml-edit, is one behind"),
     ("sha2", SQLX_SHA2),
+    ("spin", "flume, inside sqlx-sqlite, is one behind pprof"),
     ("syn", "runs while compiling only; zeroize, tracing and openssl have not moved to 3"),
     ("synstructure", "runs while compiling only, with syn"),
 ];
+const OPENTELEMETRY_RAND: &str = "opentelemetry_sdk is still on rand 0.9";
 const SQLX_SHA2: &str = "sqlx-core 0.9 is still on sha2 0.10, rsa and argon2 on 0.11";
 
 /// A library and the only crate that may depend on it.
-const OWNERS: [(&str, &str); 14] = [
+const OWNERS: [(&str, &str); 21] = [
     ("axum", "countersign-server"),
     ("askama", "countersign-server"),
     ("sqlx", "countersign-store"),
@@ -58,7 +63,14 @@ const OWNERS: [(&str, &str); 14] = [
     ("roxmltree", "countersign-connectors"),
     ("tonic", "countersign-grpc"),
     ("prost", "countersign-grpc"),
+    ("opentelemetry", "countersign"),
+    ("opentelemetry-otlp", "countersign"),
+    ("opentelemetry_sdk", "countersign"),
+    ("tracing-opentelemetry", "countersign"),
+    ("tracing-subscriber", "countersign"),
+    ("pprof", "countersign-server"),
     ("keyring", "countersign-kubectl"),
+    ("secret-service", "countersign-kubectl"),
     ("webbrowser", "countersign-kubectl"),
     ("yaml-edit", "countersign-kubectl"),
 ];

@@ -28,6 +28,10 @@ clock /usr/lib/*/faketime/libfaketime.so.1 libfaketime
 nginx /usr/sbin/nginx nginx-light
 documents /usr/bin/curl curl
 documents /usr/bin/jq jq
+keyring /usr/bin/dbus-daemon dbus-daemon
+keyring /usr/bin/dbus-send dbus-bin
+keyring /usr/bin/gnome-keyring-daemon gnome-keyring
+keyring /usr/bin/secret-tool libsecret-tools
 upstreams /usr/bin/xmlsec1 xmlsec1
 packaging /usr/bin/systemd-analyze systemd
 packaging /usr/bin/bwrap bubblewrap
@@ -159,6 +163,13 @@ prepare_clock() {
   library=$(compgen -G '/usr/lib/*/faketime/libfaketime.so.1' | head -n 1) || true
   [[ -n $library && $(LD_PRELOAD=$library FAKETIME='@2001-01-01 12:00:00' date +%Y 2>&1) == 2001 ]] ||
     missing[clock]="libfaketime is not installed"
+}
+
+# A real keyring on a session bus: the tests start both, in a folder of their own.
+prepare_keyring() {
+  dbus-daemon --version >/dev/null 2>&1 && gnome-keyring-daemon --version >/dev/null 2>&1 &&
+    command -v dbus-send secret-tool >/dev/null ||
+    missing[keyring]="dbus-daemon, dbus-bin, gnome-keyring and libsecret-tools are not installed"
 }
 
 prepare_nginx() {

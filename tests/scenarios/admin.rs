@@ -3,6 +3,7 @@
 pub mod api;
 pub mod api_tokens;
 pub mod blocked_users;
+pub mod blocks_and_keys_in_chromium;
 pub mod command_line;
 pub mod command_line_on_a_terminal;
 pub mod cross_site_requests;

@@ -4,6 +4,7 @@ pub mod cache;
 pub mod cluster;
 pub mod ends;
 pub mod get_token;
+pub mod keyring;
 pub mod kubelogin;
 pub mod login;
 pub mod loopback;

@@ -3,5 +3,6 @@
 pub mod device_and_clusters_in_chromium;
 pub mod example_app;
 pub mod in_chromium;
+pub mod own_texts;
 pub mod own_theme;
 pub mod untrusted_text;

@@ -25,6 +25,7 @@ pub struct Browser {
     /// The replica to connect to for the issuer's origin, and the issuer.
     through: Option<(String, Url)>,
     address: Option<String>,
+    traceparent: Option<String>,
     user_agent: String,
 }
 
@@ -63,6 +64,7 @@ impl Browser {
             clock,
             through: None,
             address: None,
+            traceparent: None,
             user_agent: "TestBrowser/1.0".to_owned(),
         }
     }
@@ -82,6 +84,12 @@ impl Browser {
     /// Sets `X-Forwarded-For`, as a reverse proxy does; see `web.clientRemoteIP`.
     pub fn with_forwarded_for(&mut self, ip: &str) -> &mut Self {
         self.address = Some(ip.to_owned());
+        self
+    }
+
+    /// Sets `traceparent`, as a reverse proxy does that begins a trace (W3C Trace Context).
+    pub fn with_traceparent(&mut self, traceparent: &str) -> &mut Self {
+        self.traceparent = Some(traceparent.to_owned());
         self
     }
 
@@ -234,6 +242,9 @@ impl Browser {
         }
         if let Some(address) = &self.address {
             request = request.header("x-forwarded-for", address);
+        }
+        if let Some(traceparent) = &self.traceparent {
+            request = request.header("traceparent", traceparent);
         }
         if method == Method::POST {
             request = request.header(ORIGIN, self.origin()).form(fields);

@@ -22,6 +22,8 @@ pub enum Need {
     Nginx,
     /// curl and jq, which the examples in the documents call.
     Documents,
+    /// dbus-daemon, dbus-send, GNOME's keyring and secret-tool.
+    Keyring,
     /// `COUNTERSIGN_KUBERNETES_ORACLE`: the program built from tests/kubernetes.
     Kubernetes,
     /// `COUNTERSIGN_KUBECTL`: the program kubectl.
@@ -62,6 +64,7 @@ impl Need {
             Self::Mounts => "MOUNTS",
             Self::Nginx => "NGINX",
             Self::Documents => "DOCUMENTS",
+            Self::Keyring => "KEYRING",
             Self::Kubernetes => "KUBERNETES",
             Self::Kubectl => "KUBECTL",
             Self::RelyingParty => "RELYING_PARTY",
@@ -88,6 +91,10 @@ impl Need {
             }
             Self::Documents => (!is_installed("curl") || !is_installed("jq"))
                 .then_some("curl and jq are not installed"),
+            Self::Keyring => (!["dbus-daemon", "dbus-send", "gnome-keyring-daemon", "secret-tool"]
+                .iter()
+                .all(|program| is_installed(program)))
+            .then_some("dbus, gnome-keyring and libsecret-tools are not installed"),
             Self::Kubernetes => unset("COUNTERSIGN_KUBERNETES_ORACLE")
                 .then_some("COUNTERSIGN_KUBERNETES_ORACLE is not set (./test builds it)"),
             Self::Kubectl => unset("COUNTERSIGN_KUBECTL")

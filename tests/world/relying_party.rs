@@ -19,6 +19,7 @@ pub struct RelyingParty {
     client: reqwest::Client,
     secrets: Secrets,
     at: Option<String>,
+    traceparent: Option<String>,
 }
 
 /// An authorization request and what the client remembers of it.
@@ -56,12 +57,19 @@ impl RelyingParty {
             client: http,
             secrets,
             at: None,
+            traceparent: None,
         }
     }
 
     /// Sends every later request to this replica.
     pub fn via_replica(&mut self, replica: &Server) -> &mut Self {
         self.at = Some(replica.origin());
+        self
+    }
+
+    /// Sets `traceparent` of every later request (W3C Trace Context).
+    pub fn with_traceparent(&mut self, traceparent: &str) -> &mut Self {
+        self.traceparent = Some(traceparent.to_owned());
         self
     }
 
@@ -189,7 +197,11 @@ impl RelyingParty {
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = Url::parse(&format!("{}{path}", self.issuer)).unwrap();
         let dialled = self.at.as_deref().map_or_else(|| url.clone(), |at| http::at(at, &url));
-        self.client.request(method, dialled).header(HOST, http::host_of(&url))
+        let request = self.client.request(method, dialled).header(HOST, http::host_of(&url));
+        match &self.traceparent {
+            Some(traceparent) => request.header("traceparent", traceparent),
+            None => request,
+        }
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> JsonResponse {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::clock::TestClock;
+use super::keyring::bus_address;
 use super::{ALICE, ALICE_PASSWORD, Browser, Page, Server};
 
 /// How long a debug build may take on a busy machine. Not a sleep.
@@ -139,6 +140,8 @@ impl Workstation {
         let path = program().parent().unwrap().display().to_string();
         let path = format!("{path}:{}", std::env::var("PATH").unwrap());
         command.env_clear().env("HOME", self.home.path()).env("PATH", path);
+        // Without it the keyring of whoever runs the tests could be found.
+        command.env("DBUS_SESSION_BUS_ADDRESS", bus_address(self.home.path()));
         command.envs(self.env.iter().cloned()).current_dir(self.home.path());
         self.clock.apply_to(command);
     }
@@ -188,6 +191,12 @@ impl Workstation {
         let link = self.path(name);
         symlink(program(), &link).unwrap();
         link
+    }
+
+    /// The records of the cache: what is in its files besides locks.
+    pub fn cached_text(&self) -> String {
+        let files = files(&self.path(".kube/cache/countersign")).into_iter();
+        files.map(|file| std::fs::read_to_string(file).unwrap()).collect()
     }
 
     /// Records every token in the cache as a secret of this test.

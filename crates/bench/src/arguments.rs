@@ -1,12 +1,15 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
 
 use crate::issuer::{Client, IssuerOptions};
 use crate::operation::Operation;
+use crate::setup::{Algorithm, Setup, Storage};
 
 /// Measures an OpenID Connect issuer of Dex's shape from outside
 #[derive(Debug, Parser)]
@@ -19,19 +22,68 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Mode {
-    /// Start this binary with SQLite and a mock connector on one core, and drive it from another
-    Local {
-        /// The binary of countersign
-        #[arg(default_value = "target/release/countersign")]
-        binary: PathBuf,
-        /// Sessions that the database holds before anything is measured, written by the program `sqlite3`
-        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
-        sessions: u32,
-    },
+    /// Start this binary with a mock connector on one core, drive it from another, and print the aims. Without an
+    /// option that selects one setup all are measured: SQLite, ES256, ES256 for access tokens only, PostgreSQL if there
+    /// is one, and how a refresh depends on the number of sessions
+    Local(LocalArguments),
     /// Drive an issuer that is running already
     Issuer(TargetArguments),
     /// Draw reports that were printed with `--json` beside each other, as an SVG picture
     Plot(PlotArguments),
+    /// Print reports that were printed with `--json` as one table, with the aims
+    Table {
+        #[arg(required = true)]
+        reports: Vec<PathBuf>,
+    },
+    /// Answer every request with this many bytes
+    #[command(hide = true)]
+    BareHandler { address: SocketAddr, bytes: usize },
+}
+
+#[derive(Debug, Args)]
+pub struct LocalArguments {
+    /// The binary of countersign
+    #[arg(default_value = "target/release/countersign")]
+    pub binary: PathBuf,
+    /// Only this storage
+    #[arg(long, value_enum)]
+    pub storage: Option<Storage>,
+    /// A PostgreSQL server on which databases may be created, as postgres://USER:PASSWORD@HOST:PORT/DATABASE
+    #[arg(long, env = "COUNTERSIGN_TEST_POSTGRES", hide_env_values = true)]
+    pub dsn: Option<Url>,
+    /// Only with keys of this algorithm
+    #[arg(long, value_enum)]
+    pub algorithm: Option<Algorithm>,
+    /// Only with keys of this algorithm for access tokens
+    #[arg(long, value_enum)]
+    pub access_token_algorithm: Option<Algorithm>,
+    /// Only with this many sessions of other users, written by the program `sqlite3`
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
+    pub sessions: Option<u32>,
+    /// Logins after which memory is measured, in the first run; 0: not measured
+    #[arg(long, default_value_t = 10_000)]
+    pub logins: u32,
+    /// Numbers of sessions between which a refresh is compared, in the first run; a single one: not measured
+    #[arg(long, value_delimiter = ',', default_values_t = [1000, 1_000_000],
+        value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub growth: Vec<u32>,
+}
+
+impl LocalArguments {
+    /// The setup that the options select; `None`: all of them.
+    pub fn setup(&self) -> Option<Setup> {
+        let Self { storage, algorithm, access_token_algorithm: access_tokens, sessions, .. } = self;
+        let is_all = storage.is_none()
+            && algorithm.is_none()
+            && access_tokens.is_none()
+            && sessions.is_none();
+        (!is_all).then(|| Setup {
+            storage: storage.unwrap_or_default(),
+            algorithm: algorithm.unwrap_or_default(),
+            access_tokens: *access_tokens,
+            sessions: sessions.unwrap_or_default(),
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -107,8 +159,8 @@ pub struct LoadArguments {
     /// Also measure latency at this fixed arrival rate, in requests per second
     #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate: Option<u32>,
-    /// Which operations, comma separated
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "refresh,login", global = true)]
+    /// Which operations, comma separated. Default: refresh and login; all of them for the first setup of `local`
+    #[arg(long, value_enum, value_delimiter = ',', global = true)]
     pub operations: Vec<Operation>,
     /// Print JSON instead of a table
     #[arg(long, global = true)]
@@ -116,6 +168,14 @@ pub struct LoadArguments {
 }
 
 impl LoadArguments {
+    /// The operations that were named, or these.
+    pub fn operations_or<'a>(&'a self, default: &'a [Operation]) -> &'a [Operation] {
+        match self.operations.as_slice() {
+            [] => default,
+            named => named,
+        }
+    }
+
     pub fn duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }

@@ -83,6 +83,26 @@ pub async fn fixed_rate<T: Task>(
     collect(tasks, begin).await
 }
 
+/// Runs the unit of work this many times in total.
+pub async fn repeat<T: Task>(workers: Vec<T>, count: u32) -> Result<LoadResult, Error> {
+    let begin = Instant::now();
+    let next = Arc::new(AtomicU32::new(0));
+    let mut tasks = JoinSet::new();
+    for mut worker in workers {
+        let next = Arc::clone(&next);
+        tasks.spawn(async move {
+            let mut latencies = Vec::new();
+            while next.fetch_add(1, Ordering::Relaxed) < count {
+                let sent = Instant::now();
+                worker.run().await?;
+                latencies.push(sent.elapsed());
+            }
+            Ok(latencies)
+        });
+    }
+    collect(tasks, begin).await
+}
+
 /// When the request with this number is due, relative to the beginning.
 fn due(number: u32, rate: u32) -> Duration {
     Duration::from_nanos(u64::from(number) * 1_000_000_000 / u64::from(rate.max(1)))
@@ -110,7 +130,7 @@ async fn collect(
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Error, Instant, Task, due, fixed_rate};
+    use super::{Duration, Error, Instant, Task, due, fixed_rate, repeat};
 
     #[test]
     fn requests_are_due_at_even_distances() {
@@ -144,5 +164,11 @@ mod tests {
         assert_eq!(result.latencies.len(), 100);
         let slow = result.latencies.iter().filter(|latency| latency.as_millis() >= 5).count();
         assert!(slow >= 30, "only {slow} requests were slow");
+    }
+
+    #[tokio::test]
+    async fn all_workers_together_repeat_the_work_this_often() {
+        let workers = (0..3).map(|_| StallsOnce { stalled: true }).collect();
+        assert_eq!(repeat(workers, 10).await.unwrap().latencies.len(), 10);
     }
 }

@@ -1,20 +1,25 @@
 //! A server for one run: the given binary, pinned to a core, with its own database.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
+use url::Url;
 
 use crate::Error;
 use crate::issuer::{Client, IssuerOptions};
+use crate::postgres_database::PostgresDatabase;
 use crate::process::Process;
+use crate::setup::{Setup, Storage};
 
 pub const CORE: usize = 0;
 /// Time between readiness and the first measurement of memory.
 pub const SETTLE_TIME: Duration = Duration::from_secs(2);
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// The resolution of tokio's timer, and so of the time from start to ready.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 const WEB_ADDRESS: &str = "127.0.8.1:5556";
 const TELEMETRY_ADDRESS: &str = "127.0.8.1:5558";
 const ISSUER: &str = "http://127.0.8.1:5556/dex";
@@ -22,8 +27,12 @@ const REDIRECT_URI: &str = "http://127.0.8.1:5555/callback";
 const CLIENT_ID: &str = "bench";
 const CLIENT_SECRET: &str = "bench-secret-bench-secret";
 
-/// Configuration and database of one run.
-pub struct ServerDirectory(TempDir);
+/// Configuration and database of one server.
+pub struct ServerDirectory {
+    directory: TempDir,
+    /// Dropped with the directory.
+    postgres: Option<PostgresDatabase>,
+}
 
 pub struct LocalServer {
     child: Child,
@@ -43,17 +52,33 @@ pub fn issuer_options() -> IssuerOptions {
 
 impl ServerDirectory {
     /// Created below the working directory, which is on a disk: on an in-memory file system commits would cost nothing.
-    pub fn new() -> Result<Self, Error> {
-        let directory = Self(TempDir::new_in("target")?);
-        let path = directory.0.path().display();
+    pub fn new(setup: Setup, dsn: Option<&Url>) -> Result<Self, Error> {
+        let postgres = match (setup.storage, dsn) {
+            (Storage::Sqlite3, _) => None,
+            (Storage::Postgres, Some(dsn)) => Some(PostgresDatabase::create(dsn)?),
+            (Storage::Postgres, None) => return Err("PostgreSQL needs --dsn".into()),
+        };
+        let directory = Self { directory: TempDir::new_in("target")?, postgres };
+        let mut signer = format!("config: {{algorithm: {}}}", setup.algorithm.as_str());
+        if let Some(algorithm) = setup.access_tokens {
+            signer += &format!(", accessTokenAlgorithm: {}", algorithm.as_str());
+        }
+        let storage = match &directory.postgres {
+            Some(database) => database.storage(),
+            None => {
+                let file = directory.sqlite_file();
+                format!("{{type: sqlite3, config: {{file: {}}}}}", file.display())
+            }
+        };
         let config = format!(
             "issuer: {ISSUER}\n\
-             storage: {{type: sqlite3, config: {{file: {path}/bench.db}}}}\n\
+             storage: {storage}\n\
              web: {{http: {WEB_ADDRESS}}}\n\
              telemetry: {{http: {TELEMETRY_ADDRESS}}}\n\
              logger: {{level: warn}}\n\
              oauth2: {{skipApprovalScreen: true}}\n\
              expiry: {{idTokens: 10m}}\n\
+             signer: {{type: local, {signer}}}\n\
              connectors: [{{type: mockCallback, id: mock, name: Mock}}]\n\
              staticClients: [{{id: {CLIENT_ID}, secret: {CLIENT_SECRET}, name: Bench, \
              redirectURIs: [{REDIRECT_URI}]}}]\n"
@@ -64,13 +89,16 @@ impl ServerDirectory {
 
     /// Inserts this many sessions of other users. The server must have created its tables and must not be running.
     pub fn insert_sessions(&self, sessions: u32) -> Result<(), Error> {
+        if self.postgres.is_some() {
+            return Err("sessions can only be inserted into SQLite".into());
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
         let sql = include_str!("../../../tests/data/many_sessions.sql")
             .replace("COUNT", &sessions.to_string())
             .replace("NOW", &now.to_string());
         let mut program = Command::new("sqlite3")
             .arg("-bail")
-            .arg(self.0.path().join("bench.db"))
+            .arg(self.sqlite_file())
             .stdin(Stdio::piped())
             .spawn()?;
         program.stdin.take().ok_or("sqlite3 has no input")?.write_all(sql.as_bytes())?;
@@ -80,14 +108,21 @@ impl ServerDirectory {
         }
     }
 
-    fn config_file(&self) -> std::path::PathBuf {
-        self.0.path().join("config.yaml")
+    fn sqlite_file(&self) -> PathBuf {
+        self.directory.path().join("bench.db")
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.directory.path().join("config.yaml")
     }
 }
 
 impl LocalServer {
     /// Starts the binary and waits until it is ready.
     pub async fn start(binary: &Path, directory: &ServerDirectory) -> Result<Self, Error> {
+        // Built before the time begins: reading the system's certificate authorities would take longer than the start.
+        let http = reqwest::Client::builder().tls_certs_only([]).build()?;
+        let url = format!("http://{TELEMETRY_ADDRESS}/healthz/ready");
         let begin = Instant::now();
         let child = Command::new("taskset")
             .args(["-c", &CORE.to_string()])
@@ -98,17 +133,15 @@ impl LocalServer {
             .stderr(Stdio::null())
             .spawn()?;
         let mut server = Self { child, start_to_ready: Duration::ZERO };
-        let http = reqwest::Client::new();
         loop {
-            let url = format!("http://{TELEMETRY_ADDRESS}/healthz/ready");
-            if http.get(url).send().await.is_ok_and(|response| response.status().is_success()) {
+            if http.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
                 server.start_to_ready = begin.elapsed();
                 return Ok(server);
             }
             if begin.elapsed() > START_TIMEOUT {
                 return Err("the server did not become ready".into());
             }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

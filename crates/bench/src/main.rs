@@ -1,35 +1,43 @@
 //! The benchmark: drives any OpenID Connect issuer of Dex's shape from outside.
 //!
 //! `local` starts a `countersign` binary pinned to one core, drives it from another, and prints the results beside the
-//! rate at which `openssl speed` signs on the same core. `issuer` drives a running server, given its URL, a client and
-//! a user. `plot` draws printed reports side by side. Each operation runs in a closed loop, for throughput, and with
-//! `--rate` also at a fixed arrival rate, for latency. No result counts as passed or failed. Start reading at
-//! [`mod@measure`].
+//! rate at which `openssl speed` signs on the same core, and beside the aims. `issuer` drives a running server, given its
+//! URL, a client and a user. `plot` draws printed reports side by side, `table` prints several as one. Each operation
+//! runs in a closed loop, for throughput, and with `--rate` also at a fixed arrival rate, for latency. No result counts
+//! as passed or failed. Start reading at [`mod@measure`]; the aims are in [`mod@aims`].
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
 
+mod aims;
 mod arguments;
+mod bare;
 mod html_form;
 mod issuer;
 mod load;
+mod local;
 mod local_server;
 mod login;
 mod measure;
 mod openssl;
 mod operation;
 mod plot;
+mod postgres_database;
 mod process;
 mod report;
+mod setup;
 mod statistics;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 
-use arguments::{Arguments, LoadArguments, Mode};
+use arguments::{Arguments, LoadArguments, Mode, TargetArguments};
 use issuer::Issuer;
-use local_server::{LocalServer, ServerDirectory};
+use local::Local;
+use measure::Target;
+use operation::Operation;
 use process::Process;
 use report::{Report, Run};
 
@@ -49,72 +57,57 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Error> {
-    if let Mode::Plot(arguments) = &arguments.mode {
-        return plot::draw(arguments);
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut report = Report::default();
     let load = &arguments.load;
-    for number in 1..=load.runs {
-        eprintln!("run {number} of {}", load.runs);
-        let run = match &arguments.mode {
-            Mode::Local { binary, sessions } => {
-                process::pin_to_core(LOAD_CORE)?;
-                let signatures = openssl::signatures_per_second(local_server::CORE)?;
-                let mut run = runtime.block_on(measure_local(binary, *sessions, load))?;
-                run.openssl_signatures_per_second = Some(signatures);
-                run
-            }
-            Mode::Plot(_) => return Err("a picture needs no measurement".into()),
-            Mode::Issuer(target) => {
-                let process = target.pid.map(Process::new);
-                let issuer =
-                    runtime.block_on(Issuer::discover(target.issuer_options())).map(Arc::new)?;
-                runtime.block_on(measure(&issuer, process, load))?
-            }
-        };
-        report.runs.push(run);
+    let report = match &arguments.mode {
+        Mode::Plot(arguments) => return plot::draw(arguments),
+        Mode::BareHandler { address, bytes } => return bare::serve(*address, *bytes),
+        Mode::Table { reports } => read(reports)?,
+        Mode::Local(arguments) => {
+            process::pin_to_core(LOAD_CORE)?;
+            let local = Local { arguments, load };
+            repeat(load, async |number| local.run(number).await)?
+        }
+        Mode::Issuer(target) => repeat(load, async |_| drive(target, load).await)?,
+    };
+    if load.json {
+        print!("{}", report.json()?);
+    } else {
+        println!("{}\n{}", report.table(), aims::table(&report.groups()));
     }
-    print!("{}", if load.json { report.json()? } else { report.table() });
     Ok(())
 }
 
-/// One run against its own server. The first start generates the keys; the second, with existing keys, is measured.
-async fn measure_local(
-    binary: &std::path::Path,
-    sessions: u32,
+fn repeat(
     load: &LoadArguments,
-) -> Result<Run, Error> {
-    let directory = ServerDirectory::new()?;
-    drop(LocalServer::start(binary, &directory).await?);
-    if sessions > 0 {
-        directory.insert_sessions(sessions)?;
+    run: impl AsyncFn(u32) -> Result<Vec<Run>, Error>,
+) -> Result<Report, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut report = Report { machine: process::machine()?, runs: Vec::new() };
+    for number in 1..=load.runs {
+        eprintln!("run {number} of {}", load.runs);
+        report.runs.extend(runtime.block_on(run(number))?);
     }
-    let server = LocalServer::start(binary, &directory).await?;
-    tokio::time::sleep(local_server::SETTLE_TIME).await;
-    let issuer = Arc::new(Issuer::discover(local_server::issuer_options()).await?);
-    let mut run = measure(&issuer, Some(server.process()), load).await?;
-    run.sessions = Some(sessions);
-    run.start_to_ready_ms = Some(server.start_to_ready.as_secs_f64() * 1000.0);
-    #[expect(clippy::cast_precision_loss, reason = "a size of megabytes")]
-    let size = std::fs::metadata(binary)?.len() as f64 / 1_048_576.0;
-    run.binary_mib = Some(size);
-    Ok(run)
+    Ok(report)
 }
 
-async fn measure(
-    issuer: &Arc<Issuer>,
-    process: Option<Process>,
-    load: &LoadArguments,
-) -> Result<Run, Error> {
-    let mut run = Run {
-        resident_idle_mib: process.map(process::Process::resident_mib).transpose()?,
-        ..Run::default()
-    };
-    for operation in &load.operations {
-        eprintln!("  {}", operation.name());
-        run.operations.push(measure::measure(issuer, process, *operation, load).await?);
+/// Several reports as one; the machine is that of the first.
+fn read(files: &[PathBuf]) -> Result<Report, Error> {
+    let mut all = Report::default();
+    for file in files {
+        let report = Report::read(file)?;
+        if all.machine.is_empty() {
+            all.machine = report.machine;
+        }
+        all.runs.extend(report.runs);
     }
-    run.resident_after_mib = process.map(process::Process::resident_mib).transpose()?;
-    Ok(run)
+    Ok(all)
+}
+
+/// One run against a server that is running already.
+async fn drive(arguments: &TargetArguments, load: &LoadArguments) -> Result<Vec<Run>, Error> {
+    let issuer = Arc::new(Issuer::discover(arguments.issuer_options()).await?);
+    let process = arguments.pid.map(Process::new);
+    let target = Target { issuer, process, setup: None };
+    let operations = load.operations_or(&[Operation::Refresh, Operation::Login]);
+    Ok(vec![measure::measure_all(&target, operations, load).await?])
 }

@@ -5,10 +5,9 @@ use plotters::prelude::*;
 
 use crate::Error;
 use crate::arguments::{PlotArguments, Quantity};
-use crate::report::{OperationResult, Report};
-use crate::statistics::Spread;
+use crate::report::{Group, OperationResult, Report};
 
-const SIZE: (u32, u32) = (900, 480);
+const SIZE: (u32, u32) = (1000, 480);
 /// Readable on light and dark backgrounds, and distinguishable in greyscale.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(31, 111, 235), RGBColor(230, 126, 34), RGBColor(46, 160, 67), RGBColor(130, 80, 223)];
@@ -20,14 +19,16 @@ struct Series {
 }
 
 impl Series {
+    /// Of the report's first setup.
     fn new(name: &str, report: &Report, quantity: Quantity) -> Self {
-        let median = |place: usize| {
-            let results = report.runs.iter().filter_map(|run| run.operations.get(place));
-            let values: Vec<f64> = results.filter_map(|one| quantity.of(one)).collect();
-            Spread::of(&values).map(|spread| spread.median)
+        let groups = report.groups();
+        let first = groups.first();
+        let median = |operation: &str| {
+            let spread = first?.spread(|run| quantity.of(run.operation(operation)?))?;
+            Some((operation.to_owned(), spread.median))
         };
-        let operations = report.operations().into_iter();
-        let medians = operations.filter_map(|(place, name)| Some((name, median(place)?))).collect();
+        let operations = first.map(Group::operations).unwrap_or_default();
+        let medians = operations.into_iter().filter_map(median).collect();
         Self { name: name.to_owned(), medians }
     }
 
@@ -58,9 +59,7 @@ impl Quantity {
 pub fn draw(arguments: &PlotArguments) -> Result<(), Error> {
     let mut all = Vec::new();
     for (name, file) in &arguments.reports {
-        let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-        let report = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))?;
-        all.push(Series::new(name, &report, arguments.quantity));
+        all.push(Series::new(name, &Report::read(file)?, arguments.quantity));
     }
     std::fs::write(&arguments.output, svg(&all, arguments.quantity)?)?;
     Ok(())

@@ -34,12 +34,44 @@ impl Process {
     }
 }
 
+/// How often memory is read while a load runs.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The greatest resident memory while the work runs, beside its result.
+pub async fn with_peak_memory<T>(
+    process: Option<Process>,
+    work: impl Future<Output = T>,
+) -> Result<(T, Option<f64>), Error> {
+    let mut peak: Option<f64> = None;
+    let sample = async {
+        loop {
+            tokio::time::sleep(SAMPLE_INTERVAL).await;
+            let now = process.and_then(|process| process.resident_mib().ok());
+            peak = now.into_iter().chain(peak).reduce(f64::max);
+        }
+    };
+    let done = tokio::select! {
+        done = work => Some(done),
+        () = sample => None,
+    };
+    Ok((done.ok_or("the samples of memory ended")?, peak))
+}
+
 /// Fields 14 and 15 of proc_pid_stat(5). The second field, the name in parentheses, may contain any character.
 fn cpu_time(stat: &str) -> Option<Duration> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_whitespace().skip(11);
     let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
     Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+/// The processor and the number of its cores, from /proc/cpuinfo.
+pub fn machine() -> Result<String, Error> {
+    let text = std::fs::read_to_string("/proc/cpuinfo")?;
+    let model = text.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let cores = text.lines().filter(|line| line.starts_with("processor")).count();
+    Ok(format!("{model}, {cores} cores"))
 }
 
 /// Pins this process, the load generator, to a core other than the server's.

@@ -10,7 +10,6 @@
 //! Countersign's file, and `countersign-connectors` those of each connector type.
 
 mod expand;
-mod files;
 mod item;
 mod load;
 mod problem;
@@ -19,9 +18,9 @@ mod tree;
 mod yaml;
 
 pub use expand::Environment;
-pub use files::{read_text, readable_by_others};
 pub use item::Item;
 pub use load::{Loaded, load, read, read_tree};
+pub use load::{read_text, readable_by_others};
 pub use problem::{Problem, Problems, Severity, did_you_mean, nearest};
 pub use section::Section;
 pub use tree::{Key, Mark, Node, Value};

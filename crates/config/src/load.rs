@@ -1,9 +1,12 @@
-//! Loads a file: the result is the reader's value, or the list of all problems.
+//! Loads a file: bounded reading and the check of permission bits; the result is the reader's value, or the list of all
+//! problems.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::{Environment, Mark, Node, Problem, Problems, Section, Severity, expand, files, yaml};
+use crate::{Environment, Mark, Node, Problem, Problems, Section, Severity, Value, expand, yaml};
 
 /// The outcome of reading a file. `Display` prints one line for each problem.
 pub struct Loaded<T> {
@@ -74,7 +77,7 @@ pub fn load<T>(
     lenient: bool,
     reader: impl FnOnce(&Section<'_>) -> Option<T>,
 ) -> Loaded<T> {
-    match files::read_text(file, yaml::MAX_BYTES) {
+    match read_text(file, yaml::MAX_BYTES) {
         Ok(text) => read(&text, file, env, lenient, reader),
         Err(message) => Loaded::failed(file, lenient, Mark::WHOLE_FILE, message),
     }
@@ -104,7 +107,7 @@ pub fn read_tree<T>(
     reader: impl FnOnce(&Section<'_>) -> Option<T>,
 ) -> Loaded<T> {
     let problems = Problems::new(lenient);
-    files::warn_if_readable_by_others(file, &root, &problems);
+    warn_if_readable_by_others(file, &root, &problems);
     expand::expand(&mut root, env, &problems);
     let config = Section::root(&root, &problems).and_then(|root| {
         let config = reader(&root);
@@ -112,4 +115,93 @@ pub fn read_tree<T>(
         config
     });
     Loaded::new(file, config, problems)
+}
+
+/// Reads a UTF-8 file of at most `max_bytes`. The error does not contain the name of the file.
+#[expect(clippy::naive_bytecount, reason = "only for an error message")]
+pub fn read_text(path: &Path, max_bytes: usize) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() > max_bytes {
+        return Err(format!("is larger than {max_bytes} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to());
+        let lines = before.unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
+        format!("is not UTF-8 in line {}", lines + 1)
+    })
+}
+
+/// The permission bits, if group or others have any.
+#[cfg(unix)]
+pub fn readable_by_others(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+pub fn readable_by_others(_path: &Path) -> Option<u32> {
+    None
+}
+
+/// Adds one warning, at the first secret in the file, if the file is readable by others than its owner.
+pub fn warn_if_readable_by_others(file: &Path, root: &Node, problems: &Problems) {
+    // The secrets of the example are public, and git checks it out with permissions for everyone.
+    if file.file_name().is_some_and(|name| name == "config.example.yaml") {
+        return;
+    }
+    let Some(mode) = readable_by_others(file) else { return };
+    if let Some((mark, path)) = first_secret(root, "") {
+        let message = format!(
+            "is a secret in a file that others than its owner can open (mode {mode:04o}, expected 0600)"
+        );
+        problems.warning(mark, path, message);
+    }
+}
+
+/// Keys whose value is a secret, in lower case.
+const SECRETS: &[&str] = &[
+    "secret",
+    "clientsecret",
+    "password",
+    "bindpw",
+    "rootkey",
+    "hash",
+    "cookieencryptionkey",
+    "token",
+];
+
+/// The first secret whose value is in the file itself and not in the environment.
+fn first_secret(node: &Node, path: &str) -> Option<(Mark, String)> {
+    match &node.value {
+        Value::Map(entries) => entries.iter().find_map(|(key, value)| {
+            let path =
+                if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
+            let name = key.text.to_ascii_lowercase();
+            if SECRETS.contains(&name.as_str()) && is_literal(value) {
+                return Some((value.mark, path));
+            }
+            first_secret(value, &path)
+        }),
+        Value::List(nodes) => nodes
+            .iter()
+            .enumerate()
+            .find_map(|(index, node)| first_secret(node, &format!("{path}[{index}]"))),
+        Value::Null | Value::Scalar { .. } => None,
+    }
+}
+
+fn is_literal(value: &Node) -> bool {
+    match &value.value {
+        // `$NAME` alone refers to the environment, but bcrypt's `$2a$…` and argon2's `$argon2id$…` do not.
+        Value::Scalar { text, .. } => {
+            let reference = text.strip_prefix('$').is_some_and(|rest| !rest.contains('$'));
+            !text.is_empty() && !reference
+        }
+        Value::List(nodes) => nodes.iter().any(is_literal),
+        Value::Null | Value::Map(_) => false,
+    }
 }

@@ -22,7 +22,6 @@ mod connection;
 mod diagnose;
 mod entry;
 mod failure;
-mod filter;
 mod groups;
 mod hosts;
 mod message_check;
@@ -206,7 +205,7 @@ impl Ldap {
     ) -> Result<Vec<Entry>, DirectoryError> {
         let attributes = &self.config.users.username;
         let pairs = attributes.iter().map(|attribute| (attribute.as_str(), login.as_bytes()));
-        self.find(lease, filter::any_of(&self.config.users.filter, pairs), trace).await
+        self.find(lease, search::any_of(&self.config.users.filter, pairs), trace).await
     }
 
     /// The entries that match, at most two: a second one suffices to refuse the login.

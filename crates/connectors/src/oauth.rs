@@ -14,12 +14,15 @@ mod settings;
 mod tls;
 mod token;
 mod upstream;
-mod upstream_login;
-mod used_refresh_tokens;
 mod user_api;
 
 pub(crate) use address::may_lead;
 pub(crate) use cached::Cached;
+pub(crate) use cached::UsedRefreshTokens;
+pub(crate) use code_flow::{
+    AuthorizationRequest, AuthorizationResponse, StoredChallenge, check_redirect_uri, find,
+    read_authorization_response,
+};
 pub(crate) use code_flow::{CodeFlow, TokenOutcome};
 pub(crate) use failure::UpstreamError;
 pub(crate) use http::{
@@ -32,11 +35,6 @@ pub(crate) use settings::{
 pub(crate) use tls::Roots;
 pub(crate) use token::{Client, Code, Proof, TokenResponse, Tokens, read_token_response};
 pub(crate) use upstream::{OAuth, Upstream, UpstreamOutcome, refused_token};
-pub(crate) use upstream_login::{
-    AuthorizationRequest, AuthorizationResponse, StoredChallenge, check_redirect_uri, find,
-    read_authorization_response,
-};
-pub(crate) use used_refresh_tokens::UsedRefreshTokens;
 pub(crate) use user_api::{ApiLogin, StoredTokens, User, UserApi, required_groups};
 
 use std::future::Future;

@@ -2,41 +2,37 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`request`] | the AuthnRequest |
-//! | [`input`] | what XML is accepted at all, and its limits |
 //! | [`canonical`] | exclusive canonicalization |
 //! | [`input`] | which XML is accepted, and its limits |
 //! | [`response`] | which element must be signed, and what it must say |
 //!
+//! The AuthnRequest (SAML 2.0 Core section 3.4.1) is built here and sent by the HTTP-POST binding (Bindings section 3.5).
 //! [`signature`] explains why a forged response cannot be accepted. Not supported: encrypted assertions, logins
 //! initiated by the identity provider, metadata, Single Logout.
+
+mod canonical;
+mod config;
+mod input;
+mod names;
+mod response;
+mod signature;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use config::Config;
 use countersign_config::Section;
 use countersign_core::connector::{
     ConnectorError, Fingerprint, LoginForm, LoginMethod, PostedFormLogin, PostedLoginOutcome,
     PostedResponse, Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn, UpstreamLogin,
 };
 use countersign_core::{Connector, ConnectorId, Identity, Timestamp, Trace};
+use response::{Assertion, Expected, Verified};
 use url::Url;
 
 use crate::certificates::decode_base64;
-
-mod canonical;
-mod config;
-mod input;
-mod names;
-mod request;
-mod response;
-mod signature;
-
-use config::Config;
-use request::AuthnRequest;
-use response::{Assertion, Expected, Verified};
 
 /// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
@@ -273,4 +269,45 @@ impl Assertion {
 /// The `ID` of a login's AuthnRequest, which must be an XML name (NCName); `state` may not be one.
 fn request_id(state: &str) -> String {
     format!("_{state}")
+}
+
+struct AuthnRequest<'a> {
+    pub id: &'a str,
+    pub now: Timestamp,
+    /// The URL that the request is posted to.
+    pub destination: &'a Url,
+    /// The assertion consumer service URL, where the response is to be posted.
+    pub consumer: &'a str,
+    /// Our entity id; omitted if not configured, as in Dex.
+    pub issuer: Option<&'a str>,
+    pub name_id_format: &'a str,
+    /// `ForceAuthn`: the user must authenticate again.
+    pub force_authn: bool,
+}
+
+impl AuthnRequest<'_> {
+    pub fn to_xml(&self) -> String {
+        let issuer = self
+            .issuer
+            .map(|issuer| format!("<saml:Issuer>{}</saml:Issuer>", escaped(issuer)))
+            .unwrap_or_default();
+        let force = if self.force_authn { " ForceAuthn=\"true\"" } else { "" };
+        format!(
+            "<samlp:AuthnRequest xmlns:samlp=\"{}\" xmlns:saml=\"{}\" ID=\"{}\" Version=\"2.0\" IssueInstant=\"{}\" \
+             Destination=\"{}\"{force} AssertionConsumerServiceURL=\"{}\" \
+             ProtocolBinding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST\">{issuer}\
+             <samlp:NameIDPolicy AllowCreate=\"true\" Format=\"{}\"></samlp:NameIDPolicy></samlp:AuthnRequest>",
+            names::PROTOCOL,
+            names::ASSERTION,
+            self.id,
+            self.now,
+            escaped(self.destination.as_str()),
+            escaped(self.consumer),
+            escaped(self.name_id_format),
+        )
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

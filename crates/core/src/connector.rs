@@ -99,6 +99,26 @@ pub enum Refusal {
     },
 }
 
+/// The reason in words, for the log.
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BadCredentials => f.write_str("unknown user or wrong password"),
+            Self::PasswordExpired => f.write_str("the password has expired"),
+            Self::AccountLocked => f.write_str("the account is locked"),
+            Self::AccountDisabled => f.write_str("the account is disabled"),
+            Self::NotInRequiredGroup { required } => {
+                write!(f, "in none of the required groups: {}", required.join(", "))
+            }
+            Self::UpstreamDenied { code } => write!(f, "the upstream answered {code}"),
+            Self::EmailNotVerified => f.write_str("the e-mail address is not verified"),
+            Self::InvalidResponse { reason } => write!(f, "the response is invalid: {reason}"),
+            Self::NotThroughProxy => f.write_str("not through a trusted proxy"),
+            Self::UnclearHeaders { reason } => write!(f, "the proxy's headers: {reason}"),
+        }
+    }
+}
+
 /// Why a connector could not decide. `cause` is for the log, the trace and administrators; it contains no secret and no
 /// free text of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

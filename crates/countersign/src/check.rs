@@ -16,8 +16,8 @@ use url::Url;
 
 use crate::cli::{CheckArguments, OutputFormat};
 use crate::config::{self, Config, Loaded};
+use crate::environment::SystemClock;
 use crate::serve::BAD_CONFIGURATION;
-use crate::system_clock::SystemClock;
 use crate::wiring;
 
 pub fn run(arguments: &CheckArguments) -> ExitCode {

@@ -53,6 +53,8 @@ pub struct Config {
     pub web: Web,
     /// Listener of health and metrics; `None`: not served.
     pub telemetry: Option<Listen>,
+    /// Whether CPU profiles are served there.
+    pub enable_profiling: bool,
     /// Dex's gRPC API; `None`: not served.
     pub grpc: Option<Grpc>,
     pub logger: Logger,
@@ -118,7 +120,8 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let storage = storage::read(root);
     let root_keys = root_keys::read(root, storage.as_ref(), env);
     let web = web::read(root, addresses);
-    let telemetry = addresses.telemetry.clone().or(web::read_telemetry(root));
+    let (telemetry, enable_profiling) = web::read_telemetry(root);
+    let telemetry = addresses.telemetry.clone().or(telemetry);
     let grpc = grpc::read(root, addresses, env);
     let logger = pages::read_logger(root);
     let frontend = pages::read_frontend(root, env);
@@ -140,12 +143,15 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let admin = admin::read(root, &clients, &upstreams.ids);
     let example_app = example_app::read(root, &clients);
     root.not_supported("mfa", true);
+    let mut blocks = blocks::read(root);
+    blocks.add_files(&frontend.dir.files);
     Some(Config {
         issuer: issuer?,
         storage: storage?,
         root_keys: root_keys?,
         web: web?,
         telemetry,
+        enable_profiling,
         grpc,
         logger,
         frontend,
@@ -162,7 +168,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
         connectors: upstreams.connectors,
         connector_grant_types: upstreams.grant_types,
         password_db: upstreams.password_db,
-        blocks: blocks::read(root),
+        blocks,
     })
 }
 

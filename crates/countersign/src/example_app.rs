@@ -1,4 +1,5 @@
-//! `countersign example-app`: the example application as a separate program.
+//! `countersign example-app`: the example application as a separate program; and building it from the command line or
+//! from the configuration of a server.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -7,16 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::network::is_loopback_url;
-use countersign_core::{Limits, Secret};
-use countersign_server::ProcessState;
-use countersign_server::example_app;
-use countersign_server::listen::ShutdownHandle;
+use countersign_core::{Clock, Limits, Secret, Timestamp};
+use countersign_jose::{Expected, Typ, UpstreamKeys, hash};
+use countersign_server::example_app::{ExampleApp, Settings, VerifyIdToken};
+use countersign_server::listen::{Listener, ShutdownHandle};
+use countersign_server::{ProcessState, example_app};
 use url::Url;
 
 use crate::cli::ExampleAppArguments;
+use crate::environment::SystemClock;
 use crate::serve::Signals;
-use crate::system_clock::SystemClock;
-use crate::wiring::example_app::{ExampleClient, prepare};
 
 /// Time limit for requests in progress when the program stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -77,4 +78,70 @@ fn checked(redirect_uri: &Url) -> Result<Url, String> {
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Tolerated clock difference between this machine and the issuer.
+const LEEWAY: Duration = Duration::from_mins(1);
+
+/// Verifies ID tokens with the issuer's published keys, by the code that verifies upstream ID tokens.
+struct PublishedKeys {
+    issuer: String,
+    client_id: String,
+}
+
+impl VerifyIdToken for PublishedKeys {
+    fn verify(&self, token: &str, key_set: &[u8], now: Timestamp) -> Result<(), String> {
+        let keys = UpstreamKeys::parse(key_set).ok_or("the issuer's keys cannot be read")?;
+        let expected =
+            Expected { issuer: &self.issuer, typ: Typ::IdToken, now: Some(now), leeway: LEEWAY };
+        let (claims, _) = keys.verify(token, &expected).map_err(|error| error.to_string())?;
+        match claims.is_for(&self.client_id) {
+            true => Ok(()),
+            false => Err(format!("aud does not contain {}", self.client_id)),
+        }
+    }
+
+    fn challenge(&self, verifier: &str) -> String {
+        hash::s256(verifier)
+    }
+}
+
+/// The client that the example application acts as.
+pub struct ExampleClient<'a> {
+    pub issuer: &'a str,
+    pub client_id: &'a str,
+    pub client_secret: Option<Secret>,
+    pub redirect_uri: Url,
+    /// PEM, trusted in addition to the system's authorities.
+    pub authorities: Vec<u8>,
+}
+
+/// Binds to the host and port of the redirect URI, unless `listen` specifies another address.
+pub fn prepare(
+    client: ExampleClient<'_>,
+    listen: Option<&str>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Listener, ExampleApp), String> {
+    let url = &client.redirect_uri;
+    let own = format!(
+        "{}:{}",
+        url.host_str().unwrap_or_default(),
+        url.port_or_known_default().unwrap_or_default()
+    );
+    let address = listen.unwrap_or(&own);
+    let app = ExampleApp::new(Settings {
+        issuer: client.issuer.to_owned(),
+        client_id: client.client_id.to_owned(),
+        client_secret: client.client_secret,
+        authorities: client.authorities,
+        verifier: Arc::new(PublishedKeys {
+            issuer: client.issuer.to_owned(),
+            client_id: client.client_id.to_owned(),
+        }),
+        redirect_uri: client.redirect_uri,
+        clock,
+    })?;
+    let listener = Listener::bind(address, None)
+        .map_err(|error| format!("the example application cannot listen on {address}: {error}"))?;
+    Ok((listener, app))
 }

@@ -13,9 +13,9 @@ use countersign_store::Location;
 use countersign_store::dex::{self, DatabaseState};
 
 use crate::config::{self, Config};
+use crate::environment::SystemClock;
 use crate::manage::OutputFormat;
 use crate::serve::BAD_CONFIGURATION;
-use crate::system_clock::SystemClock;
 use crate::wiring;
 
 #[derive(Debug, Subcommand)]

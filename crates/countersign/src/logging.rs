@@ -8,6 +8,7 @@ mod line;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use opentelemetry_sdk::trace::SdkTracer;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -19,7 +20,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, registry, reload};
 
 use crate::config::{LogFormat, LogLevel, Logger};
-use crate::system_clock::SystemClock;
+use crate::environment::SystemClock;
+use crate::trace_export::RequestSpans;
 use line::{Fields, Line};
 
 /// Changes the log settings at run time.
@@ -36,13 +38,33 @@ impl LogHandle {
     }
 }
 
-/// Installs the configured log. `None`: another subscriber is already installed and remains.
-pub fn start(logger: &Logger) -> Option<LogHandle> {
+/// Installs the configured log, and with a tracer the export of spans. `None`: another subscriber is already installed
+/// and remains.
+pub fn start(logger: &Logger, tracer: Option<SdkTracer>) -> Option<LogHandle> {
     let (filter, handle) = reload::Layer::new(targets(logger));
     let format = Arc::new(RwLock::new(LineFormat::of(logger)));
     let lines = Lines { format: Arc::clone(&format) };
-    let started = registry().with(lines.with_filter(filter)).try_init();
+    let log = registry().with(lines.with_filter(filter));
+    let started = match tracer {
+        None => log.try_init(),
+        Some(tracer) => log.with(exported(tracer)).try_init(),
+    };
     started.ok().map(|()| LogHandle { filter: handle, format })
+}
+
+/// The layer that exports the spans of requests, with the fields that they are given and nothing about the source code.
+fn exported<S>(tracer: SdkTracer) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    tracing_opentelemetry::layer::<S>()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_filter(RequestSpans)
 }
 
 /// Libraries log only warnings and errors, because their details may contain secrets.
@@ -85,9 +107,11 @@ struct Collect<'a> {
 }
 
 impl Collect<'_> {
+    /// Fields with a dot in their name are exported to a collector, and not part of the log.
     fn add(&mut self, field: &Field, value: serde_json::Value) {
-        if !self.excluded.iter().any(|name| name == field.name()) {
-            self.fields.push((field.name(), value));
+        let name = field.name();
+        if !name.contains('.') && !self.excluded.iter().any(|excluded| excluded == name) {
+            self.fields.push((name, value));
         }
     }
 }

@@ -3,16 +3,13 @@
 use std::process::ExitCode;
 
 use countersign::cli::{Cli, Command, OutputFormat};
-use countersign::{
-    backup, check, example_app, generate, hash_password, healthcheck, import, kubernetes, manage,
-    serve,
-};
+use countersign::{check, commands, example_app, import, kubernetes, manage, serve};
 
 fn main() -> ExitCode {
     match Cli::from_process().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-        Command::HashPassword { output } => hash_password::run(output),
+        Command::HashPassword { output } => commands::hash(output),
         Command::Sessions { common, command } => manage::sessions(&common, &command),
         Command::Users { common, command } => manage::users(&common, &command),
         Command::Keys { common, command } => manage::keys(&common, &command),
@@ -20,9 +17,9 @@ fn main() -> ExitCode {
         Command::Explain { common, arguments } => manage::explain(&common, &arguments),
         Command::Import(command) => import::run(&command),
         Command::Reload { common, arguments } => manage::reload(&common, &arguments),
-        Command::Backup(arguments) => backup::run(&arguments),
-        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
-        Command::Generate(command) => generate::run(&command),
+        Command::Backup(arguments) => commands::backup(&arguments),
+        Command::Healthcheck(arguments) => commands::healthcheck(&arguments),
+        Command::Generate(command) => commands::generate(&command),
         Command::Kubernetes(command) => kubernetes::run(&command),
         Command::ExampleApp(arguments) => example_app::run(&arguments),
         Command::Version { output } => {

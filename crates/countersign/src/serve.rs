@@ -18,17 +18,18 @@ use countersign_config::Severity;
 use countersign_grpc::{CallMetrics, GrpcSettings};
 use countersign_server::grpc::Router;
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
-use countersign_server::{CurrentApp, Metrics, ProcessState};
+use countersign_server::{CurrentApp, Metrics, ProcessState, RequestTraces};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
 use crate::config::{self, Config, Grpc, Listen, Loaded};
+use crate::environment::SystemClock;
 use crate::logging::LogHandle;
-use crate::system_clock::SystemClock;
+use crate::trace_export::TraceExport;
 use crate::wiring::Shared;
-use crate::{logging, tls, wiring};
+use crate::{logging, tls, trace_export, wiring};
 use reload::Reloader;
 pub use signals::Signals;
 use signals::StopSignal;
@@ -53,16 +54,24 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         eprint!("{report}");
         return ExitCode::from(BAD_CONFIGURATION);
     };
-    let log = logging::start(&config.logger);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("countersign: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let export = trace_export::start(runtime.handle());
+    let tracer = export.as_ref().ok().and_then(Option::as_ref).map(TraceExport::tracer);
+    let log = logging::start(&config.logger, tracer);
     for line in warnings {
         tracing::warn!("{line}");
     }
-    let served = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| e.to_string())
-        .and_then(|runtime| runtime.block_on(serve(config, arguments, log)));
-    match served {
+    let export = export.unwrap_or_else(|reason| {
+        tracing::warn!(reason, "no traces are exported");
+        None
+    });
+    match runtime.block_on(serve_and_export(config, arguments, log, export)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             tracing::error!("{reason}");
@@ -72,6 +81,27 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The spans of the last requests are sent before this returns.
+async fn serve_and_export(
+    config: Config,
+    arguments: &ServeArguments,
+    log: Option<LogHandle>,
+    export: Option<TraceExport>,
+) -> Result<(), String> {
+    if let Some(export) = &export {
+        export.log();
+    }
+    let traces = export.as_ref().map(TraceExport::request_traces);
+    let served = serve(config, arguments, log, traces).await;
+    if let Some(export) = export {
+        export.flush().await;
+    }
+    if served.is_ok() {
+        tracing::info!("stopped");
+    }
+    served
 }
 
 fn load(arguments: &ServeArguments) -> Loaded {
@@ -133,6 +163,7 @@ async fn serve(
     config: Config,
     arguments: &ServeArguments,
     log: Option<LogHandle>,
+    traces: Option<Box<dyn RequestTraces>>,
 ) -> Result<(), String> {
     // Before anything is served, so that no signal kills the process.
     let mut signals = Signals::listen()?;
@@ -141,6 +172,9 @@ async fn serve(
     let ports = bind(&config)?;
     let clock = Arc::new(SystemClock::default());
     let shared = Shared::new(&config, clock.clone());
+    if let Some(traces) = traces {
+        shared.process.set_request_traces(traces);
+    }
     let app = wiring::open(&config, &shared).await?;
     housekeeping::check_clock(&app, &clock).await;
     let (process, store) = (shared.process.clone(), app.issuer.store.clone());
@@ -189,7 +223,6 @@ async fn serve(
     }
     background.abort();
     store.close().await;
-    tracing::info!("stopped");
     Ok(())
 }
 

@@ -1,6 +1,5 @@
 //! Builds a running issuer from a configuration.
 
-pub mod example_app;
 mod root_key;
 
 use std::sync::Arc;
@@ -138,7 +137,8 @@ fn app(config: &Config, issuer: Arc<Issuer>, metrics: Metrics, shared: &Shared) 
     layout.theme = frontend.theme;
     let remote = frontend.allow_remote_logos;
     layout.logo = frontend.logo_url.as_deref().and_then(|logo| shown_logo(&issuer, logo, remote));
-    layout.use_theme(&frontend.files);
+    layout.use_theme(&frontend.dir.theme);
+    layout.texts = frontend.dir.texts.clone();
     let proxies = config.web.client_address.as_ref();
     let server = ServerSettings {
         allowed_origins: config.web.allowed_origins.clone(),
@@ -150,7 +150,8 @@ fn app(config: &Config, issuer: Arc<Issuer>, metrics: Metrics, shared: &Shared) 
         },
         allow_remote_logos: remote,
         limits: config.limits,
-        theme: frontend.files.clone(),
+        enable_profiling: config.enable_profiling,
+        theme: frontend.dir.theme.clone(),
     };
     App::new(issuer, server, layout, metrics, shared.process.clone())
 }

@@ -8,21 +8,17 @@
 //! | module | calls |
 //! |---|---|
 //! | [`clients`] | GetClient, CreateClient, UpdateClient, DeleteClient, ListClients |
-//! | [`passwords`] | CreatePassword, UpdatePassword, DeletePassword, ListPasswords, VerifyPassword |
+//! | [`passwords`] | CreatePassword, UpdatePassword, DeletePassword, ListPasswords, VerifyPassword, ListRefresh, RevokeRefresh |
 //! | [`connectors`] | CreateConnector, UpdateConnector, DeleteConnector, ListConnectors |
-//! | [`tokens`] | ListRefresh, RevokeRefresh |
-//! | [`information`] | GetVersion, GetDiscovery |
 //!
-//! [`service`] is the table of all calls, and [`metrics`] counts them.
+//! [`service`] is the table of all calls, with GetVersion and GetDiscovery; [`metrics`] counts them.
 
 mod call;
 mod clients;
 mod connectors;
-mod information;
 mod metrics;
 mod passwords;
 mod service;
-mod tokens;
 
 use std::sync::Arc;
 

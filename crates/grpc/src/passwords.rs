@@ -1,19 +1,20 @@
 //! Local users ("passwords" in Dex): those of the configuration file can be read, those of the database can also be
-//! changed.
+//! changed. And the refresh tokens of a user: Dex has one per client; here each login has its own, so a client may be
+//! listed several times, and revoking ends all of them.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use countersign_core::{Secret, StoredUser};
+use countersign_core::{ClientId, Secret, StoredUser};
 use countersign_issuer::admin::dex_api::PasswordVerification;
 use tonic::Status;
 
 use crate::api::{
     CreatePasswordReq, CreatePasswordResp, DeletePasswordReq, DeletePasswordResp, ListPasswordReq,
-    ListPasswordResp, Password, UpdatePasswordReq, UpdatePasswordResp, VerifyPasswordReq,
+    ListPasswordResp, ListRefreshReq, ListRefreshResp, Password, RefreshTokenRef, RevokeRefreshReq,
+    RevokeRefreshResp, UpdatePasswordReq, UpdatePasswordResp, VerifyPasswordReq,
     VerifyPasswordResp,
 };
-use crate::call::Call;
-use crate::call::{failed, is_done, refused};
+use crate::call::{Call, failed, is_done, refused};
 
 pub async fn create(call: &Call, request: CreatePasswordReq) -> Result<CreatePasswordResp, Status> {
     let password = request.password.ok_or_else(|| refused("no password supplied"))?;
@@ -108,4 +109,33 @@ fn hash_of(bytes: Vec<u8>) -> Result<Secret, Status> {
         return Err(refused("no hash of password supplied"));
     }
     String::from_utf8(bytes).map(Secret::from).map_err(|_| refused("the hash is not text"))
+}
+
+pub async fn list_refresh_tokens(
+    call: &Call,
+    request: ListRefreshReq,
+) -> Result<ListRefreshResp, Status> {
+    let grants = call.issuer.refresh_tokens_of(&request.user_id).await.map_err(failed)?;
+    let grants = grants.ok_or_else(not_a_subject)?;
+    let reference = |grant: countersign_core::Grant| RefreshTokenRef {
+        id: grant.id.to_string(),
+        client_id: grant.client.to_string(),
+        created_at: grant.created_at.secs(),
+        last_used: grant.rotated_at.secs(),
+    };
+    Ok(ListRefreshResp { refresh_tokens: grants.into_iter().map(reference).collect() })
+}
+
+pub async fn revoke_refresh_tokens(
+    call: &Call,
+    request: RevokeRefreshReq,
+) -> Result<RevokeRefreshResp, Status> {
+    let (who, client) = (&call.administrator, ClientId::new(request.client_id));
+    let ended = call.issuer.revoke_refresh_tokens(who, &request.user_id, &client).await;
+    let ended = ended.map_err(failed)?.ok_or_else(not_a_subject)?;
+    Ok(RevokeRefreshResp { not_found: ended == 0 })
+}
+
+fn not_a_subject() -> Status {
+    refused("user_id is not the claim sub of a user of this issuer")
 }

@@ -1,9 +1,10 @@
-//! The table of all calls.
+//! The table of all calls, and the calls about the server itself.
 
 use std::sync::Arc;
 
 use countersign_core::network::PeerAddress;
 use countersign_issuer::admin::Administrator;
+use countersign_issuer::discovery::Discovery;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::api::dex_server::Dex;
@@ -75,8 +76,45 @@ calls! {
     update_connector(UpdateConnectorReq) -> UpdateConnectorResp = crate::connectors::update,
     delete_connector(DeleteConnectorReq) -> DeleteConnectorResp = crate::connectors::delete,
     list_connectors(ListConnectorReq) -> ListConnectorResp = crate::connectors::list,
-    get_version(VersionReq) -> VersionResp = crate::information::version,
-    get_discovery(DiscoveryReq) -> DiscoveryResp = crate::information::discovery,
-    list_refresh(ListRefreshReq) -> ListRefreshResp = crate::tokens::list,
-    revoke_refresh(RevokeRefreshReq) -> RevokeRefreshResp = crate::tokens::revoke,
+    get_version(VersionReq) -> VersionResp = version,
+    get_discovery(DiscoveryReq) -> DiscoveryResp = discovery,
+    list_refresh(ListRefreshReq) -> ListRefreshResp = crate::passwords::list_refresh_tokens,
+    revoke_refresh(RevokeRefreshReq) -> RevokeRefreshResp = crate::passwords::revoke_refresh_tokens,
+}
+
+/// The version of the interface in Dex 2.45, all of whose calls are implemented. Dex increases it with each addition.
+const API_VERSION: i32 = 3;
+
+#[expect(clippy::unused_async, reason = "the table of calls awaits each")]
+pub async fn version(call: &Call, _: VersionReq) -> Result<VersionResp, Status> {
+    Ok(VersionResp { server: format!("countersign {}", call.settings.version), api: API_VERSION })
+}
+
+/// The discovery document, reduced to the members of Dex's message.
+#[expect(clippy::unused_async, reason = "the table of calls awaits each")]
+pub async fn discovery(call: &Call, _: DiscoveryReq) -> Result<DiscoveryResp, Status> {
+    let algorithms = call.issuer.keyring.keys().algorithms();
+    let document = Discovery::of(&call.issuer.settings, algorithms);
+    let texts = |list: Vec<&'static str>| list.into_iter().map(str::to_owned).collect();
+    Ok(DiscoveryResp {
+        issuer: document.issuer,
+        authorization_endpoint: document.authorization_endpoint,
+        token_endpoint: document.token_endpoint,
+        jwks_uri: document.jwks_uri,
+        userinfo_endpoint: document.userinfo_endpoint,
+        device_authorization_endpoint: document.device_authorization_endpoint.unwrap_or_default(),
+        introspection_endpoint: document.introspection_endpoint,
+        grant_types_supported: texts(document.grant_types_supported),
+        response_types_supported: document.response_types_supported,
+        subject_types_supported: texts(document.subject_types_supported),
+        id_token_signing_alg_values_supported: texts(
+            document.id_token_signing_alg_values_supported,
+        ),
+        code_challenge_methods_supported: texts(document.code_challenge_methods_supported),
+        scopes_supported: texts(document.scopes_supported),
+        token_endpoint_auth_methods_supported: texts(
+            document.token_endpoint_auth_methods_supported,
+        ),
+        claims_supported: texts(document.claims_supported),
+    })
 }

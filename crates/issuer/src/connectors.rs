@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use countersign_core::connector::LoginMethod;
 use countersign_core::{Client, Connector, ConnectorId, GrantType};
 
 /// The connectors of the configuration file and those of the database, ordered by name as on the login page. The stored
@@ -20,6 +21,7 @@ pub struct Connectors {
 struct Current {
     list: Vec<Arc<Connector>>,
     grant_types: HashMap<ConnectorId, Vec<GrantType>>,
+    trusted_headers: Arc<[String]>,
 }
 
 impl Connectors {
@@ -52,7 +54,8 @@ impl Connectors {
         list.sort_by_key(|connector| connector.name.to_lowercase());
         grant_types.retain(|id, _| !self.is_configured(id));
         grant_types.extend(self.grant_types.clone());
-        let current = Arc::new(Current { list, grant_types });
+        let trusted_headers = list.iter().flat_map(|one| trusted_headers(one)).collect();
+        let current = Arc::new(Current { list, grant_types, trusted_headers });
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
     }
 
@@ -79,6 +82,11 @@ impl Connectors {
         self.current().list.clone().into_iter()
     }
 
+    /// The header names from which any connector reads the user, in lower case.
+    pub fn trusted_headers(&self) -> Arc<[String]> {
+        Arc::clone(&self.current().trusted_headers)
+    }
+
     /// The connectors through which a user can log in to this client with this grant type.
     pub fn for_client(
         &self,
@@ -103,6 +111,17 @@ impl Connectors {
     /// The connector of this id, if it exists and this client may use it.
     pub fn allowed(&self, client: &Client, id: &ConnectorId) -> Option<Arc<Connector>> {
         self.get(id).filter(|connector| may_use(client, &connector.id))
+    }
+}
+
+fn trusted_headers(connector: &Connector) -> Vec<String> {
+    match &connector.login_method {
+        LoginMethod::TrustedHeader(method) => {
+            method.fields().into_iter().map(str::to_owned).collect()
+        }
+        LoginMethod::Password(_) | LoginMethod::Redirect(_) | LoginMethod::PostedForm(_) => {
+            Vec::new()
+        }
     }
 }
 

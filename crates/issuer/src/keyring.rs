@@ -22,6 +22,7 @@ use countersign_jose::{
 };
 use countersign_store::{SecretRow, SigningKeyRow, Store};
 
+use crate::blocking::{SigningThreads, run_blocking};
 use crate::discovery::{Discovery, PublishedDocument};
 use crate::{IssuerError, Settings};
 
@@ -42,6 +43,7 @@ const SIGNING_KEY: &str = "signing-key";
 /// The current keys; they are replaced as a whole when they are read again.
 pub struct Keyring {
     keys: RwLock<Arc<Keys>>,
+    pub(crate) signing_threads: SigningThreads,
 }
 
 /// The keys as read from the database at `read_at`.
@@ -145,7 +147,7 @@ impl Keyring {
             keys = read(store, root, settings, now).await?;
         }
         store.raise_token_lifetime(settings.longest_token_lifetime()).await?;
-        Ok(Self { keys: RwLock::new(Arc::new(keys)) })
+        Ok(Self { keys: RwLock::new(Arc::new(keys)), signing_threads: SigningThreads::default() })
     }
 
     pub fn keys(&self) -> Arc<Keys> {
@@ -387,13 +389,6 @@ fn unsealed(root: &RootKeys, purpose: &str, sealed: &Secret) -> Result<Secret, I
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| IssuerError::Broken(format!("a {purpose} in the database is not text")))?;
     Ok(Secret::new(text))
-}
-
-/// Runs work that would block an async thread, such as private-key operations and key generation.
-pub(crate) async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, IssuerError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| IssuerError::Broken(e.to_string()))
 }
 
 #[cfg(test)]

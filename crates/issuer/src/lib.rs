@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod admin;
+mod blocking;
 pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;

@@ -15,7 +15,6 @@ use countersign_store::LogoutNotification;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};
 
 /// `typ` of a logout token (section 2.4).
@@ -172,7 +171,8 @@ impl Issuer {
         };
         let claims = serde_json::to_vec(&claims).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let signer = self.keyring.keys().signer(now)?;
-        let signed = run_blocking(move || signer.sign(Some(LOGOUT_TOKEN_TYPE), &claims)).await?;
+        let threads = &self.keyring.signing_threads;
+        let signed = threads.run(move || signer.sign(Some(LOGOUT_TOKEN_TYPE), &claims)).await?;
         Ok(Secret::new(signed?))
     }
 }

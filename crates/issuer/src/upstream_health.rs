@@ -9,9 +9,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_core::connector::ConnectorError;
+use countersign_core::exported_spans::TARGET;
 use countersign_core::{Connector, ConnectorId, Timestamp};
 use countersign_store::CircuitBreaker;
 use serde::{Deserialize, Serialize};
+use tracing::Span;
+use tracing::field::Empty;
 
 use crate::Issuer;
 
@@ -176,8 +179,12 @@ impl Issuer {
         op: Op,
         result: impl Future<Output = Result<T, ConnectorError>>,
     ) -> Result<T, ConnectorError> {
-        let begun = self.now();
+        let (begun, span) = (self.now(), span(connector, op));
         let result = result.await;
+        if let Err(error) = &result {
+            span.record("otel.status_code", "ERROR").record("error.type", failure_kind(error));
+        }
+        drop(span);
         let call = Call { op, begun, ended: self.now() };
         self.upstream_health.note(&connector.id, &call, result.as_ref().err());
         result.map_err(|down| by_its_name(connector, down))
@@ -219,6 +226,27 @@ impl Issuer {
     /// Durations of this connector's calls, by operation.
     pub fn upstream_times(&self, connector: &ConnectorId) -> Vec<(Op, CallDurations)> {
         self.upstream_health.of(connector).took.into_iter().collect()
+    }
+}
+
+/// The span of a call, for an OpenTelemetry collector. Requests over HTTP in it have spans of their own.
+fn span(connector: &Connector, op: Op) -> Span {
+    tracing::info_span!(
+        target: TARGET,
+        "connector",
+        otel.name = %format_args!("{} {}", op.name(), connector.kind),
+        otel.status_code = Empty,
+        countersign.connector.id = connector.id.as_str(),
+        "countersign.connector.type" = connector.kind,
+        countersign.connector.operation = op.name(),
+        "error.type" = Empty,
+    )
+}
+
+const fn failure_kind(error: &ConnectorError) -> &'static str {
+    match error {
+        ConnectorError::Unavailable { .. } => "unavailable",
+        ConnectorError::Misconfigured { .. } => "misconfigured",
     }
 }
 

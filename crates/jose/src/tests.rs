@@ -15,7 +15,6 @@ use crate::{Algorithm, Claims, Expected, KeyPair, Refused, Signer, Typ, Verifier
 
 mod bounds;
 mod forged;
-mod kinds;
 mod upstream;
 mod values;
 

@@ -134,8 +134,14 @@ pub struct CacheArguments {
     /// Directory of cached tokens [default: ~/.kube/cache/countersign]
     #[arg(long, value_name = "DIR", env = "KUBECTL_COUNTERSIGN_CACHE_DIR", hide_env_values = true, value_parser = get_token::path)]
     pub token_cache_dir: Option<PathBuf>,
-    /// Where tokens are kept [default: the system's keyring if this build has it, else disk]
-    #[arg(long, value_enum, value_name = "STORAGE")]
+    /// Where tokens are kept [default: the system's keyring, or disk if it cannot be used]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "STORAGE",
+        env = "KUBECTL_COUNTERSIGN_CACHE_STORAGE",
+        hide_env_values = true
+    )]
     pub token_cache_storage: Option<TokenCacheStorage>,
 }
 

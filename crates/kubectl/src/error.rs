@@ -29,6 +29,12 @@ pub enum Error {
     /// There is no valid login, and this command does not start one.
     #[error("not signed in any more: {reason}.\nRun:  {command}")]
     SignedOut { reason: String, command: String },
+    /// The tokens are in a keyring that cannot be read now, and no person is there to sign in instead.
+    #[error(
+        "the tokens of this login are in the system's keyring, and {problem}. \
+         Make it available, or sign in here once more.\nRun:  {command}"
+    )]
+    KeyringUnavailable { problem: String, command: String },
     /// A problem with files, ports or arguments on this machine.
     #[error("{0}")]
     Local(String),

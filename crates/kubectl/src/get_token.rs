@@ -1,14 +1,80 @@
-//! `get-token`: the exec credential plugin. Only the credential is written to standard output.
+//! `get-token`: the exec credential plugin (`client.authentication.k8s.io`): input from the environment, an
+//! `ExecCredential` as output. Only the credential is written to standard output.
 
 use std::io::{IsTerminal, Write};
 
 use countersign_core::{Secret, Timestamp};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::cache::Cache;
 use crate::cli::GetTokenArguments;
 use crate::error::Error;
-use crate::exec_credential::ExecInfo;
 use crate::token_source::{EARLY, Renewal, TokenSource};
+
+const V1: &str = "client.authentication.k8s.io/v1";
+const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
+/// The variable in which kubectl passes its input.
+const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
+
+/// The input of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecInfo {
+    /// The version that kubectl expects in the output.
+    pub api_version: &'static str,
+    /// Whether kubectl passes standard input through, so that a user can be prompted.
+    pub is_interactive: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    api_version: String,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    #[serde(default)]
+    interactive: bool,
+}
+
+impl ExecInfo {
+    /// Reads the environment; without `KUBERNETES_EXEC_INFO` a user runs the command at a terminal.
+    pub fn from_environment(stdin_is_terminal: bool) -> Result<Self, Error> {
+        match crate::environment::variable(EXEC_INFO).and_then(|text| text.into_string().ok()) {
+            Some(text) => Self::parse(&text),
+            None => Ok(Self { api_version: V1, is_interactive: stdin_is_terminal }),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        let input: Input = serde_json::from_str(text).map_err(|cause| {
+            Error::Local(format!("{EXEC_INFO} is not an ExecCredential: {cause}"))
+        })?;
+        let api_version = match input.api_version.as_str() {
+            V1 => V1,
+            V1BETA1 => V1BETA1,
+            other => {
+                return Err(Error::Local(format!(
+                    "{EXEC_INFO} has apiVersion {other:?}; expected {V1} or {V1BETA1}"
+                )));
+            }
+        };
+        Ok(Self { api_version, is_interactive: input.spec.interactive })
+    }
+
+    /// The JSON for standard output. kubectl runs the plugin again after `expires_at`.
+    pub fn to_json(&self, token: &Secret, expires_at: Timestamp) -> String {
+        json!({
+            "kind": "ExecCredential",
+            "apiVersion": self.api_version,
+            "status": { "token": token.expose(), "expirationTimestamp": expires_at.to_string() },
+        })
+        .to_string()
+    }
+}
 
 /// Prints the credential, after a login if necessary.
 pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Result<(), Error> {
@@ -41,4 +107,35 @@ pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Resul
     std::io::stdout()
         .write_all(line.as_bytes())
         .map_err(|cause| Error::Local(format!("cannot write to standard output: {cause}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ExecInfo, V1, V1BETA1};
+    use countersign_core::{Secret, Timestamp};
+
+    #[test]
+    fn the_output_has_the_version_that_kubectl_expects() {
+        let text = r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","spec":{"interactive":true}}"#;
+        let info = ExecInfo::parse(text).unwrap();
+        assert_eq!(info, ExecInfo { api_version: V1BETA1, is_interactive: true });
+        let result = info.to_json(&Secret::new("t"), Timestamp::from_secs(0));
+        let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+        assert_eq!(result["apiVersion"], V1BETA1);
+        assert_eq!(result["status"]["token"], "t");
+        assert_eq!(result["status"]["expirationTimestamp"], "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_token_review_without_spec_is_refused() {
+        let info = ExecInfo::parse(&format!(r#"{{"apiVersion":"{V1}"}}"#)).unwrap();
+        assert!(!info.is_interactive);
+    }
+
+    #[test]
+    fn an_unknown_version_is_named() {
+        let error =
+            ExecInfo::parse(r#"{"apiVersion":"client.authentication.k8s.io/v9"}"#).unwrap_err();
+        assert!(error.to_string().contains("client.authentication.k8s.io/v9"), "{error}");
+    }
 }

@@ -147,6 +147,11 @@ fn flags(arguments: &LoginArguments, profile: &LoginProfile) -> Vec<String> {
         let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
         flags.push(format!("--token-cache-dir={}", directory.display()));
     }
+    if let Some(storage) = arguments.cache.token_cache_storage
+        && let Some(value) = clap::ValueEnum::to_possible_value(&storage)
+    {
+        flags.push(format!("--token-cache-storage={}", value.get_name()));
+    }
     if arguments.grant_type != GrantType::Auto
         && let Some(value) = clap::ValueEnum::to_possible_value(&arguments.grant_type)
     {
@@ -208,7 +213,10 @@ fn is_in_path(program: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cluster, chosen, entry};
+    use clap::Parser;
+
+    use super::{Cluster, chosen, entry, flags};
+    use crate::cli::{Cli, Command};
     use crate::profile::{LoginProfile, Transport};
 
     fn cluster(name: &str) -> Cluster {
@@ -227,6 +235,19 @@ mod tests {
             1
         );
         assert!(chosen(Vec::new(), None).is_err());
+    }
+
+    #[test]
+    fn the_kubeconfig_has_the_flags_by_which_the_login_is_found() {
+        let line = "login https://id.example --token-cache-dir=/x --token-cache-storage=disk";
+        let line = ["kubectl-countersign"].into_iter().chain(line.split(' '));
+        let Command::Login(arguments) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command")
+        };
+        let written = flags(&arguments, &arguments.profile());
+        for flag in ["--token-cache-dir=/x", "--token-cache-storage=disk"] {
+            assert!(written.iter().any(|one| one == flag), "{written:?}");
+        }
     }
 
     #[test]

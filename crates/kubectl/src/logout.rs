@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Tokens};
 use crate::cli::{CleanArguments, OutputFormat, SelectArguments};
 use crate::error::Error;
 use crate::issuer::Issuer;
@@ -14,19 +14,32 @@ use crate::terminal::print_line;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Deletes the tokens even if the issuer is unreachable, and then fails because they were not revoked.
+/// What became of one login.
+enum Outcome {
+    Revoked,
+    /// The issuer has no revocation endpoint.
+    NotRevocable,
+    /// Its tokens are deleted here, and the issuer still accepts them.
+    NotRevoked(Error),
+    /// Its tokens are still here.
+    Kept(Error),
+}
+
+/// Deletes the tokens even if the issuer is unreachable, and then fails because they were not revoked. Tokens in a keyring
+/// that cannot be read are kept, so that the command can be repeated.
 pub async fn run(arguments: &SelectArguments) -> Result<(), Error> {
     let selection = Selection::or_empty(arguments)?;
     let mut results = Vec::new();
     for profile in selection.profiles() {
-        results.push((profile, end(&selection.cache, profile).await));
+        let outcome = end(&selection.cache, profile).await.unwrap_or_else(Outcome::Kept);
+        results.push((profile, outcome));
     }
     if arguments.output == OutputFormat::Json {
         let logins: Vec<_> = results
             .iter()
-            .map(|(profile, result)| {
+            .map(|(profile, outcome)| {
                 json!({"issuer": profile.issuer, "clientID": profile.client_id,
-                       "revoked": matches!(result, Ok(true))})
+                       "revoked": matches!(outcome, Outcome::Revoked)})
             })
             .collect();
         print_line(&format!("{:#}", json!({ "loggedOut": logins })));
@@ -35,18 +48,22 @@ pub async fn run(arguments: &SelectArguments) -> Result<(), Error> {
         eprintln!("Nobody was signed in.");
     }
     let mut failed = None;
-    for (profile, result) in results {
-        match result {
-            Ok(true) => eprintln!("Signed out of {}.", profile.issuer),
-            Ok(false) => eprintln!(
+    for (profile, outcome) in results {
+        match outcome {
+            Outcome::Revoked => eprintln!("Signed out of {}.", profile.issuer),
+            Outcome::NotRevocable => eprintln!(
                 "The tokens of {} are deleted; they could not be revoked, because the issuer has no revocation endpoint.",
                 profile.issuer
             ),
-            Err(error) => {
+            Outcome::NotRevoked(error) => {
                 eprintln!(
                     "The tokens of {} are deleted here, but they were not revoked at the issuer.",
                     profile.issuer
                 );
+                failed = Some(error);
+            }
+            Outcome::Kept(error) => {
+                eprintln!("The tokens of {} are not deleted.", profile.issuer);
                 failed = Some(error);
             }
         }
@@ -54,20 +71,31 @@ pub async fn run(arguments: &SelectArguments) -> Result<(), Error> {
     failed.map_or(Ok(()), Err)
 }
 
-/// `false`: the issuer has no revocation endpoint.
-async fn end(cache: &Cache, profile: &LoginProfile) -> Result<bool, Error> {
+/// # Errors
+/// The tokens are still here.
+async fn end(cache: &Cache, profile: &LoginProfile) -> Result<Outcome, Error> {
     let locked = cache.lock(profile, LOCK_TIMEOUT).await?;
-    let tokens = locked.read()?.tokens;
-    let secret = tokens.client_secret.map(|StoredSecret(secret)| secret);
-    let revoked = match &tokens.refresh_token {
-        Some(StoredSecret(token)) => match Issuer::discover(profile, secret).await {
-            Ok(issuer) => issuer.revoke(token).await,
-            Err(error) => Err(error),
-        },
-        None => Ok(true),
-    };
-    locked.remove()?;
-    revoked
+    let record = locked.read().await?;
+    if let Some(problem) = &record.unreadable {
+        return Err(Error::Local(format!("the tokens are in the system's keyring, and {problem}")));
+    }
+    let mut outcome = revoke(profile, &record.tokens).await;
+    if let Some(tokens) = locked.tokens_left_in_keyring(&record).await {
+        outcome = outcome.and(revoke(profile, &tokens).await);
+    }
+    locked.remove().await?;
+    Ok(match outcome {
+        Ok(true) => Outcome::Revoked,
+        Ok(false) => Outcome::NotRevocable,
+        Err(error) => Outcome::NotRevoked(error),
+    })
+}
+
+/// `false`: the issuer has no revocation endpoint.
+async fn revoke(profile: &LoginProfile, tokens: &Tokens) -> Result<bool, Error> {
+    let Some(StoredSecret(token)) = &tokens.refresh_token else { return Ok(true) };
+    let secret = tokens.client_secret.as_ref().map(|StoredSecret(secret)| secret.clone());
+    Issuer::discover(profile, secret).await?.revoke(token).await
 }
 
 /// `clean`, a command of kubelogin: deletes the cached tokens without confirmation.
@@ -75,9 +103,11 @@ pub async fn clean(arguments: &CleanArguments) -> Result<(), Error> {
     let cache = &arguments.cache;
     let cache = Cache::open(cache.token_cache_dir.as_deref(), cache.token_cache_storage)?;
     let profiles = cache.profiles()?;
+    let mut removed = Ok(());
     for profile in &profiles {
-        cache.lock(profile, LOCK_TIMEOUT).await?.remove()?;
+        removed = removed.and(cache.lock(profile, LOCK_TIMEOUT).await?.remove().await);
     }
+    removed?;
     eprintln!("Deleted the cached tokens of {} logins; they are still valid.", profiles.len());
     Ok(())
 }

@@ -12,7 +12,6 @@ mod cli;
 mod clusters;
 mod environment;
 mod error;
-mod exec_credential;
 mod get_token;
 mod id_token;
 mod issuer;
@@ -26,7 +25,6 @@ mod status;
 mod terminal;
 mod token;
 mod token_source;
-mod whoami;
 
 use std::process::ExitCode;
 use std::time::SystemTime;

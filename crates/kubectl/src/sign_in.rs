@@ -1,15 +1,22 @@
-//! The login methods, one per grant type, and the choice among them.
+//! The login methods, one per grant type, the choice among them, and their input and result.
 
 mod authorization_code;
 mod callback_page;
 mod device_code;
-mod login_request;
 mod loopback;
-mod tls;
 
-pub use login_request::{GrantType, LoginRequest, Options, SignedIn, default_listen_addresses};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use callback_page::CallbackPage;
+use clap::ValueEnum;
+use countersign_core::{Secret, Timestamp};
+use url::Url;
 
 use crate::error::Error;
+use crate::issuer::{Issuer, TokenResponse};
+use crate::profile::LoginProfile;
 
 /// Signs in with the configured grant type.
 pub async fn sign_in(request: &LoginRequest<'_>) -> Result<SignedIn, Error> {
@@ -57,4 +64,96 @@ async fn client_credentials(request: &LoginRequest<'_>) -> Result<SignedIn, Erro
     let scope = request.profile.scope();
     let fields = [("grant_type", "client_credentials"), ("scope", scope.as_str())];
     Ok(SignedIn { tokens: request.issuer.token(&fields).await?, nonce: None, page: None })
+}
+
+/// kubelogin's two ports, so that redirect URIs registered for it still work, then any free port.
+const DEFAULT_PORTS: [u16; 3] = [8000, 18000, 0];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GrantType {
+    /// A browser where there is a display, else a device code
+    Auto,
+    /// Authorization code with PKCE, redirected to a loopback port
+    Authcode,
+    /// Authorization code typed by hand (out-of-band)
+    AuthcodeKeyboard,
+    /// Resource owner password credentials (RFC 6749 section 4.3)
+    Password,
+    /// Device authorization grant (RFC 8628)
+    DeviceCode,
+    /// Client credentials (RFC 6749 section 4.4)
+    ClientCredentials,
+}
+
+/// The login options.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub grant_type: GrantType,
+    /// Loopback addresses; the first free one is used.
+    pub listen_addresses: Vec<SocketAddr>,
+    pub redirect_host: String,
+    /// Replaces the redirect URI built from host and port.
+    pub redirect_uri: Option<Url>,
+    /// Certificate and private key of an https redirect, as PEM files.
+    pub local_certificate: Option<(PathBuf, PathBuf)>,
+    pub opens_browser: bool,
+    pub browser_command: Option<PathBuf>,
+    pub page_after_login: Option<Url>,
+    pub timeout: Duration,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            grant_type: GrantType::Auto,
+            listen_addresses: default_listen_addresses(),
+            redirect_host: "localhost".to_owned(),
+            redirect_uri: None,
+            local_certificate: None,
+            opens_browser: true,
+            browser_command: None,
+            page_after_login: None,
+            timeout: Duration::from_mins(3),
+            username: None,
+            password: None,
+        }
+    }
+}
+
+impl Options {
+    /// Whether a browser can be opened: over SSH it would open on the wrong machine, and without a display not at all.
+    pub fn can_open_browser(&self) -> bool {
+        let is_set =
+            |name: &&str| crate::environment::variable(name).is_some_and(|value| !value.is_empty());
+        if self.browser_command.is_some() {
+            return true;
+        }
+        let is_remote = ["SSH_CONNECTION", "SSH_TTY"].iter().any(is_set);
+        let has_display = cfg!(any(target_os = "macos", target_os = "windows"))
+            || ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"].iter().any(is_set);
+        !is_remote && has_display
+    }
+}
+
+pub fn default_listen_addresses() -> Vec<SocketAddr> {
+    DEFAULT_PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).to_vec()
+}
+
+/// The parameters of one login.
+pub struct LoginRequest<'a> {
+    pub issuer: &'a Issuer,
+    pub profile: &'a LoginProfile,
+    pub options: &'a Options,
+    /// Whether a code can be read from standard input.
+    pub is_person_present: bool,
+    pub now: fn() -> Timestamp,
+}
+
+/// The tokens of a login, the nonce that their ID token must contain, and the browser waiting for a page.
+pub struct SignedIn {
+    pub tokens: TokenResponse,
+    pub nonce: Option<String>,
+    pub page: Option<CallbackPage>,
 }

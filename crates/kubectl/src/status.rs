@@ -1,18 +1,26 @@
-//! `status`: the signed-in users with their groups, expiry, and the identity that each cluster assigns them.
+//! `status`: the signed-in users with their groups, expiry, and the identity that each cluster assigns them, as a
+//! SelfSubjectReview returns it (`kubectl auth whoami`).
 
-use countersign_core::Timestamp;
-use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign_core::text::error_chain;
+use countersign_core::{Secret, Timestamp};
+use reqwest::{Certificate, Client, StatusCode};
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::cli::{OutputFormat, StatusArguments};
-use crate::clusters::{self, Cluster};
+use crate::clusters::Cluster;
 use crate::error::Error;
 use crate::id_token::IdTokenClaims;
 use crate::profile::{LoginProfile, StoredSecret};
 use crate::selection::Selection;
 use crate::sign_in::Options;
-use crate::terminal::{self, Style, print_line, printable};
-use crate::whoami::{UserInfo, whoami};
+use crate::terminal::{Style, print_line, printable};
+use crate::{clusters, terminal};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,9 +34,21 @@ struct LoginStatus {
     user: Option<String>,
     groups: Vec<String>,
     expires_at: Option<String>,
+    /// `None`: no login is valid.
+    tokens: Option<TokenPlace>,
     clusters: Vec<ClusterStatus>,
     #[serde(skip)]
     expiry: Timestamp,
+}
+
+/// Where the tokens are kept on this machine.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenPlace {
+    storage: &'static str,
+    /// The file, and why they are not in the keyring.
+    file: Option<PathBuf>,
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +94,14 @@ async fn status_of(
         return Err(Error::LoginFailed("no ID token is cached".to_owned()));
     };
     let claims = IdTokenClaims::decode(id_token)?;
+    let tokens = match login.record.is_in_keyring {
+        true => TokenPlace { storage: "keyring", file: None, reason: None },
+        false => TokenPlace {
+            storage: "disk",
+            file: Some(login.file().to_owned()),
+            reason: login.record.disk_reason.clone(),
+        },
+    };
     // The lock is needed again to obtain tokens for the clusters.
     drop(login);
     let mut status = LoginStatus {
@@ -84,6 +112,7 @@ async fn status_of(
         user: Some(claims.display_name().to_owned()),
         groups: claims.groups().into_iter().map(str::to_owned).collect(),
         expires_at: Some(claims.expires_at.to_string()),
+        tokens: Some(tokens),
         clusters: Vec::new(),
         expiry: claims.expires_at,
     };
@@ -140,6 +169,7 @@ fn signed_out(profile: &LoginProfile, error: &Error) -> LoginStatus {
         user: None,
         groups: Vec::new(),
         expires_at: None,
+        tokens: None,
         clusters: Vec::new(),
         expiry: Timestamp::default(),
     }
@@ -159,6 +189,9 @@ fn print(status: &LoginStatus, now: Timestamp) {
     }
     let until = terminal::instant(status.expiry, now);
     print_line(&format!("  token         until {until}, then renewed automatically"));
+    if let Some(tokens) = &status.tokens {
+        print_place(tokens);
+    }
     for cluster in &status.clusters {
         print_line(&format!(
             "  cluster       {}  {}",
@@ -182,4 +215,76 @@ fn print(status: &LoginStatus, now: Timestamp) {
         }
     }
     print_line("");
+}
+
+/// Maximum delay of `status` by an API server that does not respond.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The user of an API server's SelfSubjectReview.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct UserInfo {
+    #[serde(default)]
+    pub username: String,
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct SelfSubjectReview {
+    status: Status,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    user_info: UserInfo,
+}
+
+/// Requests a SelfSubjectReview. The error is a sentence for the user.
+pub async fn whoami(cluster: &Cluster, token: &Secret) -> Result<UserInfo, String> {
+    let mut builder =
+        Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    if let Some(data) = &cluster.certificate_authority_data {
+        let pem =
+            STANDARD.decode(data).map_err(|_| "its certificateAuthorityData is not base64")?;
+        let certificates = Certificate::from_pem_bundle(&pem)
+            .map_err(|_| "its certificateAuthorityData is not PEM")?;
+        builder = builder.tls_certs_only(certificates);
+    }
+    let client = builder.build().map_err(|cause| error_chain(&cause))?;
+    let server = cluster.server.trim_end_matches('/');
+    if !server.starts_with("https://") {
+        return Err("its address is not https, so it gets no token".to_owned());
+    }
+    let response = client
+        .post(format!("{server}/apis/authentication.k8s.io/v1/selfsubjectreviews"))
+        .bearer_auth(token.expose())
+        .json(&serde_json::json!({
+            "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1",
+        }))
+        .send()
+        .await
+        .map_err(|cause| format!("cannot be reached: {}", error_chain(&cause.without_url())))?;
+    match response.status() {
+        status if status.is_success() => {
+            let review: SelfSubjectReview =
+                response.json().await.map_err(|cause| error_chain(&cause))?;
+            Ok(review.status.user_info)
+        }
+        StatusCode::UNAUTHORIZED => Err("does not accept your token".to_owned()),
+        StatusCode::NOT_FOUND => Err("is older than Kubernetes 1.28 and cannot say".to_owned()),
+        status => Err(format!("the status is {status}")),
+    }
+}
+
+/// `  kept          in a file of DIRECTORY: no keyring was found (no session bus)`
+fn print_place(tokens: &TokenPlace) {
+    let directory = tokens.file.as_deref().and_then(Path::parent);
+    let reason = tokens.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let place = match directory {
+        None => "in the system's keyring".to_owned(),
+        Some(directory) => format!("in a file of {}{reason}", directory.display()),
+    };
+    let lines = terminal::indented(16, &printable(&place));
+    print_line(&format!("  kept          {}", lines.join("\n").trim_start()));
 }

@@ -20,7 +20,11 @@ pub async fn run(arguments: &TokenArguments, now: fn() -> Timestamp) -> Result<(
     let selection = Selection::of(&arguments.select)?;
     let mut all = Vec::new();
     for profile in selection.profiles() {
-        let record = selection.cache.lock(profile, LOCK_TIMEOUT).await?.read()?;
+        let record = selection.cache.lock(profile, LOCK_TIMEOUT).await?.read().await?;
+        if let Some(problem) = record.unreadable {
+            let (problem, command) = (problem.to_string(), profile.login_command());
+            return Err(Error::KeyringUnavailable { problem, command });
+        }
         let tokens = record.tokens;
         let main = tokens.id_token.map(|token| (profile.client_id.clone(), token));
         let tokens = main.into_iter().chain(tokens.by_audience);

@@ -2,6 +2,7 @@
 //! login. All of this happens under the lock of the login's record, so that twenty concurrent `kubectl` processes cause
 //! one refresh or one login.
 
+use std::path::Path;
 use std::time::Duration;
 
 use countersign_core::{Secret, Timestamp};
@@ -55,6 +56,13 @@ pub struct ValidLogin {
     locked: LockedRecord,
 }
 
+impl ValidLogin {
+    /// The file of its record.
+    pub fn file(&self) -> &Path {
+        self.locked.file()
+    }
+}
+
 impl TokenSource<'_> {
     /// The ID token or the access token of the login.
     pub async fn credential(&self, uses_access_token: bool) -> Result<Credential, Error> {
@@ -92,7 +100,7 @@ impl TokenSource<'_> {
         };
         let claims = IdTokenClaims::verify(&token, &expected)?;
         record.tokens.by_audience.insert(audience.to_owned(), StoredSecret(token.clone()));
-        locked.write(&record)?;
+        locked.write(&mut record).await?;
         Ok(Credential { token, expires_at: claims.expires_at })
     }
 
@@ -101,12 +109,13 @@ impl TokenSource<'_> {
         let started_at = (self.now)();
         let patience = self.options.timeout + LOCK_MARGIN;
         let locked = self.cache.lock(self.profile, patience).await?;
-        let mut record = locked.read()?;
+        let mut record = locked.read().await?;
         if let Some(Failure { at, reason }) = &record.failure
             && *at >= started_at
         {
             return Err(Error::FailedInAnotherProcess { at: *at, reason: reason.clone() });
         }
+        self.check_keyring(&record)?;
         let is_usable = self.renewal == Renewal::Nothing && self.expires_after(&record, EARLY);
         if is_usable && self.is_recently_checked(&record) {
             return Ok(ValidLogin { record, locked });
@@ -117,7 +126,7 @@ impl TokenSource<'_> {
         };
         if is_usable && is_accepted(&issuer, &record).await {
             record.checked_at = Some((self.now)());
-            locked.write(&record)?;
+            locked.update(&record)?;
             return Ok(ValidLogin { record, locked });
         }
         let mut end = None;
@@ -132,6 +141,21 @@ impl TokenSource<'_> {
         }
         let record = self.sign_in(&issuer, record, &locked, end).await?;
         Ok(ValidLogin { record, locked })
+    }
+
+    /// A new login in place of one in a keyring that may be readable a minute later needs somebody who wants it.
+    fn check_keyring(&self, record: &LoginRecord) -> Result<(), Error> {
+        let Some(problem) = &record.unreadable else { return Ok(()) };
+        let problem = problem.to_string();
+        if !self.may_sign_in || !self.is_person_present {
+            let command = self.profile.login_command();
+            return Err(Error::KeyringUnavailable { problem, command });
+        }
+        let text = format!(
+            "The tokens of this login are in the system's keyring, and {problem}. Sign in again."
+        );
+        eprintln!("{}", terminal::wrapped("", &text));
+        Ok(())
     }
 
     /// Uses unexpired tokens while the issuer is unreachable, because the API server still accepts them.
@@ -175,22 +199,24 @@ impl TokenSource<'_> {
         let mut tokens = issuer.token(&fields).await?;
         // RFC 6749 section 6: without a new refresh token the old one remains valid.
         tokens.refresh_token = tokens.refresh_token.or_else(|| Some(refresh_token.clone()));
-        let (claims, refreshed) = self.checked(issuer, tokens, None)?;
+        let (claims, mut refreshed) = self.checked(issuer, tokens, None)?;
+        refreshed.disk_reason.clone_from(&record.disk_reason);
         // OpenID Connect Core 12.2: sub MUST be the same.
         if claims_of(record.tokens.id_token.as_ref()).is_some_and(|b| b.subject != claims.subject) {
-            locked.remove()?;
+            locked.remove().await?;
             return Err(self.invalid("the refreshed ID token belongs to another user"));
         }
-        locked.write(&refreshed)?;
+        locked.write(&mut refreshed).await?;
         Ok(refreshed)
     }
 
-    fn failed_login(&self, tokens: Tokens, reason: String) -> LoginRecord {
+    fn failed_login(&self, record: LoginRecord, tokens: Tokens, reason: String) -> LoginRecord {
         LoginRecord {
             profile: Some(self.profile.clone()),
             tokens,
+            checked_at: None,
             failure: Some(Failure { at: (self.now)(), reason }),
-            ..LoginRecord::default()
+            ..record
         }
     }
 
@@ -208,7 +234,7 @@ impl TokenSource<'_> {
             let reason = reason.unwrap_or_else(|| "the tokens have expired".to_owned());
             return Err(Error::SignedOut { reason, command: self.profile.login_command() });
         }
-        if let Some(Failure { at, reason }) = record.failure
+        if let Some(Failure { at, reason }) = record.failure.clone()
             && !self.is_person_present
         {
             let command = self.profile.login_command();
@@ -236,8 +262,8 @@ impl TokenSource<'_> {
             Err(error) => (None, Err(error)),
         };
         match checked {
-            Ok((claims, record)) => {
-                locked.write(&record)?;
+            Ok((claims, mut record)) => {
+                locked.write(&mut record).await?;
                 if let Some(page) = page {
                     page.show_signed_in(&claims).await;
                 }
@@ -251,8 +277,8 @@ impl TokenSource<'_> {
                 };
                 // The user may request a new login while the old one is valid.
                 let is_alive = self.renewal == Renewal::SignIn && !is_ended;
-                let tokens = if is_alive { record.tokens } else { Tokens::default() };
-                locked.write(&self.failed_login(tokens, reason))?;
+                let tokens = if is_alive { record.tokens.clone() } else { Tokens::default() };
+                locked.write(&mut self.failed_login(record, tokens, reason)).await?;
                 if let Some(page) = page {
                     page.show_error(&error).await;
                 }

@@ -1,14 +1,18 @@
 //! The state that all handlers share, and its replacement when the configuration is reloaded ([`CurrentApp`]).
 
+use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
 
-use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue};
+use axum::body::HttpBody;
+use axum::http::{HeaderName, HeaderValue, Request};
 use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use axum::{BoxError, Router};
+use bytes::Bytes;
 use countersign_issuer::Issuer;
-use tower::ServiceExt;
+use tower::Service;
 
 use crate::cookies::CookieNames;
 use crate::metrics::Metrics;
@@ -48,6 +52,8 @@ pub struct ServerSettings {
     pub limits: countersign_core::Limits,
     /// `frontend.dir`.
     pub theme: ThemeFiles,
+    /// `telemetry.enableProfiling`.
+    pub enable_profiling: bool,
 }
 
 impl App {
@@ -121,31 +127,55 @@ impl CurrentApp {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = generation;
     }
 
-    /// The router of the `web` listeners.
-    pub fn web(&self) -> Router {
-        self.forwarding(|generation| generation.web.clone())
+    /// What the `web` listeners serve.
+    pub fn web(&self) -> WebService {
+        WebService(Routes::Current(self.clone(), |generation| generation.web.clone()))
     }
 
-    /// The router of the `telemetry` listener.
-    pub fn telemetry(&self) -> Router {
-        self.forwarding(|generation| generation.telemetry.clone())
-    }
-
-    fn forwarding(&self, router: fn(&Generation) -> Router) -> Router {
-        let current = self.clone();
-        Router::new().fallback(move |request: Request| {
-            let router = current.read(router);
-            async move {
-                let response: Response = match router.oneshot(request).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                };
-                response
-            }
-        })
+    /// What the `telemetry` listener serves.
+    pub fn telemetry(&self) -> WebService {
+        WebService(Routes::Current(self.clone(), |generation| generation.telemetry.clone()))
     }
 
     fn read<T>(&self, read: impl FnOnce(&Generation) -> T) -> T {
         read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a listener serves: the same routes always, or those of the configuration that is current when a request begins.
+/// A service instead of a `Router` that forwards: axum clones and boxes every layer of a router for each request.
+#[derive(Clone)]
+pub struct WebService(Routes);
+
+#[derive(Clone)]
+enum Routes {
+    Fixed(Router),
+    Current(CurrentApp, fn(&Generation) -> Router),
+}
+
+impl From<Router> for WebService {
+    fn from(router: Router) -> Self {
+        Self(Routes::Fixed(router))
+    }
+}
+
+impl<B> Service<Request<B>> for WebService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match &mut self.0 {
+            Routes::Fixed(router) => router.call(request),
+            Routes::Current(current, routes) => current.read(*routes).call(request),
+        }
     }
 }

@@ -1,16 +1,21 @@
-//! Parameters of queries and forms. They are lists, because a repeated parameter must be detected (RFC 6749 section
-//! 3.1).
+//! Parameters of queries and forms. They are lists, because a repeated parameter must be detected (RFC 6749 section 3.1).
+//!
+//! Flash messages: the result that a page shows after a form was submitted. The redirect carries the message sealed to the
+//! browser, so that reloading the page repeats nothing and no one else can create a message.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::page_error::PageError;
 use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
+use crate::response::see_other;
 
 /// Limit of a form: the longest token that is verified (64 KiB) plus other parameters.
 const MAX_BODY_BYTES: usize = 96 * 1024;
@@ -43,7 +48,7 @@ impl FromRequest<App> for Form {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        match read(parts.headers.clone(), body).await {
+        match read(&parts.headers, body).await {
             Ok(pairs) => Ok(Self(pairs)),
             Err(status) => Err(error_page(&mut parts, app, status).await),
         }
@@ -58,7 +63,7 @@ impl FromRequest<App> for SamlForm {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        match read_at_most(MAX_SAML_BODY_BYTES, parts.headers.clone(), body).await {
+        match read_at_most(MAX_SAML_BODY_BYTES, &parts.headers, body).await {
             Ok(pairs) => Ok(Self(pairs)),
             Err(status) => Err(error_page(&mut parts, app, status).await),
         }
@@ -74,16 +79,16 @@ async fn error_page(parts: &mut Parts, app: &App, status: StatusCode) -> Respons
 }
 
 /// Reads a form. Errors: 415 (another content type), 413 (too large), 400 (malformed).
-pub async fn read(headers: HeaderMap, body: Body) -> Result<Pairs, StatusCode> {
+pub async fn read(headers: &HeaderMap, body: Body) -> Result<Pairs, StatusCode> {
     read_at_most(MAX_BODY_BYTES, headers, body).await
 }
 
 async fn read_at_most(
     max_bytes: usize,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     body: Body,
 ) -> Result<Pairs, StatusCode> {
-    if !is_form(&headers) {
+    if !is_form(headers) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     let bytes = to_bytes(body, max_bytes).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
@@ -130,4 +135,31 @@ pub fn once<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let mut found = pairs.iter().filter(|(key, _)| key == name);
     let (_, value) = found.next()?;
     found.next().is_none().then_some(value.as_str())
+}
+
+/// Redirects with 303 to `page` (a path relative to the issuer, with or without a query), which reads the message with
+/// [`flash`]. `about` names the kind of message. Without a browser binding the message is omitted.
+pub fn redirect_with_flash(
+    app: &App,
+    context: &RequestContext,
+    page: &str,
+    about: &str,
+    message: &impl Serialize,
+) -> Result<Response, PageError> {
+    let path = app.path(page);
+    let Some(binding) = &context.binding else { return Ok(see_other(&path)) };
+    let sealed = app.issuer.seal_flash(about, binding, message)?;
+    let joint = if page.contains('?') { '&' } else { '?' };
+    Ok(see_other(&format!("{path}{joint}flash={sealed}")))
+}
+
+/// The message of [`redirect_with_flash`], if it was sealed to this browser, for the same `about`, within the last
+/// minutes.
+pub fn flash<T: DeserializeOwned>(
+    app: &App,
+    context: &RequestContext,
+    pairs: &[(String, String)],
+    about: &str,
+) -> Option<T> {
+    app.issuer.open_flash(about, context.binding.as_ref()?, once(pairs, "flash")?)
 }

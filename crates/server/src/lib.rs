@@ -13,7 +13,7 @@ mod clusters;
 mod cookies;
 mod discovery;
 pub mod example_app;
-mod flash;
+mod exported_request;
 mod form;
 pub mod grpc;
 mod kubernetes;
@@ -25,9 +25,9 @@ mod metrics;
 mod middleware;
 mod page_error;
 pub mod pages;
-mod process_state;
+pub mod process_state;
+mod profiling;
 mod proxy_headers;
-pub mod reload;
 mod request_context;
 mod request_limits;
 mod response;
@@ -39,8 +39,8 @@ mod userinfo;
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
-pub use app::CurrentApp;
-pub use app::{App, ServerSettings};
+pub use app::{App, CurrentApp, ServerSettings, WebService};
+pub use exported_request::RequestTraces;
 pub use metrics::Metrics;
 pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
@@ -112,8 +112,11 @@ pub fn routes(app: App) -> Router {
         )
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
-        .route(&at("/consents"), get(account::consents::get).post(account::consents::post))
-        .route(&at("/groups"), get(account::groups::get))
+        .route(
+            &at("/consents"),
+            get(account::sessions::list_consents).post(account::sessions::withdraw_consent),
+        )
+        .route(&at("/groups"), get(account::home::get_groups))
         .route(&at("/clusters"), get(clusters::get))
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
         .route(&at("/clusters/{name}/kubeconfig"), get(clusters::kubeconfig))
@@ -153,10 +156,10 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/explain"), get(admin::explain::api_show))
         .route(
             &api_at("/blocked-users"),
-            get(admin::blocked_users::api::list).post(admin::blocked_users::api::block),
+            get(admin::blocked_users::api_list).post(admin::blocked_users::api_block),
         )
-        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::api::preview))
-        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api::unblock))
+        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::api_preview))
+        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api_unblock))
         .route(&api_at("/keys"), get(admin::keys::api_list))
         .route(
             &api_at("/keys/{number}"),
@@ -177,7 +180,7 @@ fn administration_api(base: &str) -> Router<App> {
 fn administration_pages(base: &str) -> Router<App> {
     let at = |path: &str| format!("{base}{path}");
     Router::new()
-        .route(&at("/admin"), get(admin::sessions::list::get_page))
+        .route(&at("/admin"), get(admin::sessions::get_page))
         .route(
             &at("/admin/sessions/{id}"),
             get(admin::sessions::detail::get_page).post(admin::sessions::detail::post_page),
@@ -201,7 +204,7 @@ fn administration_pages(base: &str) -> Router<App> {
         )
         .route(
             &at("/admin/blocked-users"),
-            get(admin::blocked_users::list::get_page).post(admin::blocked_users::list::post_page),
+            get(admin::blocked_users::get_page).post(admin::blocked_users::post_page),
         )
         .route(
             &at("/admin/block"),
@@ -209,12 +212,13 @@ fn administration_pages(base: &str) -> Router<App> {
         )
 }
 
-/// Health and metrics, for a separate listener.
+/// Health, metrics and CPU profiles, for a separate listener.
 pub fn telemetry_routes(app: App) -> Router {
     Router::new()
         .route("/healthz", get(telemetry::ready))
         .route("/healthz/live", get(telemetry::live))
         .route("/healthz/ready", get(telemetry::ready))
         .route("/metrics", get(telemetry::metrics))
+        .route("/debug/pprof/profile", get(profiling::get))
         .with_state(app)
 }

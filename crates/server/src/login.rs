@@ -161,7 +161,7 @@ fn refusal_page(refusal: Refusal) -> PageError {
         Refusal::EmailNotVerified => PageErrorKind::EmailNotVerified.into(),
         Refusal::NotThroughProxy => PageErrorKind::ProxyRequired.into(),
         Refusal::UnclearHeaders { reason } | Refusal::InvalidResponse { reason } => {
-            PageError::from(PageErrorKind::BadRequest).detail(reason)
+            PageError::from(PageErrorKind::InvalidResponse).detail(reason)
         }
         Refusal::BadCredentials
         | Refusal::PasswordExpired

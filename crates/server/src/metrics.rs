@@ -1,10 +1,8 @@
-//! Metrics in OpenMetrics text, with Dex's names where Dex has them. Label values are routes and configured ids, never
+//! Metrics in OpenMetrics text (or the older Prometheus text format 0.0.4, for scrapers that request it), with Dex's names where Dex has them. Label values are routes and configured ids, never
 //! values from a request.
 
 mod collectors;
 mod grpc_calls;
-mod operating_system;
-pub mod text_format;
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -24,8 +22,8 @@ use prometheus_client::registry::Registry;
 
 use self::collectors::{CurrentIssuer, Hashes, IssuerState, Process};
 use self::grpc_calls::GrpcCalls;
-use self::operating_system::OperatingSystem;
 use crate::process_state::ProcessState;
+use collectors::OperatingSystem;
 
 /// In seconds. Dex's buckets begin at 0.25 s; nearly all responses here are faster.
 const DURATION_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -234,4 +232,39 @@ pub struct RequestMetrics {
     pub handler: String,
     pub size_bytes: Option<u64>,
     pub duration: Duration,
+}
+
+/// In the older format a counter's descriptor has the name of its sample, units have no line, and there is no end
+/// marker.
+pub fn prometheus(openmetrics: &str) -> String {
+    let mut text = String::with_capacity(openmetrics.len());
+    let counters: Vec<&str> = openmetrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    for line in openmetrics.lines() {
+        if line == "# EOF" || line.starts_with("# UNIT ") {
+            continue;
+        }
+        let descriptor = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
+        let name = descriptor.and_then(|rest| rest.split(' ').next());
+        match name.filter(|name| counters.contains(name)) {
+            Some(name) => text.push_str(&line.replacen(name, &format!("{name}_total"), 1)),
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn counters_are_named_like_their_samples() {
+        let openmetrics = "# HELP http_requests HTTP requests.\n# TYPE http_requests counter\n\
+                           http_requests_total{code=\"200\"} 3\n# HELP up Up.\n# TYPE up gauge\nup 1\n# EOF\n";
+        let expected = "# HELP http_requests_total HTTP requests.\n# TYPE http_requests_total counter\n\
+                        http_requests_total{code=\"200\"} 3\n# HELP up Up.\n# TYPE up gauge\nup 1\n";
+        assert_eq!(super::prometheus(openmetrics), expected);
+    }
 }

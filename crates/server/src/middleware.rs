@@ -13,10 +13,11 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
 use crate::app::App;
+use crate::exported_request;
 use crate::metrics::RequestMetrics;
 use crate::page_error::{PageError, RETRY_AFTER};
 use crate::pages::PageErrorKind;
-use crate::proxy_headers::{self, StrippedHeaders, peer_address, trusted_header_names};
+use crate::proxy_headers::{self, StrippedHeaders, peer_address};
 use crate::request_context::{ClientAddress, RequestContext, RequestId};
 use crate::request_limits;
 use crate::response::json;
@@ -232,8 +233,7 @@ const MAX_TRUSTED_HEADER_BYTES: usize = 32 * 1024;
 /// Removes the headers of trusted-header connectors before a handler can read them, and passes them to the callback of
 /// those connectors as [`StrippedHeaders`].
 fn strip_trusted_headers(app: &App, request: &mut Request) -> Result<(), StatusCode> {
-    let connectors: Vec<_> = app.issuer.connectors.iter().collect();
-    let names: Vec<&str> = trusted_header_names(connectors.iter()).collect();
+    let names = app.issuer.connectors.trusted_headers();
     if names.is_empty() {
         return Ok(());
     }
@@ -263,13 +263,21 @@ async fn log_request(app: &App, mut request: Request, next: Next) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(ClientAddress(address));
-    let span = tracing::info_span!("request", request_id = %id, client_remote_addr = %address);
+    let span = exported_request::span(&id, address);
+    let traces = app.process.request_traces();
+    if let Some(traces) = traces {
+        let secure = app.issuer.settings.issuer.is_https();
+        exported_request::begin(traces, &span, &request, secure);
+    }
     let mut response = respond(app, request, next).instrument(span.clone()).await;
     if let Ok(value) = HeaderValue::try_from(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
     let duration = begun.elapsed();
     let code = response.status().as_u16();
+    if traces.is_some() {
+        exported_request::end(&span, code);
+    }
     span.in_scope(|| {
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(method, path, status = code, ms, "request");

@@ -78,8 +78,13 @@ impl PageError {
         self
     }
 
-    /// Sets the link, unless the page has one already.
+    /// Sets the link, unless the page has one already. Where the same account would be refused again, the link offers
+    /// another account instead of another attempt.
     pub fn or_link(mut self, link: PageLink) -> Self {
+        let link = match link {
+            PageLink::TryAgain(to) if self.0.kind.refuses_account() => PageLink::OtherAccount(to),
+            other => other,
+        };
         self.0.link.get_or_insert(link);
         self
     }

@@ -5,7 +5,7 @@
 //! used as `href` only if it is a web URL ([`href::web`]). No page contains an inline script, style or event handler,
 //! as the CSP requires.
 //!
-//! All texts of the pages are in [`messages`].
+//! All texts of the pages are in [`messages`]; [`texts`] lists those that an installation can replace.
 
 mod approval;
 pub mod assets;
@@ -28,6 +28,7 @@ mod password;
 mod sessions;
 #[cfg(test)]
 mod tests;
+pub mod texts;
 
 pub use approval::{Approval, Scope};
 pub use assets::ThemeFiles;
@@ -50,6 +51,7 @@ pub use name::{ClientInfo, SignedInUser};
 pub use password::{LoginError, LoginKind, Password};
 pub use sessions::{ConsentLine, Consents};
 pub use sessions::{EndFlash, EndedItem, GrantLine, OneSession, Sessions, SignInCard};
+pub use texts::{PageText, PageTexts, TextLink};
 
 /// A whole HTML document, ready to be sent as `text/html; charset=utf-8`.
 pub trait Page {

@@ -1,13 +1,15 @@
 //! State of the process that outlives a reload of the configuration: readiness, usage of the configured limits, and the
-//! outcome of the last reload.
+//! outcome of the last reload; and the types of the API's request to reload, which the program performs, and of its
+//! report.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use countersign_core::{Limits, Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::reload::{ReloadAction, ReloadReport, ReloadRequest};
+use crate::exported_request::RequestTraces;
 
 /// Longest body of any endpoint: a SAML response of 256 KiB in base64, in a form. Most endpoints accept less.
 pub const MAX_BODY_BYTES: usize = 384 * 1024;
@@ -32,6 +34,10 @@ struct Inner {
     refused_connections: AtomicU64,
     reload: RwLock<ReloadState>,
     reloader: RwLock<Option<mpsc::Sender<ReloadRequest>>>,
+    /// Unset without an OpenTelemetry collector.
+    request_traces: OnceLock<Box<dyn RequestTraces>>,
+    /// One permit: at most one CPU profile is taken at a time.
+    profiler: Arc<Semaphore>,
 }
 
 /// The outcome of the last reload of the configuration.
@@ -66,6 +72,8 @@ impl ProcessState {
             refused_connections: AtomicU64::default(),
             reload: RwLock::default(),
             reloader: RwLock::default(),
+            request_traces: OnceLock::new(),
+            profiler: Arc::new(Semaphore::new(1)),
         }))
     }
 
@@ -141,6 +149,20 @@ impl ProcessState {
         report.await.ok()
     }
 
+    /// Exports the spans of requests from now on. Only the first call has an effect.
+    pub fn set_request_traces(&self, traces: Box<dyn RequestTraces>) {
+        let _ = self.0.request_traces.set(traces);
+    }
+
+    pub(crate) fn request_traces(&self) -> Option<&dyn RequestTraces> {
+        self.0.request_traces.get().map(Box::as_ref)
+    }
+
+    /// `None` while another CPU profile is being taken.
+    pub(crate) fn reserve_profiler(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.profiler).try_acquire_owned().ok()
+    }
+
     pub fn reload_state(&self) -> ReloadState {
         self.0.reload.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -148,4 +170,58 @@ impl ProcessState {
     pub fn set_reload_state(&self, state: ReloadState) {
         *self.0.reload.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
+}
+
+/// A request to the program, sent by [`crate::ProcessState::request_reload`].
+#[derive(Debug)]
+pub struct ReloadRequest {
+    pub action: ReloadAction,
+    pub reply: oneshot::Sender<ReloadReport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReloadAction {
+    /// Only report what would change.
+    Plan,
+    /// Reload. `actor` is the administrator, for the audit log.
+    Apply { actor: String },
+}
+
+/// How the file differs from the configuration in use, or why the file cannot be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The file is now in use, except for what requires a restart.
+    pub applied: bool,
+    /// Why the file cannot be used; empty if it can.
+    pub problems: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Keys whose values differ; for lists, the entries that differ.
+    pub changes: Vec<Change>,
+    /// Those of `changes` that take effect only after a restart.
+    pub needs_restart: Vec<String>,
+    /// Live sessions that this configuration invalidates: they are refused at their next use.
+    pub ending: Vec<EndingSessions>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// A key, such as `expiry.idTokens` or `staticClients[grafana]`, or a file, such as `frontend.dir/texts.yaml`.
+    pub key: String,
+    pub kind: ChangeKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    Added,
+    Removed,
+    Changed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndingSessions {
+    /// The reason's subject, such as `connector ldap`.
+    pub what: String,
+    pub reason: String,
+    pub sessions: i64,
 }

@@ -2,12 +2,10 @@
 //! connectors, the user. Browsers can send all of them as well.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap, HeaderName, header};
-use countersign_core::Connector;
-use countersign_core::connector::{LoginMethod, ProxyHeaders};
+use countersign_core::connector::ProxyHeaders;
 use countersign_core::network::Network;
 
 /// `web.clientRemoteIP`: the header is used only if the connection comes from a trusted proxy.
@@ -63,22 +61,10 @@ pub fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
 #[derive(Clone, Debug)]
 pub struct StrippedHeaders(pub ProxyHeaders);
 
-/// The header names from which connectors read the user.
-pub fn trusted_header_names<'a>(
-    connectors: impl Iterator<Item = &'a Arc<Connector>>,
-) -> impl Iterator<Item = &'a str> {
-    connectors.flat_map(|connector| match &connector.login_method {
-        LoginMethod::TrustedHeader(method) => method.fields(),
-        LoginMethod::Password(_) | LoginMethod::Redirect(_) | LoginMethod::PostedForm(_) => {
-            Vec::new()
-        }
-    })
-}
-
 /// Removes the headers of these names, including spellings with `_` that CGI programs treat as equal. Returns them with
 /// a copy of `Connection`, in which a client can declare any of them hop-by-hop.
-pub fn strip(headers: &mut HeaderMap, names: &[&str]) -> Vec<(String, Vec<u8>)> {
-    let is_named = |name: &str| names.contains(&name.replace('_', "-").as_str());
+pub fn strip(headers: &mut HeaderMap, names: &[String]) -> Vec<(String, Vec<u8>)> {
+    let is_named = |name: &str| names.contains(&name.replace('_', "-"));
     let found: Vec<_> = headers.keys().filter(|name| is_named(name.as_str())).cloned().collect();
     let mut fields = Vec::new();
     for name in found.iter().chain([&header::CONNECTION]) {
@@ -133,7 +119,7 @@ mod tests {
             let name = HeaderName::from_static(name);
             headers.append(name, HeaderValue::from_static(value));
         }
-        let stripped = strip(&mut headers, &["x-remote-user"]);
+        let stripped = strip(&mut headers, &["x-remote-user".to_owned()]);
         let mut stripped: Vec<&str> = stripped.iter().map(|(name, _)| name.as_str()).collect();
         stripped.sort_unstable();
         let expected =

@@ -122,7 +122,7 @@ pub(crate) async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs,
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return invalid_request("Parameters belong in the body");
     }
-    let pairs = form::read(parts.headers.clone(), body).await.map_err(|status| {
+    let pairs = form::read(&parts.headers, body).await.map_err(|status| {
         let reason = match status {
             StatusCode::PAYLOAD_TOO_LARGE => "The body is too large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {

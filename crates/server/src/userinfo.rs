@@ -18,7 +18,7 @@ pub async fn get(State(app): State<App>, headers: HeaderMap) -> Response {
 pub async fn post(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let in_header = bearer_token(&parts.headers);
-    let pairs = form::read(parts.headers, body).await.unwrap_or_default();
+    let pairs = form::read(&parts.headers, body).await.unwrap_or_default();
     let in_body = pairs.iter().any(|(name, _)| name == "access_token");
     match (&in_header, in_body) {
         (Some(_), true) => bearer_error(StatusCode::BAD_REQUEST, Some("invalid_request")),

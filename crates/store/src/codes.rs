@@ -1,16 +1,16 @@
 //! Authorization codes: issued once per request and redeemed once (RFC 6749 section 4.1.2); and requests that the user
 //! denied.
 
-use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
+use countersign_core::{ClientId, Code, Grant, GrantId, Session, SessionId, Timestamp};
 
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::engine::statements::Statements;
+use crate::engine::sql::Statements;
 use crate::error::corrupt;
 use crate::issue_grant::complete_grant;
 use crate::rows::{
     self, code_columns, code_values, grant_values, insert_code, insert_code_columns, insert_grant,
-    insert_grant_columns,
+    insert_grant_columns, session_columns,
 };
 use crate::sessions::{lock_live_session, lock_statement};
 use crate::unconfirmed::Unconfirmed;
@@ -26,11 +26,12 @@ pub enum IssueCodeOutcome {
     AlreadyFinished,
 }
 
-/// A stored code, used or not.
+/// A stored code, used or not, and its session, live or ended.
 #[derive(Clone, Debug)]
 pub struct StoredCode {
     pub code: Code,
     pub used_at: Option<Timestamp>,
+    pub session: Option<Session>,
 }
 
 /// The outcome of [`Store::redeem_code`].
@@ -71,7 +72,7 @@ impl Store {
         self.write(FinishRefused { request: request.to_owned(), session, client, now }).await
     }
 
-    /// The code, for the checks before it is redeemed (client, redirect URI, PKCE, expiry).
+    /// The code with its session, for the checks before it is redeemed (client, redirect URI, PKCE, expiry).
     pub async fn code(&self, hash: &str) -> Result<Option<StoredCode>, StoreError> {
         self.revert_unconfirmed(hash).await?;
         self.read(CodeByHash(hash.to_owned())).await
@@ -227,9 +228,16 @@ impl Operation for CodeByHash {
 }
 
 async fn stored_code(conn: &mut Conn<'_>, hash: &str) -> Result<Option<StoredCode>, StoreError> {
-    let sql = concat!("SELECT ", code_columns!(), " FROM codes WHERE hash = $1");
+    let sql = concat!(
+        "SELECT ",
+        code_columns!(),
+        ", ",
+        session_columns!("sessions", "session_of_"),
+        " FROM codes LEFT JOIN sessions ON sessions.id = codes.session_id WHERE codes.hash = $1"
+    );
     let Some(row) = conn.select_one(sql, &[hash.into()]).await? else { return Ok(None) };
-    Ok(Some(StoredCode { code: rows::code(&row)?, used_at: row.maybe_time("used_at")? }))
+    let session = rows::joined_session(&row)?;
+    Ok(Some(StoredCode { code: rows::code(&row)?, used_at: row.maybe_time("used_at")?, session }))
 }
 
 struct RedeemCode {

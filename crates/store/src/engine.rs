@@ -9,12 +9,13 @@ mod pool;
 mod postgres;
 mod postgres_writer;
 mod primary;
+mod row;
 mod servers;
+mod spans;
 pub(crate) mod sql;
 mod sqlite;
 mod sqlite_file;
 mod sqlite_writer;
-pub(crate) mod statements;
 
 use std::future::Future;
 use std::time::Duration;
@@ -98,18 +99,24 @@ impl Engine {
 
     /// Runs to completion even if the caller stops waiting for the result.
     pub(crate) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
-        match self {
+        let span = self.span::<V>();
+        let result = match self {
             Self::Sqlite(engine) => engine.write(operation).await,
             Self::Postgres(engine) => engine.write(operation).await,
-        }
+        };
+        spans::end(&span, &result);
+        result
     }
 
     /// Sees every write whose result was returned before the call.
     pub(crate) async fn read<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
-        match self {
+        let span = self.span::<V>();
+        let result = match self {
             Self::Sqlite(engine) => engine.read(&operation).await,
             Self::Postgres(engine) => engine.read(&operation).await,
-        }
+        };
+        spans::end(&span, &result);
+        result
     }
 
     /// An error if the database does not respond in time or is known not to be writable.

@@ -6,8 +6,7 @@ use countersign_core::{ClientId, ConnectorId, Event, GrantId, Session, SessionId
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
-use crate::engine::sql::{Sql, Value};
-use crate::engine::statements::{Statement, Statements};
+use crate::engine::sql::{Sql, Statement, Statements, Value};
 use crate::error::corrupt;
 use crate::names::{MAX_SEARCH_TEXT, contains};
 use crate::{Store, StoreError};

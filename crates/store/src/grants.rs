@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::engine::statements::Statements;
+use crate::engine::sql::Statements;
 use crate::error::corrupt;
 use crate::events::{record, session_event};
 use crate::rows::{self, grant_columns, session_columns};
@@ -86,8 +86,7 @@ impl Operation for ById {
     type Output = Option<(Grant, Session)>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
         let row = conn.select_one(WITH_SESSION, &[(&self.0).into()]).await?;
-        row.map(|row| Ok((rows::grant(&row)?, rows::prefixed_session(&row, "session_of_")?)))
-            .transpose()
+        row.as_ref().map(rows::grant_and_session).transpose()
     }
 }
 

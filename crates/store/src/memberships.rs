@@ -8,8 +8,7 @@ use countersign_core::{ConnectorId, Identity, Session, SessionId, Timestamp};
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
-use crate::engine::sql::Sql;
-use crate::engine::statements::{Statement, Statements};
+use crate::engine::sql::{Sql, Statement, Statements};
 use crate::error::corrupt;
 use crate::names::key;
 use crate::page_cursor::{PageCursor, page_size, truncate_page};

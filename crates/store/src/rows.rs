@@ -4,12 +4,12 @@ use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, Code, ConnectorId, Grant, GrantId, Session, SessionId};
 
 use crate::StoreError;
-use crate::engine::conn::{Conn, Row};
+use crate::engine::conn::{Columns, Conn, Row};
 use crate::engine::sql::Value;
 use crate::error::corrupt;
 
 /// Columns of `sessions` and the end of the user's block, for statements assembled at compile time; with a table name
-/// and a column prefix for joins.
+/// and a column prefix for joins. [`session`] reads them in this order, from the column `id` on.
 macro_rules! session_columns {
     () => {
         session_columns!("sessions", "")
@@ -100,7 +100,7 @@ macro_rules! session_columns {
     };
 }
 
-/// Columns of `grants`, each with the table's name before it.
+/// Columns of `grants`, each with the table's name before it. [`grant`] reads them in this order.
 macro_rules! grant_columns {
     () => {
         "grants.id, grants.session_id, grants.client_id, grants.scopes, grants.nonce, \
@@ -110,58 +110,78 @@ macro_rules! grant_columns {
     };
 }
 
+/// Columns of `codes`, each with the table's name before it, for [`code`].
 macro_rules! code_columns {
     () => {
-        "hash, request_id, session_id, client_id, redirect_uri, scopes, nonce, challenge, \
-         auth_time, created_at, expires_at, used_at, grant_id"
+        "codes.hash, codes.request_id, codes.session_id, codes.client_id, codes.redirect_uri, \
+         codes.scopes, codes.nonce, codes.challenge, codes.auth_time, codes.created_at, \
+         codes.expires_at, codes.used_at, codes.grant_id"
     };
 }
 
 pub(crate) use {code_columns, grant_columns, session_columns};
 
 pub(crate) fn session(row: &Row) -> Result<Session, StoreError> {
-    prefixed_session(row, "")
+    session_at(&mut row.columns("id")?)
 }
 
-/// The session of a row in which its columns have this prefix.
-pub(crate) fn prefixed_session(row: &Row, prefix: &str) -> Result<Session, StoreError> {
-    let c = |column: &str| format!("{prefix}{column}");
-    Ok(Session {
-        id: SessionId::new(row.text(&c("id"))?),
-        connector: ConnectorId::new(row.text(&c("connector_id"))?),
-        identity: row.json(&c("identity"))?,
-        identity_at: row.time(&c("identity_at"))?,
-        fingerprint: row.text(&c("fingerprint"))?,
-        login_scopes: row.json(&c("login_scopes"))?,
-        upstream: row.maybe_text(&c("upstream"))?,
-        auth_time: row.time(&c("auth_time"))?,
-        created_at: row.time(&c("created_at"))?,
-        last_seen: row.time(&c("last_seen"))?,
-        browser_seen: row.time(&c("browser_seen"))?,
-        cookie_until: row.time(&c("cookie_until"))?,
-        ip: row.text(&c("ip"))?,
-        user_agent: row.text(&c("user_agent"))?,
-        missing_since: row.maybe_time(&c("missing_since"))?,
-        ended: ended(row, prefix)?,
-        blocked_until: row.maybe_time(&c("blocked_until"))?,
-    })
+/// The grant and the session of a row of [`grant_columns`] followed by [`session_columns`].
+pub(crate) fn grant_and_session(row: &Row) -> Result<(Grant, Session), StoreError> {
+    let mut columns = row.columns("id")?;
+    Ok((grant_at(&mut columns)?, session_at(&mut columns)?))
 }
 
 pub(crate) fn grant(row: &Row) -> Result<Grant, StoreError> {
+    grant_at(&mut row.columns("id")?)
+}
+
+/// The session of a row of `session_columns!("sessions", "session_of_")`; `None` if the row has none.
+pub(crate) fn joined_session(row: &Row) -> Result<Option<Session>, StoreError> {
+    match row.maybe_text("session_of_id")? {
+        None => Ok(None),
+        Some(_) => session_at(&mut row.columns("session_of_id")?).map(Some),
+    }
+}
+
+/// Reads [`session_columns`] in their order.
+fn session_at(columns: &mut Columns<'_>) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: SessionId::new(columns.text("id")?),
+        connector: ConnectorId::new(columns.text("connector_id")?),
+        identity: columns.json("identity")?,
+        identity_at: columns.time("identity_at")?,
+        fingerprint: columns.text("fingerprint")?,
+        login_scopes: columns.json("login_scopes")?,
+        upstream: columns.maybe_text("upstream")?,
+        auth_time: columns.time("auth_time")?,
+        created_at: columns.time("created_at")?,
+        last_seen: columns.time("last_seen")?,
+        browser_seen: columns.time("browser_seen")?,
+        cookie_until: columns.time("cookie_until")?,
+        ip: columns.text("ip")?,
+        user_agent: columns.text("user_agent")?,
+        missing_since: columns.maybe_time("missing_since")?,
+        ended: ended(columns)?,
+        blocked_until: columns.maybe_time("blocked_until")?,
+    })
+}
+
+/// Reads [`grant_columns`] in their order.
+fn grant_at(columns: &mut Columns<'_>) -> Result<Grant, StoreError> {
     Ok(Grant {
-        id: GrantId::new(row.text("id")?),
-        session: SessionId::new(row.text("session_id")?),
-        client: ClientId::new(row.text("client_id")?),
-        scopes: row.json("scopes")?,
-        nonce: row.maybe_text("nonce")?,
-        auth_time: row.time("auth_time")?,
-        refreshable: row.int("refreshable")? != 0,
-        generation: row.int("generation")?,
-        mac_key: row.int("mac_key")?,
-        created_at: row.time("created_at")?,
-        rotated_at: row.time("rotated_at")?,
-        tokens_until: row.time("tokens_until")?,
-        ended: ended(row, "")?,
+        id: GrantId::new(columns.text("id")?),
+        session: SessionId::new(columns.text("session_id")?),
+        client: ClientId::new(columns.text("client_id")?),
+        scopes: columns.json("scopes")?,
+        nonce: columns.maybe_text("nonce")?,
+        auth_time: columns.time("auth_time")?,
+        refreshable: columns.int("refreshable")? != 0,
+        generation: columns.int("generation")?,
+        mac_key: columns.int("mac_key")?,
+        created_at: columns.time("created_at")?,
+        rotated_at: columns.time("rotated_at")?,
+        tokens_until: columns.time("tokens_until")?,
+        ended: ended(columns)?,
     })
 }
 
@@ -188,15 +208,17 @@ pub(crate) fn code(row: &Row) -> Result<Code, StoreError> {
     })
 }
 
-fn ended(row: &Row, prefix: &str) -> Result<Option<Ended>, StoreError> {
-    let Some(at) = row.maybe_time(&format!("{prefix}ended_at"))? else { return Ok(None) };
-    let reason = row.text(&format!("{prefix}ended_reason"))?;
-    Ok(Some(Ended {
-        at,
-        by: row.text(&format!("{prefix}ended_by"))?,
-        reason: EndReason::parse(&reason)
-            .ok_or_else(|| corrupt(format!("unknown ended_reason: {reason}")))?,
-    }))
+/// Reads `ended_at`, `ended_by` and `ended_reason`.
+fn ended(columns: &mut Columns<'_>) -> Result<Option<Ended>, StoreError> {
+    let at = columns.maybe_time("ended_at")?;
+    let by = columns.maybe_text("ended_by")?;
+    let reason = columns.maybe_text("ended_reason")?;
+    let Some(at) = at else { return Ok(None) };
+    let by = by.ok_or_else(|| corrupt("ended_by is null"))?;
+    let reason = reason.ok_or_else(|| corrupt("ended_reason is null"))?;
+    let parsed = EndReason::parse(&reason);
+    let unknown = || corrupt(format!("unknown ended_reason: {reason}"));
+    Ok(Some(Ended { at, by, reason: parsed.ok_or_else(unknown)? }))
 }
 
 /// Columns for [`grant_values`]; the last two have the same value.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::ends::{close_session, ended_tokens_until};
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::engine::statements::Statement;
+use crate::engine::sql::Statement;
 use crate::events::{record, session_event};
 use crate::logout_notifications::{participants_of, queue_notifications};
 use crate::rows::{self, session_columns};

@@ -42,8 +42,10 @@ pub struct StatementCounts {
     /// Committed operations. SQLite may commit several of them in one transaction.
     pub commits: u64,
     /// Messages that carried these statements: to the thread of a SQLite connection, or to the server. BEGIN, COMMIT
-    /// and savepoints, which several operations may share on SQLite, are not counted.
+    /// and savepoints are not counted.
     pub messages: u64,
+    /// SQLite only: messages with BEGIN, COMMIT, ROLLBACK and savepoints, which several operations may share.
+    pub transaction_messages: u64,
 }
 
 /// Clones share the same state.
@@ -60,6 +62,7 @@ struct State {
     writes: AtomicU64,
     commits: AtomicU64,
     messages: AtomicU64,
+    transaction_messages: AtomicU64,
     #[cfg(test)]
     plans: std::sync::Mutex<Option<Vec<Plan>>>,
 }
@@ -139,12 +142,17 @@ impl Shared {
         self.0.messages.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn count_transaction_message(&self) {
+        self.0.transaction_messages.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn statement_counts(&self) -> StatementCounts {
         StatementCounts {
             reads: self.0.reads.load(Ordering::Relaxed),
             writes: self.0.writes.load(Ordering::Relaxed),
             commits: self.0.commits.load(Ordering::Relaxed),
             messages: self.0.messages.load(Ordering::Relaxed),
+            transaction_messages: self.0.transaction_messages.load(Ordering::Relaxed),
         }
     }
 }

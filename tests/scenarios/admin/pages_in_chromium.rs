@@ -22,7 +22,7 @@ async fn start() -> (Server, String) {
     (server, refresh)
 }
 
-async fn checks_layout(alice: &Chromium, name: &str) {
+pub(super) async fn checks_layout(alice: &Chromium, name: &str) {
     alice.sees("nav [aria-current]").await;
     alice.screenshot(name).await;
     assert!(!alice.overflows().await, "{name} is wider than the screen");

@@ -68,7 +68,11 @@ async fn a_user_in_no_allowed_group_sees_which_are_allowed() {
     assert_eq!(page.status, 403, "{}", page.text());
     assert_eq!(page.all(".chips li"), ["board"], "{}", page.text());
     assert_eq!(page.all("#reference").len(), 1);
-    assert!(page.link("Try again").is_some(), "with another account: {}", page.text());
+    assert!(
+        page.link("Sign in as somebody else").is_some(),
+        "with another account: {}",
+        page.text()
+    );
 }
 
 /// The upstream is revalidated at refresh with its rotating refresh token, and a person it no longer knows is

@@ -136,6 +136,24 @@ async fn a_client_that_does_not_respond_delays_no_other() {
     assert!(line("c-live", "delivered") && line("b-broken", "postponed"), "{metrics}");
 }
 
+/// The certificate authorities are read before the first delivery and not at the start; when they cannot be read the
+/// notification stays queued.
+#[tokio::test]
+async fn a_logout_token_waits_until_the_certificate_authorities_can_be_read() {
+    let receiver = LogoutReceiver::start();
+    let world = World::new().with(SKIP).client(receiver.client("grafana"));
+    let authorities = world.dir().join("authorities.pem");
+    let server = world.env("SSL_CERT_FILE", authorities.to_str().unwrap()).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("grafana"));
+    logs_in_at(&mut alice, &app).await;
+    assert_eq!(server.count_in_log("No CA certificates"), 0);
+    signs_out(&mut alice, &server).await;
+    server.waits_for_log(1, "logout notifications cannot be delivered").await;
+    let authority = rcgen::generate_simple_self_signed(["ca.example.com".to_owned()]).unwrap();
+    std::fs::write(&authorities, authority.cert.pem()).unwrap();
+    receiver.waits_for_logout_tokens(1).await;
+}
+
 #[tokio::test]
 async fn delivery_is_retried_after_a_server_error() {
     if Need::Clock.is_missing() {

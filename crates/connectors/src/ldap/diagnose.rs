@@ -9,7 +9,7 @@ use super::failure::DirectoryError;
 use super::groups::{self, Detail};
 use super::pool::{Deadline, Lease};
 use super::search::{SearchLimit, SearchRequest};
-use super::{Ldap, filter, person};
+use super::{Ldap, person, search};
 
 /// At most this many entries that the filter excludes are listed.
 const LEFT_OUT: usize = 5;
@@ -89,7 +89,7 @@ async fn tell_left_out(
     let ask = SearchRequest {
         base: &users.base,
         scope: users.scope,
-        filter: filter::any_of(&format!("(!{})", users.filter), pairs),
+        filter: search::any_of(&format!("(!{})", users.filter), pairs),
         attributes: vec!["1.1"],
         most: SearchLimit::First(LEFT_OUT),
     };

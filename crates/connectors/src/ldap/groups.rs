@@ -7,12 +7,10 @@ use countersign_core::Trace;
 use ldap3::Scope;
 
 use super::config::{GroupSearch, Matcher};
-use super::entry::is_dn;
-use super::entry::{Entry, Scalar, folded};
+use super::entry::{Entry, Scalar, folded, is_dn};
 use super::failure::DirectoryError;
-use super::filter;
 use super::pool::Lease;
-use super::search::{SearchLimit, SearchRequest};
+use super::search::{self, SearchLimit, SearchRequest};
 
 const MAX_GROUPS: usize = 10_000;
 const MAX_DEPTH: usize = 32;
@@ -94,7 +92,7 @@ pub(super) async fn left_out(
             let ask = SearchRequest {
                 base: &search.base,
                 scope: search.scope,
-                filter: filter::any_of(&others, pairs),
+                filter: search::any_of(&others, pairs),
                 attributes: vec![NO_ATTRIBUTES],
                 most: SearchLimit::First(LEFT_OUT),
             };
@@ -179,7 +177,7 @@ async fn find(
     let ask = SearchRequest {
         base: &search.base,
         scope: search.scope,
-        filter: filter::any_of(&search.filter, pairs),
+        filter: search::any_of(&search.filter, pairs),
         attributes,
         most: SearchLimit::All(MAX_GROUPS),
     };

@@ -4,11 +4,10 @@ use countersign_core::connector::{RefreshOutcome, RefreshRequest};
 use countersign_core::{Secret, Trace};
 use serde::{Deserialize, Serialize};
 
-use super::entry::is_dn;
-use super::entry::{Entry, filter_value, same_dn};
+use super::entry::{Entry, filter_value, is_dn, same_dn};
 use super::failure::DirectoryError;
 use super::pool::{Deadline, Lease};
-use super::{Ldap, filter, person};
+use super::{Ldap, person, search};
 
 /// Stored with a session for refreshes. Dex's `connectorData` can be parsed as well.
 #[derive(Default, Serialize, Deserialize)]
@@ -109,7 +108,7 @@ async fn find(
         if is_dn(&users.id) { vec!["entryDN", "distinguishedName"] } else { vec![&*users.id] };
     let value = filter_value(&users.id, id);
     let pairs = attributes.into_iter().map(|attribute| (attribute, value.as_slice()));
-    let by_id = filter::any_of(&users.filter, pairs);
+    let by_id = search::any_of(&users.filter, pairs);
     let found = ldap.find(lease, by_id, trace).await?;
     // An id that two entries have identifies neither of them.
     match found.as_slice() {

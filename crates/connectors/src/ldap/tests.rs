@@ -135,7 +135,7 @@ fn every_problem_is_reported_with_its_position() {
         "userSearch.idAtr: is not a known key, did you mean idAttr?",
         "userSearch.idAttr: is missing",
         "groupSearch.nameAttr: is missing",
-        "groupSearch.userMatchers: is missing",
+        "groupSearch.userMatchers: is missing: without it nobody has a group. Give it, such as [{userAttr: DN",
         "timeout: must be longer than 0s",
         "poolSize: found a plain value, expected a whole number from 1 to 256",
     ] {

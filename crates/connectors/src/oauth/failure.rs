@@ -79,6 +79,17 @@ impl UpstreamError {
         })
     }
 
+    /// The kind of failure of a request without a usable response, for a span.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Certificate { .. } => "certificate",
+            Self::Slow { .. } => "timeout",
+            Self::TooLarge { .. } => "response_too_large",
+            _ => "other",
+        }
+    }
+
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } | Self::Later { status, .. } => Some(*status),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_config::Section;
+use countersign_core::exported_spans::TARGET;
 use countersign_core::text::causes;
 use countersign_core::{Secret, Trace};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -12,6 +13,8 @@ use reqwest::redirect::Policy;
 use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tracing::Span;
+use tracing::field::{Empty, display};
 use url::Url;
 
 use super::address::Resolver;
@@ -76,6 +79,25 @@ impl<'a> ApiRequest<'a> {
         self.headers.push((name, value));
         self
     }
+
+    /// The span of the request, for an OpenTelemetry collector: the host, but neither path nor query, which may contain
+    /// names of users and groups. The upstream is not sent a `traceparent`: who operates it need not learn which
+    /// requests belong together.
+    fn span(&self) -> Span {
+        let method = if matches!(self.body, Body::None) { "GET" } else { "POST" };
+        tracing::info_span!(
+            target: TARGET,
+            "upstream request",
+            otel.name = %format_args!("{method} {}", self.endpoint),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            http.request.method = method,
+            server.address = self.url.host_str(),
+            server.port = self.url.port_or_known_default(),
+            http.response.status_code = Empty,
+            "error.type" = Empty,
+        )
+    }
 }
 
 impl Http {
@@ -121,6 +143,28 @@ impl Http {
     /// Sends a request within the limits on time and size. Every status is a response; `Err` if none arrived
     /// completely.
     pub async fn ask(
+        &self,
+        ask: ApiRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<ApiResponse, UpstreamError> {
+        let span = ask.span();
+        let result = self.send(ask, trace).await;
+        match &result {
+            Ok(response) => {
+                span.record("http.response.status_code", response.status);
+                if response.status >= 400 {
+                    let kind = display(response.status);
+                    span.record("otel.status_code", "ERROR").record("error.type", kind);
+                }
+            }
+            Err(error) => {
+                span.record("otel.status_code", "ERROR").record("error.type", error.kind());
+            }
+        }
+        result
+    }
+
+    async fn send(
         &self,
         ask: ApiRequest<'_>,
         trace: &mut Trace,

@@ -25,7 +25,19 @@ impl Registration {
     /// Reads the keys. `None` with problems recorded; every key is read before the first return. `secret`: whether the
     /// upstream requires a client secret.
     pub fn read(section: &Section<'_>, secret: ClientSecretRule) -> Option<Self> {
-        let client_id = section.required_text("clientID");
+        Self::read_or_explain(section, secret, "is missing")
+    }
+
+    /// As [`Registration::read`], with the message about an absent or empty `clientID`.
+    pub fn read_or_explain(
+        section: &Section<'_>,
+        secret: ClientSecretRule,
+        without_client_id: &str,
+    ) -> Option<Self> {
+        let client_id = section.text("clientID").filter(|id| !id.is_empty());
+        if !section.is_set("clientID") {
+            section.error("clientID", without_client_id);
+        }
         let client_secret = match secret {
             ClientSecretRule::Required => section.required_secret("clientSecret"),
             ClientSecretRule::Optional => Some(section.secret("clientSecret").unwrap_or_default()),

@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::certificates::{certificates_of_pem, decode_base64, read_pem};
-use crate::ldap::tls::verifier;
+use crate::ldap::tls;
 
 /// Certificate authorities in addition to the system's, and whether certificates are verified at all.
 pub(crate) struct Roots {
@@ -86,7 +86,7 @@ impl Roots {
     pub fn config(self) -> Result<ClientConfig, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = if self.skip_verify {
-            verifier::any(&provider)
+            tls::no_verification(&provider)
         } else {
             let mut store = RootCertStore::empty();
             // An unreadable source is skipped and does not empty the store.
@@ -99,7 +99,7 @@ impl Roots {
             if store.is_empty() {
                 return Err("is missing, and the system has no certificates of its own".to_owned());
             }
-            verifier::against(store, self.roots, &provider)?
+            tls::verifier(store, self.roots, &provider)?
         };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

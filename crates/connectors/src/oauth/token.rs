@@ -2,6 +2,7 @@
 
 use countersign_core::{Secret, Trace};
 use serde_json::Value;
+use tracing::Instrument;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
@@ -115,12 +116,12 @@ impl Client {
         // In its own task, so that the exchange completes and its result is kept even if the caller is dropped.
         let (client, http, url) = (self.clone(), http.clone(), url.clone());
         let (token, used_refresh_tokens) = (token.clone(), used_refresh_tokens.clone());
-        let spending = tokio::spawn(async move {
+        let spending = async move {
             let mut trace = Trace::default();
             let granted = client.spend(&http, &url, &token, &used_refresh_tokens, &mut trace).await;
             (granted, trace)
-        });
-        let (granted, steps) = spending.await.map_err(|_| {
+        };
+        let (granted, steps) = tokio::spawn(spending.in_current_span()).await.map_err(|_| {
             UpstreamError::Temporary("the token request was interrupted".to_owned())
         })?;
         trace.append(steps);

@@ -60,9 +60,15 @@ impl Mapping {
     }
 }
 
+/// Published files of Dex have such connectors for token exchange.
+const WITHOUT_CLIENT_ID: &str = "is missing: tokens are accepted only if they were issued to this client. For token \
+    exchange alone it is the audience that the tokens are requested with: without it Dex accepts the tokens of any \
+    client";
+
 /// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
-    let registration = Registration::read(&section, ClientSecretRule::Optional);
+    let registration =
+        Registration::read_or_explain(&section, ClientSecretRule::Optional, WITHOUT_CLIENT_ID);
     let issuer = read_issuer(&section);
     let alias = configured(&section, "issuerAlias");
     let overrides = read_overrides(&section);

@@ -1,4 +1,5 @@
-//! The client of an OpenID Connect provider: discovery, the code flow, keys, userinfo.
+//! The client of an OpenID Connect provider: discovery, the code flow, keys, userinfo; and the requests outside a
+//! login: for a diagnosis, and for the page after a logout.
 //!
 //! Returns the provider's own claims; the connector maps them to an identity.
 
@@ -18,8 +19,6 @@ use crate::oauth::{
     Registration, StoredChallenge, TokenResponse, Tokens, UpstreamError, UsedRefreshTokens,
     check_redirect_uri, find, read_authorization_response,
 };
-
-mod unattended;
 
 /// How long metadata and keys are cached. Keys are fetched earlier if none of them verifies a token.
 const LIFETIME: Duration = Duration::from_hours(1);
@@ -312,5 +311,28 @@ impl Provider {
             true => Err(UpstreamError::Lacks { endpoint: KEYS, what: "a key we can use" }),
             false => Ok((keys, LIFETIME)),
         }
+    }
+}
+
+impl Provider {
+    /// Makes all requests that need no user.
+    pub async fn diagnose(&self, trace: &mut Trace) -> Result<(), UpstreamError> {
+        let metadata = self.metadata(trace).await?;
+        trace.response(format!("people sign in at {}", metadata.authorize));
+        self.fetch_keys(&metadata.keys, trace).await?;
+        trace.response("keys that can sign ID tokens");
+        let client = self.client(&metadata);
+        client.probe(&self.http, &metadata.token, &self.settings.registration, trace).await
+    }
+
+    /// The end session endpoint with our client id. The recommended `id_token_hint` is omitted, because it would put
+    /// the user's data into a URL (OpenID Connect RP-Initiated Logout 1.0 section 2).
+    pub async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, UpstreamError> {
+        let mut url = self.metadata(trace).await?.end_session.clone();
+        if let Some(url) = &mut url {
+            let client_id = &self.settings.registration.client_id;
+            url.query_pairs_mut().append_pair("client_id", client_id);
+        }
+        Ok(url)
     }
 }

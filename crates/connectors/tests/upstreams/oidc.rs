@@ -254,7 +254,7 @@ fn every_configuration_error_is_reported_at_once() {
     assert!(connector.is_none());
     for expected in [
         "issuer: found \"id.example.com\", expected an https URL",
-        "clientID: is missing",
+        "clientID: is missing: tokens are accepted only if they were issued to this client",
         "redirectURI: found \"/callback\"",
         "hostedDomains: is not for this connector",
         "allowedGroups: lets everybody in",

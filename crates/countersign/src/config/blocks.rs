@@ -7,12 +7,16 @@ use std::path::PathBuf;
 
 use countersign_config::{Key, Node, Section, Value};
 
+use super::pages::DirFile;
+
 /// Keys such as `expiry.idTokens`, `staticClients[grafana]` or `issuer`.
 #[derive(Clone, Debug, Default)]
 pub struct Blocks {
     digests: BTreeMap<String, u64>,
     /// Files with keys and certificates that the configuration file names.
     pub files: Vec<PathBuf>,
+    /// Files of `frontend.dir`, which need not exist.
+    pub optional_files: Vec<PathBuf>,
 }
 
 /// Lists whose entries are identified by a key, and these keys.
@@ -98,6 +102,16 @@ impl Difference {
 }
 
 impl Blocks {
+    /// Adds the files of `frontend.dir`, as keys such as `frontend.dir/texts.yaml`.
+    pub fn add_files(&mut self, files: &[DirFile]) {
+        for file in files {
+            self.optional_files.push(file.path.clone());
+            if let Some(digest) = file.digest {
+                self.digests.insert(format!("frontend.dir/{}", file.name), digest);
+            }
+        }
+    }
+
     fn add(&mut self, key: String, node: &Node) {
         let mut hasher = DefaultHasher::new();
         hash(node, &mut hasher);

@@ -1,10 +1,10 @@
-//! `staticClients`: the registered clients (RFC 6749 section 2).
+//! `staticClients`: the registered clients (RFC 6749 section 2), with back-channel logout and redirect URIs after logout.
 
 mod kubernetes;
 pub(super) mod lifetimes;
-mod logout;
 
 use countersign_config::{Environment, Item, Section, did_you_mean};
+use countersign_core::client::registration::parse_backchannel_logout_uri;
 use countersign_core::client::{DEVICE_CALLBACK, OUT_OF_BAND, OWN_PAGES, registration};
 use countersign_core::network::is_loopback_url;
 use countersign_core::{Client, ClientId, ConnectorId, Secret};
@@ -63,7 +63,7 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
         let reason = "is empty: nobody can sign in to this client";
         section.warning("redirectURIs", reason);
     }
-    let logout = logout::read(section);
+    let logout = read_logout(section);
     let mut client = Client {
         id: id.unwrap_or_else(|| ClientId::new("")),
         secret: secret.ok().flatten(),
@@ -215,4 +215,45 @@ fn read_allowed_connectors(section: &Section<'_>, known: &[String]) -> Vec<Conne
 fn unsupported(section: &Section<'_>) {
     section.not_supported("ssoSharedWith", false);
     section.not_supported("mfaChain", true);
+}
+
+/// The logout keys of a client.
+pub struct Logout {
+    pub post_logout_redirect_uris: Vec<String>,
+    pub backchannel_logout_uri: Option<Url>,
+    /// Its refresh tokens end when the browser signs out.
+    pub ends_with_browser: bool,
+}
+
+pub fn read_logout(section: &Section<'_>) -> Logout {
+    let items = text_items(section, "postLogoutRedirectURIs");
+    for (item, uri) in &items {
+        check_redirect_uri(item, uri);
+    }
+    // `sid` is always sent, so the value has no effect.
+    section.flag("backchannelLogoutSessionRequired");
+    let lifetimes = [("", false), ("standalone", false), ("session", true)];
+    Logout {
+        post_logout_redirect_uris: items.into_iter().map(|(_, uri)| uri).collect(),
+        backchannel_logout_uri: read_backchannel(section),
+        ends_with_browser: section.choice("refreshTokenLifetime", &lifetimes).unwrap_or(false),
+    }
+}
+
+/// Absolute and without fragment (Back-Channel Logout 1.0 section 2.2).
+fn read_backchannel(section: &Section<'_>) -> Option<Url> {
+    const KEY: &str = "backchannelLogoutURI";
+    let text = section.text(KEY).filter(|text| !text.is_empty())?;
+    let url = match parse_backchannel_logout_uri(&text) {
+        Ok(url) => url,
+        Err(reason) => {
+            section.error(KEY, format!("found {text:?}, {reason}"));
+            return None;
+        }
+    };
+    if url.scheme() == "http" && !is_loopback_url(&url) {
+        let reason = "is http beyond this machine: anybody on the network path learns who signs out, expected https";
+        section.warning(KEY, reason);
+    }
+    Some(url)
 }

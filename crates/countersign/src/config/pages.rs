@@ -1,11 +1,14 @@
 //! `frontend` (pages) and `logger`.
 
-mod theme_files;
+mod frontend_dir;
+mod texts;
 
 use std::path::Path;
 
 use countersign_config::{Environment, Section};
-use countersign_server::pages::{Theme, ThemeFiles};
+use countersign_server::pages::Theme;
+
+pub use frontend_dir::{DirFile, FrontendDir};
 
 #[derive(Clone, Debug)]
 pub struct Frontend {
@@ -15,7 +18,8 @@ pub struct Frontend {
     pub theme: Theme,
     /// Whether logos of other hosts are loaded; these hosts can then observe logins.
     pub allow_remote_logos: bool,
-    pub files: ThemeFiles,
+    /// The content of `frontend.dir`.
+    pub dir: FrontendDir,
 }
 
 #[derive(Clone, Debug)]
@@ -49,12 +53,12 @@ pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
         logo_url: None,
         theme: Theme::Auto,
         allow_remote_logos: false,
-        files: ThemeFiles::default(),
+        dir: FrontendDir::default(),
     };
     let of_environment = env("DEX_FRONTEND_DIR").filter(|dir| !dir.is_empty());
     let Some(section) = root.section("frontend") else {
         if let Some(dir) = of_environment {
-            frontend.files = theme_files::read(root, Path::new(&dir), "light");
+            frontend.dir = frontend_dir::read(root, Path::new(&dir), "light");
         }
         return frontend;
     };
@@ -86,7 +90,7 @@ pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
     if let Some(dir) = dir {
         let theme = section.text("theme").filter(|theme| !theme.is_empty());
         let theme = theme.unwrap_or_else(|| "light".to_owned());
-        frontend.files = theme_files::read(&section, Path::new(&dir), &theme);
+        frontend.dir = frontend_dir::read(&section, Path::new(&dir), &theme);
     }
     drop_missing_logo(&section, &mut frontend);
     warn_of_extra(&section);
@@ -99,7 +103,7 @@ pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
 fn drop_missing_logo(section: &Section<'_>, frontend: &mut Frontend) {
     let Some(url) = frontend.logo_url.as_deref() else { return };
     let is_relative = !url.starts_with('/') && !url.contains("://");
-    let file = url.strip_prefix("theme/").and_then(|name| frontend.files.find(name));
+    let file = url.strip_prefix("theme/").and_then(|name| frontend.dir.theme.find(name));
     if is_relative && file.is_none() {
         let reason = "is not shown: below the issuer only theme/logo.png and theme/favicon.png of frontend.dir are \
                       served";
@@ -115,7 +119,7 @@ fn drop_missing_logo(section: &Section<'_>, frontend: &mut Frontend) {
 fn warn_of_extra(section: &Section<'_>) {
     let Some(extra) = section.tolerated_section("extra") else { return };
     for (key, _) in extra.entries() {
-        let reason = "has no effect here: it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
+        let reason = "has no effect here: it fills in Dex's templates, which are not used: see docs/pages.md";
         extra.warning(&key.text, reason);
     }
     extra.finish_open();

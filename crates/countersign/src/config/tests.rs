@@ -7,11 +7,11 @@ use countersign_config::Environment;
 use super::{Addresses, Config, Loaded, read_blocks};
 
 mod admin;
-mod client_keys;
 mod clients;
 mod dex_corpus;
 mod environment;
 mod example;
+mod frontend_dir;
 mod grpc;
 mod kubernetes;
 mod messages;

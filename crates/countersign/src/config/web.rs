@@ -224,11 +224,11 @@ fn read_headers(section: &Section<'_>) -> Headers {
     headers
 }
 
-/// `None`: health and metrics are not served.
-pub fn read_telemetry(root: &Section<'_>) -> Option<Listen> {
-    let section = root.section("telemetry")?;
+/// The address, without which health and metrics are not served, and whether CPU profiles are served there.
+pub fn read_telemetry(root: &Section<'_>) -> (Option<Listen>, bool) {
+    let Some(section) = root.section("telemetry") else { return (None, false) };
     let listen = listen::read(&section, "http");
-    section.not_supported("enableProfiling", false);
+    let enable_profiling = section.flag("enableProfiling").unwrap_or(false);
     section.finish();
-    listen
+    (listen, enable_profiling)
 }

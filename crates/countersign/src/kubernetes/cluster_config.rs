@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::expected::Expected;
-use super::{lint, quoted};
+use super::{Expected, lint, quoted};
 use crate::cli::{ClusterConfigArguments, ClusterConfigFormat};
 use crate::config::Config;
 

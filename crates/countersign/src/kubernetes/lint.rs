@@ -10,7 +10,7 @@ use std::path::Path;
 
 use countersign_config::{Mark, Node, Value, parse_yaml, read_text};
 
-use super::expected::Expected;
+use super::Expected;
 
 const MAX_FILE_BYTES: usize = 1024 * 1024;
 

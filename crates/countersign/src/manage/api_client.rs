@@ -10,7 +10,7 @@ use reqwest::{Certificate, Client, RequestBuilder, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::error::CommandError;
+use super::CommandError;
 use crate::environment::non_empty_variable;
 
 /// Time limit of one request: the server takes up to 10 s to end sessions.

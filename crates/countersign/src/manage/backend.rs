@@ -12,10 +12,10 @@ use countersign_issuer::admin::fields::{BULK_FIELDS, Fields};
 use countersign_issuer::admin::queries::Page;
 use countersign_server::App;
 
+use super::CommandError;
 use super::api_client::{ApiClient, RequestFields};
-use super::error::CommandError;
 use crate::config;
-use crate::system_clock::SystemClock;
+use crate::environment::SystemClock;
 use crate::wiring::{self, Shared};
 
 #[derive(Clone, Debug, Default, Args)]

@@ -5,10 +5,10 @@ use countersign_core::ClientId;
 use countersign_issuer::admin::blocked_users::BlockedUserView;
 use countersign_issuer::admin::explain::{Explanation, PersonView, UpstreamView};
 
+use super::CommandError;
 use super::api_client::RequestFields;
 use super::arguments::fields;
 use super::backend::Backend;
-use super::error::CommandError;
 use super::output::OutputArguments;
 use super::table::{facts, fold};
 use super::terminal::{Colour, Terminal, printable};
@@ -101,7 +101,7 @@ fn render_person(person: &PersonView, terminal: &Terminal) -> String {
 
 fn blocked(block: &BlockedUserView) -> String {
     let until = block.expires_at.as_deref().unwrap_or("it is lifted");
-    format!("yes, until {until}, by {}: {}", block.blocked_by, block.reason)
+    format!("yes, until {until}, by {}: {}", block.blocked_by_display(), block.reason)
 }
 
 /// The number of live sessions; the view contains only the newest ones.

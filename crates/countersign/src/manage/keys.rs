@@ -4,11 +4,10 @@ use clap::Subcommand;
 use countersign_issuer::admin::keys::{KeyDropPreviewView, KeyDropView};
 use countersign_issuer::admin::view::{KeyView, RotationView};
 
+use super::CommandError;
 use super::api_client::RequestFields;
 use super::backend::Backend;
-use super::error::CommandError;
-use super::output::OutputArguments;
-use super::output::confirm;
+use super::output::{OutputArguments, confirm};
 use super::table::{Cell, Column, facts, fold, table};
 use super::terminal::{Colour, Terminal};
 

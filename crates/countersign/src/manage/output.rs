@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::error::CommandError;
+use super::CommandError;
 use super::terminal::Terminal;
 
 #[derive(Clone, Debug, Args)]

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use clap::Args;
-use countersign_server::reload::{ChangeKind, ReloadReport};
+use countersign_server::process_state::{ChangeKind, ReloadReport};
 
+use super::CommandError;
 use super::api_client::RequestFields;
 use super::backend::Backend;
-use super::error::CommandError;
 use super::output::OutputArguments;
 use super::terminal::Terminal;
 

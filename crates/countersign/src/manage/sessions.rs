@@ -14,11 +14,10 @@ use countersign_issuer::admin::view::{
 use super::api_client::{RequestFields, path_segment};
 use super::arguments::{fields, id};
 use super::backend::{Backend, checked, page};
-use super::error::CommandError;
-use super::events;
 use super::output::OutputArguments;
 use super::table::{Cell, Column, facts, fold, next_page, table};
 use super::terminal::{Colour, Terminal, printable};
+use super::{CommandError, events};
 use filters::Filters;
 
 const COLUMNS: [Column; 8] = [

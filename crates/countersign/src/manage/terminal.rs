@@ -6,7 +6,7 @@ use std::time::Duration;
 use countersign_core::Timestamp;
 use countersign_core::text::is_deceptive;
 
-use crate::system_clock::SystemClock;
+use crate::environment::SystemClock;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;

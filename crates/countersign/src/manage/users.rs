@@ -6,12 +6,11 @@ use countersign_issuer::admin::blocked_users::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::CommandError;
 use super::api_client::RequestFields;
 use super::arguments::fields;
 use super::backend::{Backend, checked, page};
-use super::error::CommandError;
-use super::output::OutputArguments;
-use super::output::confirm;
+use super::output::{OutputArguments, confirm};
 use super::sessions::end::render_end;
 use super::table::{Cell, Column, facts, fold, next_page, table};
 use super::terminal::Terminal;
@@ -209,8 +208,8 @@ fn render_preview(preview: &BlockPreviewView, keeps_sessions: bool) -> String {
         false => format!("{}, which end", preview.sessions),
     };
     let blocked = preview.blocked.as_ref();
-    let blocked =
-        blocked.map(|block| format!("already, by {}: {}", block.blocked_by, block.reason));
+    let blocked = blocked
+        .map(|block| format!("already, by {}: {}", block.blocked_by_display(), block.reason));
     facts(
         &Terminal::of_stderr(),
         &[
@@ -238,7 +237,7 @@ fn render_list(page: &BlockedUserPageView, terminal: &Terminal) -> String {
             Cell::from(&user.connector),
             Cell::from(until.unwrap_or_else(|| "lifted".to_owned())),
             Cell::from(&user.reason),
-            Cell::from(&user.blocked_by),
+            Cell::from(user.blocked_by_display()),
         ]
     };
     let rows: Vec<Vec<Cell>> = page.blocked_users.iter().map(row).collect();

@@ -11,8 +11,8 @@ use countersign_server::listen::ShutdownHandle;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::system_clock::SystemClock;
-use crate::wiring::example_app::{ExampleClient, prepare};
+use crate::environment::SystemClock;
+use crate::example_app::{ExampleClient, prepare};
 
 /// The running application; `None` if it is not configured or could not start.
 pub struct RunningExampleApp(Option<(JoinHandle<io::Result<()>>, ShutdownHandle)>);

@@ -7,7 +7,7 @@ use countersign_server::{App, CurrentApp};
 use countersign_store::Change;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::system_clock::{SystemClock, TOLERATED};
+use crate::environment::{SystemClock, TOLERATED};
 
 const ROUND: Duration = Duration::from_secs(30);
 /// Expired rows are deleted every this many rounds.

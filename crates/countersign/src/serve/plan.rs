@@ -3,7 +3,7 @@
 
 use countersign_core::{ConnectorId, SessionFilter};
 use countersign_issuer::Issuer;
-use countersign_server::reload::{Change, ChangeKind, EndingSessions};
+use countersign_server::process_state::{Change, ChangeKind, EndingSessions};
 
 use crate::config::blocks::Difference;
 use crate::config::{Config, LOCAL};

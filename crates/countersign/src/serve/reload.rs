@@ -4,18 +4,17 @@
 //! A complete new application is built before the one in use is replaced; an error changes nothing. Kept across a
 //! reload: the database, the threads and tables that count attempts, metrics, circuit breakers.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use countersign_core::Event;
 use countersign_core::event::EventKind;
-use countersign_server::reload::{ReloadAction, ReloadReport, ReloadRequest};
+use countersign_server::process_state::{ReloadAction, ReloadReport, ReloadRequest};
 use countersign_server::{CurrentApp, ReloadState};
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 
 use super::plan::{Plan, ending_sessions};
-use super::watch::{FileWatch, LOOK_INTERVAL};
+use super::watch::{FileWatch, LOOK_INTERVAL, WatchedFiles};
 use super::{Certificates, read_again};
 use crate::cli::ServeArguments;
 use crate::config::Config;
@@ -193,6 +192,10 @@ fn merged(mut all: Vec<String>, more: &[String]) -> Vec<String> {
     all
 }
 
-pub fn watched_files(arguments: &ServeArguments, config: &Config) -> Vec<PathBuf> {
-    std::iter::once(&arguments.file).chain(&config.blocks.files).cloned().collect()
+pub fn watched_files(arguments: &ServeArguments, config: &Config) -> WatchedFiles {
+    let blocks = &config.blocks;
+    WatchedFiles {
+        required: std::iter::once(&arguments.file).chain(&blocks.files).cloned().collect(),
+        optional: blocks.optional_files.clone(),
+    }
 }

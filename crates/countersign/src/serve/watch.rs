@@ -13,20 +13,32 @@ pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Device, inode, modification time in nanoseconds, size; `None` if the file does not exist.
 type FileIdentity = Option<(u64, u64, i128, u64)>;
 
+/// The files to watch.
+pub struct WatchedFiles {
+    /// While one of these is missing, no change is reported: it is probably being replaced.
+    pub required: Vec<PathBuf>,
+    /// Files that may be missing.
+    pub optional: Vec<PathBuf>,
+}
+
 pub struct FileWatch {
     files: Vec<PathBuf>,
+    /// How many of `files`, from the first, must exist.
+    required: usize,
     in_use: Vec<FileIdentity>,
     last_look: Vec<FileIdentity>,
 }
 
 impl FileWatch {
-    pub fn new(files: Vec<PathBuf>) -> Self {
+    pub fn new(files: WatchedFiles) -> Self {
+        let (files, required) = files.into_list();
         let now = identities(&files);
-        Self { files, in_use: now.clone(), last_look: now }
+        Self { files, required, in_use: now.clone(), last_look: now }
     }
 
     /// Watches these files from now on. Files watched before keep their state, so that a change in between is detected.
-    pub fn follow(&mut self, files: Vec<PathBuf>) {
+    pub fn follow(&mut self, files: WatchedFiles) {
+        let (files, required) = files.into_list();
         let known = |file: &PathBuf| {
             let position = self.files.iter().position(|other| other == file)?;
             self.in_use.get(position).copied()
@@ -35,6 +47,7 @@ impl FileWatch {
         self.last_look = identities(&files);
         self.in_use = in_use;
         self.files = files;
+        self.required = required;
     }
 
     /// Records the present state; called just before the files are read.
@@ -45,7 +58,8 @@ impl FileWatch {
     /// Polls; true if there is a new, settled change. Each change is reported once.
     pub fn has_changed(&mut self) -> bool {
         let now = identities(&self.files);
-        let is_settled = now == self.last_look && now.iter().all(Option::is_some);
+        let is_settled =
+            now == self.last_look && now.iter().take(self.required).all(Option::is_some);
         let is_new = now != self.in_use;
         self.last_look.clone_from(&now);
         if is_settled && is_new {
@@ -53,6 +67,16 @@ impl FileWatch {
             return true;
         }
         false
+    }
+}
+
+impl WatchedFiles {
+    /// All files, and the number of required ones, which come first.
+    fn into_list(self) -> (Vec<PathBuf>, usize) {
+        let required = self.required.len();
+        let mut files = self.required;
+        files.extend(self.optional);
+        (files, required)
     }
 }
 
@@ -71,7 +95,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    use super::FileWatch;
+    use super::{FileWatch, WatchedFiles};
 
     #[test]
     fn a_config_map_that_is_swapped_is_noticed_each_time() {
@@ -83,7 +107,10 @@ mod tests {
         }
         symlink("v1", at("..data")).unwrap();
         symlink("..data/config.yaml", at("config.yaml")).unwrap();
-        let mut watch = FileWatch::new(vec![at("config.yaml")]);
+        let mut watch = FileWatch::new(WatchedFiles {
+            required: vec![at("config.yaml")],
+            optional: Vec::new(),
+        });
         assert!(!watch.has_changed());
         for version in ["v2", "v3"] {
             symlink(version, at("..data_tmp")).unwrap();
@@ -97,5 +124,23 @@ mod tests {
             !watch.has_changed() && !watch.has_changed(),
             "a file that is gone is no configuration"
         );
+    }
+
+    #[test]
+    fn an_optional_file_is_noticed_when_it_appears_changes_and_disappears() {
+        let dir = tempfile::tempdir().unwrap();
+        let (config, texts) = (dir.path().join("config.yaml"), dir.path().join("texts.yaml"));
+        fs::write(&config, "issuer").unwrap();
+        let files = WatchedFiles { required: vec![config], optional: vec![texts.clone()] };
+        let mut watch = FileWatch::new(files);
+        for content in [Some("a"), Some("another"), None] {
+            match content {
+                Some(content) => fs::write(&texts, content).unwrap(),
+                None => fs::remove_file(&texts).unwrap(),
+            }
+            assert!(!watch.has_changed(), "{content:?} may still be changing");
+            assert!(watch.has_changed(), "{content:?}");
+            assert!(!watch.has_changed(), "{content:?} once");
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Administrator;
 use super::fields::{FieldError, Fields, RequestError, bad};
-use super::queries::Page;
+use super::queries::{Page, Person};
 use super::view::{BEYOND, ClientCount, EndView, rfc3339};
 use crate::{Issuer, IssuerError};
 
@@ -50,6 +50,9 @@ pub struct BlockedUserView {
     pub reason: String,
     pub blocked_at: String,
     pub blocked_by: String,
+    /// Display name, where that is a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by_name: Option<String>,
     /// Absent: the block lasts until it is lifted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
@@ -99,6 +102,13 @@ pub struct BlockView {
     pub ended: EndView,
 }
 
+impl BlockedUserView {
+    /// Display name of who blocked the user, else the actor.
+    pub fn blocked_by_display(&self) -> &str {
+        self.blocked_by_name.as_deref().unwrap_or(&self.blocked_by)
+    }
+}
+
 impl Fields<'_> {
     /// See [`PERSON_FIELDS`].
     pub fn person(&self) -> Result<PersonId, FieldError> {
@@ -146,12 +156,12 @@ impl Issuer {
                 })
                 .collect();
         }
-        let blocked = self.store.blocked_user(connector, user_id, self.now()).await?;
+        let blocked = self.blocked_user(connector, user_id).await?;
         let clients = count.clients.iter();
         Ok(BlockPreviewView {
             connector: connector.to_string(),
             user_id: user_id.clone(),
-            blocked: blocked.map(|block| view(&block, name.clone())),
+            blocked,
             name,
             suggestions,
             sessions: count.sessions,
@@ -181,7 +191,8 @@ impl Issuer {
         };
         let blocked = self.store.block_user(block).await?;
         tracing::warn!(event = "user_blocked", actor = who.actor(), address = who.address(), connector = %person.connector, user_id = %person.user_id, reason = %blocked.reason, until = blocked.expires_at.map(tracing::field::display), "blocked by an administrator");
-        let blocked_user = view(&blocked, self.name_of(person).await?);
+        let mut views = self.views_of(std::slice::from_ref(&blocked)).await?;
+        let blocked_user = views.pop().unwrap_or_else(|| view(&blocked, None, None));
         let ended = match request.keep_sessions {
             true => {
                 let tokens_until = self.store.count_sessions(&sessions_of(person)).await?;
@@ -217,17 +228,10 @@ impl Issuer {
             None => None,
         };
         let found = self.store.blocked_users(after, page.limit, self.now()).await?;
-        let persons: Vec<_> =
-            found.users.iter().map(|user| (user.connector.clone(), user.user_id.clone())).collect();
-        let names = self.store.person_names(&persons).await?;
+        let last = found.users.last().map(|user| (user.connector.clone(), user.user_id.clone()));
         Ok(BlockedUserPageView {
-            next: persons.last().filter(|_| found.more).map(cursor),
-            blocked_users: found
-                .users
-                .iter()
-                .zip(names)
-                .map(|(user, name)| view(user, name))
-                .collect(),
+            next: last.as_ref().filter(|_| found.more).map(cursor),
+            blocked_users: self.views_of(&found.users).await?,
         })
     }
 
@@ -238,7 +242,22 @@ impl Issuer {
         user_id: &str,
     ) -> Result<Option<BlockedUserView>, IssuerError> {
         let block = self.store.blocked_user(connector, user_id, self.now()).await?;
-        Ok(block.map(|block| view(&block, None)))
+        Ok(self.views_of(block.as_slice()).await?.pop())
+    }
+
+    /// Blocks with the display names of the users and of those who blocked them.
+    async fn views_of(&self, blocks: &[BlockedUser]) -> Result<Vec<BlockedUserView>, IssuerError> {
+        let user_of = |block: &BlockedUser| (block.connector.clone(), block.user_id.clone());
+        let actor_of =
+            |block: &BlockedUser| self.person_of(&block.blocked_by, Some(&block.connector));
+        let persons =
+            blocks.iter().flat_map(|block| actor_of(block).into_iter().chain([user_of(block)]));
+        let names = self.names_of(persons.collect()).await?;
+        let name_of = |person: &Person| names.get(person).cloned().flatten();
+        let view_of = |block: &BlockedUser| {
+            view(block, name_of(&user_of(block)), actor_of(block).as_ref().and_then(name_of))
+        };
+        Ok(blocks.iter().map(view_of).collect())
     }
 
     async fn name_of(&self, person: &PersonId) -> Result<Option<String>, IssuerError> {
@@ -263,7 +282,7 @@ fn sessions_of(person: &PersonId) -> SessionFilter {
     SessionFilter { person, ..SessionFilter::default() }
 }
 
-fn view(block: &BlockedUser, name: Option<String>) -> BlockedUserView {
+fn view(block: &BlockedUser, name: Option<String>, by_name: Option<String>) -> BlockedUserView {
     BlockedUserView {
         connector: block.connector.to_string(),
         user_id: block.user_id.clone(),
@@ -271,6 +290,7 @@ fn view(block: &BlockedUser, name: Option<String>) -> BlockedUserView {
         reason: block.reason.clone(),
         blocked_at: block.blocked_at.to_string(),
         blocked_by: block.blocked_by.clone(),
+        blocked_by_name: by_name,
         expires_at: rfc3339(block.expires_at),
     }
 }

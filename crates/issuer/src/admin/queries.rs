@@ -18,7 +18,7 @@ const NAMES_OF_ONE_STATEMENT: usize = 100;
 const EVENTS_OF_A_SESSION: i64 = 200;
 
 /// Connector and user id there.
-type Person = (ConnectorId, String);
+pub(super) type Person = (ConnectorId, String);
 
 /// A page of a list.
 #[derive(Clone, Debug, Default)]
@@ -124,7 +124,7 @@ impl Issuer {
     }
 
     /// Display names, as of the newest session that is kept.
-    async fn names_of(
+    pub(super) async fn names_of(
         &self,
         persons: BTreeSet<Person>,
     ) -> Result<BTreeMap<Person, Option<String>>, IssuerError> {
@@ -157,7 +157,7 @@ impl Issuer {
     }
 
     /// The person of an actor: `user:ID@CONNECTOR`, or `user:ID` at the connector of what was done.
-    fn person_of(&self, actor: &str, connector: Option<&ConnectorId>) -> Option<Person> {
+    pub(super) fn person_of(&self, actor: &str, connector: Option<&ConnectorId>) -> Option<Person> {
         let user = actor.strip_prefix("user:")?;
         let known = |(id, connector): &(&str, &str)| {
             !id.is_empty() && self.connectors.get(&ConnectorId::new(*connector)).is_some()

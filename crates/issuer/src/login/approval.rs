@@ -2,9 +2,8 @@
 
 use countersign_core::{Client, Secret, Session};
 
-use super::PendingLogin;
 use super::response::ErrorCode;
-use super::steps::{Approval, ApprovalDecision, Step};
+use super::{Approval, ApprovalDecision, PendingLogin, Step};
 use crate::{Issuer, IssuerError};
 
 impl Issuer {

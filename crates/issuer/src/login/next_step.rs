@@ -10,10 +10,9 @@ use countersign_core::{Client, Code, Secret, Session, identity, scopes};
 use countersign_jose::hash;
 use countersign_store::IssueCodeOutcome;
 
-use super::PendingLogin;
 use super::request::AuthRequest;
 use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
-use super::steps::{ConnectorChoice, Step};
+use super::{ConnectorChoice, PendingLogin, Step};
 use crate::{Issuer, IssuerError};
 
 const CODE_PURPOSE: &str = "authorization code";

@@ -11,9 +11,8 @@ use countersign_core::{
 use countersign_jose::hash;
 use countersign_store::{SignIn, UsedAssertion};
 
-use super::PendingLogin;
-use super::device_cookie;
 use super::rate_limit::{AttemptKey, LimitedBy, RateLimitPermit, counted_address};
+use super::{PendingLogin, device_cookie};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
@@ -340,7 +339,7 @@ pub(super) fn log_refusal(
 ) {
     let LoginTrace { browser, trace } = attempt;
     log_trace(connector, trace);
-    tracing::warn!(event = "login_refused", connector = %connector.id, login, reason = ?refusal, address = %browser.address, "login refused");
+    tracing::warn!(event = "login_refused", connector = %connector.id, login, reason = %refusal, address = %browser.address, "login refused");
 }
 
 /// Shortens a login name for the log and removes its control characters.

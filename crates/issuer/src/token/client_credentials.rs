@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use super::issue::Audience;
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
-use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};
 
 /// The token has no grant and cannot be revoked, so its lifetime is short.
@@ -121,7 +120,8 @@ impl Issuer {
         let keys = self.keyring.keys();
         let (signer, access_token_signer) = (keys.signer(now)?, keys.access_token_signer(now)?);
         tracing::info!(event = "tokens_issued", client = %client.id, access_jti = %access.jti, scope = %scope, "tokens of a client's own issued");
-        let signed = run_blocking(move || -> Result<(String, Option<String>), IssuerError> {
+        let threads = &self.keyring.signing_threads;
+        let signed = threads.run(move || -> Result<(String, Option<String>), IssuerError> {
             let access =
                 access_token_signer.sign(Some(ACCESS_TOKEN_TYPE), &super::issue::json(&access)?)?;
             if !has_id_token {

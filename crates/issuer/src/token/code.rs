@@ -1,7 +1,7 @@
 //! `authorization_code` (RFC 6749 section 4.1.3): a code is redeemed once, by its client, with its code verifier.
 
 use countersign_core::session::{Challenge, ChallengeMethod, EndReason, Ended};
-use countersign_core::{Client, Code, GrantId, Secret, Session};
+use countersign_core::{Client, GrantId, Secret, Session};
 use countersign_jose::hash;
 use countersign_store::RedeemCodeOutcome;
 
@@ -46,7 +46,7 @@ impl Issuer {
             ));
         }
         check_verifier(code.challenge.as_ref(), params.verifier.as_ref())?;
-        let session = self.code_session(client, &code).await?;
+        let session = self.valid_session(client, stored.session).await?;
         let terms =
             GrantTerms { scopes: code.scopes, nonce: code.nonce, auth_time: code.auth_time };
         let grant = self.new_grant(client, &session, terms)?;
@@ -69,8 +69,12 @@ impl Issuer {
     }
 
     /// The session that the code was issued in, if it is still valid for the client.
-    async fn code_session(&self, client: &Client, code: &Code) -> Result<Session, TokenError> {
-        match self.store.session(&code.session).await? {
+    async fn valid_session(
+        &self,
+        client: &Client,
+        session: Option<Session>,
+    ) -> Result<Session, TokenError> {
+        match session {
             Some(session) if self.is_valid(Some(client), &session).await? => Ok(session),
             _ => Err(TokenError::invalid_grant(INVALID_CODE)),
         }

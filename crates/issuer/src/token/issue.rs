@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::distributed_claims::DistributedClaims;
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
-use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};
 
 /// `typ` of an access token (RFC 9068 section 2.1).
@@ -196,11 +195,11 @@ impl Issuer {
             id_jti: ids::random_id()?,
         };
         work.log_issuance();
-        let (work, signed) = run_blocking(move || {
+        let signing = self.keyring.signing_threads.run(move || {
             let signed = work.sign();
             (work, signed)
-        })
-        .await?;
+        });
+        let (work, signed) = signing.await?;
         let (access_token, id_token) = signed?;
         work.log_size(access_token.len().max(id_token.len()));
         let SigningJob { prepared: PreparedTokens { scopes, tokens_until, .. }, subject, .. } =

@@ -1,4 +1,5 @@
-//! Threat 69: oversized input is refused before work is done on it.
+//! Threats 69 and 70: oversized input is refused before work is done on it, and one kind of token is not accepted as
+//! another.
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{EC, RSA, check, claims, encoded, expected, sign_as, signer, token_of, verifiers};
-use crate::{MAX_TOKEN_BYTES, Refused, Verifiers};
+use crate::{Expected, MAX_TOKEN_BYTES, Refused, Typ, Verifiers};
 
 #[test]
 fn a_megabyte_of_anything_is_refused_without_parsing() {
@@ -116,4 +117,52 @@ fn coordinates_of_wrong_length_are_refused() {
     jwk["y"] = encoded([&x[31..], &y].concat()).into();
     let error = Verifiers::new(&[jwk.to_string()]).unwrap_err().to_string();
     assert!(error.contains("32 bytes"), "{error}");
+}
+
+fn token(typ: Option<&str>) -> String {
+    signer(&EC).sign(typ, claims().to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn an_id_token_is_no_access_token_and_vice_versa() {
+    let at = Expected { typ: Typ::Exactly("at+jwt"), ..expected() };
+    assert!(verifiers().verify(&token(Some("at+jwt")), &at).is_ok());
+    for typ in [
+        None,
+        Some("JWT"),
+        Some("logout+jwt"),
+        Some("groups+jwt"),
+        Some("AT+JWT"),
+        Some("at+jwt "),
+        Some(""),
+    ] {
+        assert_eq!(
+            verifiers().verify(&token(typ), &at).unwrap_err(),
+            Refused::WrongType,
+            "{typ:?}"
+        );
+    }
+    for typ in [None, Some("JWT"), Some("jwt")] {
+        assert!(check(&token(typ)).is_ok(), "{typ:?}");
+    }
+    for typ in ["at+jwt", "logout+jwt", "groups+jwt", "application/at+jwt", "", " JWT"] {
+        assert_eq!(check(&token(Some(typ))).unwrap_err(), Refused::WrongType, "{typ:?}");
+    }
+}
+
+#[test]
+fn a_typ_that_is_not_text_is_refused_rather_than_absent() {
+    for typ in [json!(null), json!(1), json!(["JWT"]), json!({})] {
+        let header = json!({ "alg": "ES256", "kid": EC.kid, "typ": typ }).to_string();
+        let token = token_of(&header, &claims().to_string(), sign_as(&EC));
+        assert_eq!(check(&token).unwrap_err(), Refused::Malformed, "{typ}");
+    }
+}
+
+#[test]
+fn anything_but_a_jwt_is_refused() {
+    // A refresh token, a sealed value, a cookie, an API key.
+    for text in ["2.grant.7.bWFj", "1.AAAAAAAAAAAAAAAA", "QmFzZTY0dXJs", "ghp_0123456789"] {
+        assert_eq!(check(text).unwrap_err(), Refused::Malformed, "{text}");
+    }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::local;
+use super::file::local;
 use crate::error::Error;
 
 /// Interval at which a waiting process tries to acquire the lock.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use countersign_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::keyring::KeyringError;
 use crate::profile::{LoginProfile, StoredSecret};
 
 /// What the cache stores of one login.
@@ -17,6 +18,13 @@ pub struct LoginRecord {
     /// The tokens are in the system's keyring instead of this file.
     #[serde(default)]
     pub is_in_keyring: bool,
+    /// Why the tokens are in the file. They stay there until the next login, so that somebody who uses the same machine
+    /// with a keyring and without one signs in once for both. `None` in the file of a version without keyring.
+    #[serde(default)]
+    pub disk_reason: Option<String>,
+    /// Why the tokens in the keyring could not be read. Then `tokens` is empty.
+    #[serde(skip)]
+    pub unreadable: Option<KeyringError>,
     /// When the issuer last confirmed that the grant is live.
     pub checked_at: Option<Timestamp>,
     /// The last login attempt, if it failed.
@@ -41,4 +49,12 @@ pub struct Tokens {
 pub struct Failure {
     pub at: Timestamp,
     pub reason: String,
+}
+
+impl Tokens {
+    /// True if there is nothing to keep secret.
+    pub fn is_empty(&self) -> bool {
+        let own = [&self.id_token, &self.access_token, &self.refresh_token, &self.client_secret];
+        own.into_iter().all(Option::is_none) && self.by_audience.is_empty()
+    }
 }

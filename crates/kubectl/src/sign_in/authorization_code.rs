@@ -6,9 +6,8 @@ use countersign_core::Secret;
 use countersign_core::ids;
 use url::Url;
 
-use super::login_request::{LoginRequest, SignedIn};
 use super::loopback::{Expected, Listener};
-use super::tls;
+use super::{LoginRequest, SignedIn, loopback};
 use crate::browser;
 use crate::error::Error;
 use crate::terminal::{Progress, Style};
@@ -19,7 +18,7 @@ const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 /// Opens a browser, or prints the URL, and waits for the redirect.
 pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     let options = login.options;
-    let tls = options.local_certificate.as_ref().map(|(cert, key)| tls::acceptor(cert, key));
+    let tls = options.local_certificate.as_ref().map(|(cert, key)| loopback::acceptor(cert, key));
     let listener = Listener::bind(&options.listen_addresses, tls.transpose()?).await?;
     let redirect_uri = match &options.redirect_uri {
         Some(url) => url.as_str().to_owned(),

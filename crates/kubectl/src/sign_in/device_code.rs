@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::login_request::{LoginRequest, SignedIn};
+use super::{LoginRequest, SignedIn};
 use crate::browser::is_web_address;
 use crate::error::Error;
 use crate::terminal::{Progress, Style, printable};

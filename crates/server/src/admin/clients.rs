@@ -1,20 +1,19 @@
 //! Clients: the page `/admin/clients` and `GET /api/v1/clients`.
 
-use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::next_page_links;
 use super::frame::{
     Frame, Section, at_least, client_name, connector_name, count, found_or_problem, sessions_link,
     status,
 };
 use super::problem_details::ProblemDetails;
+use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::once;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::response::json;
-use crate::response::{PagePolicy, page};
+use crate::response::{PagePolicy, json, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -27,7 +26,7 @@ const CLIENTS: i64 = 25;
 const REDIRECTS: usize = 3;
 
 #[derive(askama::Template)]
-#[template(path = "admin_clients.html")]
+#[template(path = "pages/admin_clients.html")]
 pub struct Clients<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::authentication::AdminToken;
+use super::AdminToken;
 use super::problem_details::ProblemDetails;
 use crate::app::App;
-use crate::reload::ReloadAction;
+use crate::process_state::ReloadAction;
 use crate::response::json;
 
 #[derive(Serialize)]

@@ -1,22 +1,20 @@
 //! Connectors: the page `/admin/connectors`, and `/api/v1/connectors`. Both list them with their health and close an
 //! open circuit breaker.
 
-use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::next_page_links;
 use super::frame::{
     Frame, Section, at_least, connector_name, count, display_time_of, found_or_problem,
     sessions_link, status,
 };
 use super::problem_details::ProblemDetails;
+use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
-use crate::flash::{flash, redirect_with_flash};
-use crate::form::{Form, Pairs, once};
+use crate::form::{Form, Pairs, flash, once, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
-use crate::response::json;
-use crate::response::{PagePolicy, page};
+use crate::response::{PagePolicy, json, page};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -31,7 +29,7 @@ const CONNECTORS: i64 = 25;
 const ABOUT: &str = "a confirmation";
 
 #[derive(askama::Template)]
-#[template(path = "admin_connectors.html")]
+#[template(path = "pages/admin_connectors.html")]
 pub struct Connectors<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

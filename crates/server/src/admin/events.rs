@@ -1,19 +1,18 @@
 //! The audit log: the page `/admin/events` and `GET /api/v1/events`.
 
-use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Search, address, next_page_links, options};
 use super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, found_or_problem, label_for,
     status,
 };
 use super::problem_details::ProblemDetails;
+use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::response::json;
-use crate::response::{PagePolicy, page};
+use crate::response::{PagePolicy, json, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -26,7 +25,7 @@ use serde_json::Value;
 const EVENTS: i64 = 25;
 
 #[derive(askama::Template)]
-#[template(path = "admin_events.html")]
+#[template(path = "pages/admin_events.html")]
 pub struct Events<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

@@ -3,19 +3,18 @@
 
 use std::sync::Arc;
 
-use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::blocked_users::block::block_address;
 use super::filters::{FilterForm, Part, Search, address, part_of_names};
 use super::frame::{Frame, Section, client_name, connector_name};
 use super::problem_details::ProblemDetails;
+use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::response::json;
-use crate::response::{PagePolicy, page};
+use crate::response::{PagePolicy, json, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -27,7 +26,7 @@ use countersign_issuer::admin::explain::{
 use countersign_issuer::admin::fields::{FieldError, Fields, bad};
 
 #[derive(askama::Template)]
-#[template(path = "admin_explain.html")]
+#[template(path = "pages/admin_explain.html")]
 pub struct Explain<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

@@ -1,18 +1,16 @@
 //! Signing keys: the page `/admin/keys` lists and rotates them, `/admin/keys/{number}` previews and drops one; the same
 //! at `/api/v1/keys`.
 
-use super::authentication::{AdminSession, AdminToken};
 use super::frame::{Frame, Section, display_time_of};
 use super::problem_details::ProblemDetails;
+use super::{AdminSession, AdminToken};
 use crate::app::App;
-use crate::flash::{flash, redirect_with_flash};
-use crate::form::{Form, Pairs};
+use crate::form::{Form, Pairs, flash, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
-use crate::response::json;
-use crate::response::{PagePolicy, page};
+use crate::response::{PagePolicy, json, page};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -20,7 +18,7 @@ use countersign_issuer::admin::keys::KeyDropView;
 use countersign_issuer::admin::view::{KeyView, RotationView};
 
 #[derive(askama::Template)]
-#[template(path = "admin_keys.html")]
+#[template(path = "pages/admin_keys.html")]
 pub struct Keys<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
@@ -44,7 +42,7 @@ pub struct KeyRow {
 }
 
 #[derive(askama::Template)]
-#[template(path = "admin_key_drop.html")]
+#[template(path = "pages/admin_key_drop.html")]
 pub struct KeyDrop<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

@@ -1,19 +1,18 @@
 //! The members of a group over time: the page `/admin/memberships` and `GET /api/v1/memberships`.
 
-use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Search, next_page_links};
 use super::frame::{
     Frame, Section, connector_name, display_time_of, first_non_empty, found_or_problem, status,
 };
 use super::problem_details::ProblemDetails;
+use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::response::json;
-use crate::response::{PagePolicy, page};
+use crate::response::{PagePolicy, json, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -27,7 +26,7 @@ use countersign_issuer::admin::view::MembershipView;
 const MEMBERSHIPS: i64 = 25;
 
 #[derive(askama::Template)]
-#[template(path = "admin_memberships.html")]
+#[template(path = "pages/admin_memberships.html")]
 pub struct Memberships<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

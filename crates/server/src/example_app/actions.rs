@@ -8,7 +8,7 @@ use super::browsers::{BrowserState, ExampleApp};
 use super::callback::keep_tokens;
 use super::page::{self, back_to_page};
 use super::provider::{Metadata, Reply};
-use super::settings::{DEVICE_CODE, TOKEN_EXCHANGE};
+use super::{DEVICE_CODE, TOKEN_EXCHANGE};
 use crate::form::{self, once};
 use crate::response::see_other;
 
@@ -17,7 +17,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
     if page::is_from_another_site(&parts.headers) {
         return page::refused();
     }
-    let Ok(pairs) = form::read(parts.headers.clone(), body).await else { return page::refused() };
+    let Ok(pairs) = form::read(&parts.headers, body).await else { return page::refused() };
     let Some((id, browser)) = app.browser(&parts.headers) else { return back_to_page() };
     let action = once(&pairs, "action").unwrap_or_default();
     if action == "forget" {

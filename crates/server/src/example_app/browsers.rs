@@ -8,8 +8,7 @@ use countersign_core::{Timestamp, ids};
 use serde_json::{Map, Value};
 
 use super::provider::{Provider, Reply};
-use super::settings::Flow;
-use super::settings::Settings;
+use super::{Flow, Settings};
 
 /// Maximum number of browsers; beyond it the oldest state is dropped.
 const MAX_BROWSERS: usize = 200;

@@ -26,7 +26,7 @@ pub async fn get(State(app): State<ExampleApp>, request: Request) -> Response {
 /// the login, and only that browser's cookie shows it on the following page.
 pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(pairs) = form::read(parts.headers, body).await else { return page::refused() };
+    let Ok(pairs) = form::read(&parts.headers, body).await else { return page::refused() };
     let Some((id, pending)) = pending(&app, &pairs) else { return page::unknown_login() };
     finish(&app, &id, &pending, &pairs).await
 }

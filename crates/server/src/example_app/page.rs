@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::browsers::{BrowserState, Device, ExampleApp, Tokens};
 use super::claims::{self, ClaimRow, ClusterView, LoginResult};
 use super::provider::{Metadata, Reply};
-use super::settings;
+use super::{FLOWS, Flow, TOKEN_EXCHANGE};
 use crate::pages::{Layout, Page, assets};
 use crate::response::see_other;
 
@@ -20,7 +20,7 @@ const POLICY: &str =
 const USUAL_SCOPES: [&str; 5] = ["openid", "profile", "email", "groups", "offline_access"];
 
 #[derive(Template)]
-#[template(path = "example_app.html")]
+#[template(path = "pages/example_app.html")]
 struct ExamplePage<'a> {
     layout: &'a Layout,
     stylesheet: String,
@@ -170,13 +170,13 @@ fn refresh_seconds(browser: &BrowserState) -> Option<String> {
 }
 
 fn flows(metadata: &Metadata) -> Vec<FlowChoice> {
-    let choice = |(flow, value, label): &(settings::Flow, &'static str, &'static str)| FlowChoice {
+    let choice = |(flow, value, label): &(Flow, &'static str, &'static str)| FlowChoice {
         value,
         label,
         is_announced: metadata.announces(*flow),
         is_checked: *value == "code",
     };
-    settings::FLOWS.iter().map(choice).collect()
+    FLOWS.iter().map(choice).collect()
 }
 
 /// The scopes of the discovery document, or the usual ones if it lists none.
@@ -214,7 +214,7 @@ fn signed_in(app: &ExampleApp, tokens: &Tokens, metadata: &Metadata) -> SignedIn
         clusters,
         actions: actions(tokens, metadata),
         can_exchange: tokens.text("access_token").is_some()
-            && metadata.list("grant_types_supported").contains(&settings::TOKEN_EXCHANGE),
+            && metadata.list("grant_types_supported").contains(&TOKEN_EXCHANGE),
     }
 }
 

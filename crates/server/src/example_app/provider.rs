@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder};
 use serde_json::{Map, Value};
 
-use super::settings::{Flow, Settings};
+use super::{Flow, Settings};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODY_BYTES: usize = 256 * 1024;

@@ -5,11 +5,11 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use countersign_core::ids;
 
+use super::Flow;
 use super::browsers::{Device, ExampleApp, Pending};
 use super::callback::keep_tokens;
 use super::page::{self, back_to_page};
 use super::provider::Metadata;
-use super::settings::Flow;
 use crate::form::{self, once};
 use crate::response::see_other;
 
@@ -29,7 +29,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
     if page::is_from_another_site(&parts.headers) {
         return page::refused();
     }
-    let Ok(pairs) = form::read(parts.headers.clone(), body).await else { return page::refused() };
+    let Ok(pairs) = form::read(&parts.headers, body).await else { return page::refused() };
     let Some(choice) = Choice::of(&pairs) else { return page::refused() };
     // A login begins with new state, so that it never continues another user's.
     if let Some((id, _)) = app.browser(&parts.headers) {

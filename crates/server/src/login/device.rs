@@ -23,8 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::{client_info, login_link, seal_pending_login};
 use crate::app::App;
 use crate::cookies::SetCookies;
-use crate::flash::{flash, redirect_with_flash};
-use crate::form::{Form, Pairs, Query, once};
+use crate::form::{Form, Pairs, Query, flash, once, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{
     Device, DeviceConfirm, DeviceDone, DeviceForm, DeviceInfo, DisplayTime, Page, PageErrorKind,

@@ -8,12 +8,13 @@ use super::layout::Layout;
 use super::messages::{FormattedMessage, Messages};
 use super::name::Name;
 use super::name::{ClientInfo, SignedInUser};
+use super::texts::PageText;
 
 /// Above this number the groups are collapsed.
 const UNFOLDED_GROUPS: usize = 8;
 
 #[derive(Template)]
-#[template(path = "approval.html")]
+#[template(path = "pages/approval.html")]
 pub struct Approval<'a> {
     pub layout: &'a Layout,
     pub app: ClientInfo,
@@ -76,7 +77,7 @@ impl Scope {
         }
     }
 
-    fn message(&self, messages: &Messages) -> FormattedMessage {
+    fn message(&self, messages: &Messages) -> FormattedMessage<'static> {
         let t = &messages.scopes;
         match self {
             Scope::OpenId => FormattedMessage::plain(t.openid),
@@ -108,7 +109,7 @@ impl Scope {
 
 impl Approval<'_> {
     fn title(&self) -> String {
-        self.layout.messages.approval.heading.plain(&self.app.name)
+        self.layout.unescaped_text_with(PageText::ConsentTitle, &self.app.name)
     }
 
     fn shared(&self) -> impl Iterator<Item = &Scope> {

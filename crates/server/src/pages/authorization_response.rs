@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::name::Name;
 
 #[derive(Template)]
-#[template(path = "form_post.html")]
+#[template(path = "pages/form_post.html")]
 pub struct FormPost<'a> {
     pub layout: &'a Layout,
     pub client_name: Name,
@@ -28,7 +28,7 @@ impl FormPost<'_> {
 }
 
 #[derive(Template)]
-#[template(path = "out_of_band.html")]
+#[template(path = "pages/out_of_band.html")]
 pub struct OutOfBand<'a> {
     pub layout: &'a Layout,
     pub client_name: Name,

@@ -7,9 +7,10 @@ use super::icon::Icon;
 use super::layout::Layout;
 use super::name::ClientInfo;
 use super::name::Name;
+use super::texts::PageText;
 
 #[derive(Template)]
-#[template(path = "choose_connector.html")]
+#[template(path = "pages/choose_connector.html")]
 pub struct ChooseConnector<'a> {
     pub layout: &'a Layout,
     pub app: ClientInfo,
@@ -84,6 +85,6 @@ impl ConnectorEntry {
 
 impl ChooseConnector<'_> {
     fn title(&self) -> String {
-        self.layout.messages.sign_in_to.plain(&self.app.name)
+        self.layout.unescaped_text_with(PageText::SignInTitle, &self.app.name)
     }
 }

@@ -8,7 +8,7 @@ use super::name::Name;
 use super::name::SignedInUser;
 
 #[derive(Template)]
-#[template(path = "clusters.html")]
+#[template(path = "pages/clusters.html")]
 pub struct Clusters<'a> {
     pub layout: &'a Layout,
     pub user: SignedInUser,

@@ -9,10 +9,11 @@ use super::layout::Layout;
 use super::messages::Messages;
 use super::name::ClientInfo;
 use super::name::Name;
+use super::texts::PageText;
 
 /// The form for the user code.
 #[derive(Template)]
-#[template(path = "device.html")]
+#[template(path = "pages/device.html")]
 pub struct DeviceForm<'a> {
     pub layout: &'a Layout,
     pub action: &'a str,
@@ -34,7 +35,7 @@ pub enum UserCodeError {
 
 /// The page between the user code and the login, which names the client and the device.
 #[derive(Template)]
-#[template(path = "device_confirm.html")]
+#[template(path = "pages/device_confirm.html")]
 pub struct DeviceConfirm<'a> {
     pub layout: &'a Layout,
     pub app: ClientInfo,
@@ -54,7 +55,7 @@ pub struct DeviceInfo {
 
 /// The result of the decision.
 #[derive(Template)]
-#[template(path = "device_done.html")]
+#[template(path = "pages/device_done.html")]
 pub struct DeviceDone<'a> {
     pub layout: &'a Layout,
     pub client_name: Name,
@@ -63,10 +64,10 @@ pub struct DeviceDone<'a> {
 
 impl DeviceForm<'_> {
     fn title(&self) -> String {
-        let t = &self.layout.messages.device;
+        let title = self.layout.text(PageText::DeviceTitle);
         match self.error {
-            Some(_) => format!("{}: {}", self.layout.messages.password.error, t.heading),
-            None => t.heading.to_owned(),
+            Some(_) => format!("{}: {title}", self.layout.messages.password.error),
+            None => title.to_owned(),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::name::Name;
 const LONGEST_DETAIL: usize = 1024;
 
 #[derive(Template)]
-#[template(path = "error.html")]
+#[template(path = "pages/error.html")]
 pub struct ErrorPage<'a> {
     pub layout: &'a Layout,
     pub messages: ErrorMessages,
@@ -92,6 +92,8 @@ pub enum PageErrorKind {
     NoAdministratorConfigured,
     /// The upstream's response cannot be used.
     UpstreamFailed,
+    /// What the browser brought from the upstream or the proxy is invalid, such as an unsigned SAML response.
+    InvalidResponse,
     /// The connector's configuration or the user's data at the upstream is incomplete.
     UpstreamMisconfigured,
     /// The upstream does not respond.
@@ -107,7 +109,7 @@ pub enum PageErrorKind {
 }
 
 impl PageErrorKind {
-    pub const ALL: [PageErrorKind; 22] = [
+    pub const ALL: [PageErrorKind; 23] = [
         PageErrorKind::LoginExpired,
         PageErrorKind::FormExpired,
         PageErrorKind::UnknownClient,
@@ -122,6 +124,7 @@ impl PageErrorKind {
         PageErrorKind::NotAdministrator,
         PageErrorKind::NoAdministratorConfigured,
         PageErrorKind::UpstreamFailed,
+        PageErrorKind::InvalidResponse,
         PageErrorKind::UpstreamMisconfigured,
         PageErrorKind::UpstreamDown,
         PageErrorKind::NotFound,
@@ -138,6 +141,7 @@ impl PageErrorKind {
             PageErrorKind::LoginExpired
             | PageErrorKind::UnknownClient
             | PageErrorKind::UnregisteredRedirectUri
+            | PageErrorKind::InvalidResponse
             | PageErrorKind::BadRequest => 400,
             PageErrorKind::FormExpired
             | PageErrorKind::Refused
@@ -157,6 +161,19 @@ impl PageErrorKind {
             | PageErrorKind::Unavailable
             | PageErrorKind::OutcomeUnknown => 503,
         }
+    }
+
+    /// The user signed in and was refused; the same account is refused again until an administrator changes something.
+    pub fn refuses_account(self) -> bool {
+        matches!(
+            self,
+            PageErrorKind::NotAllowed
+                | PageErrorKind::Blocked
+                | PageErrorKind::MissingGroups
+                | PageErrorKind::EmailNotVerified
+                | PageErrorKind::NotAdministrator
+                | PageErrorKind::UpstreamMisconfigured
+        )
     }
 
     /// The kind for an error response without details.
@@ -188,6 +205,7 @@ impl PageErrorKind {
             PageErrorKind::NotAdministrator => messages.admin.no_administrator,
             PageErrorKind::NoAdministratorConfigured => messages.admin.nobody_is,
             PageErrorKind::UpstreamFailed => t.upstream_failed,
+            PageErrorKind::InvalidResponse => t.invalid_response,
             PageErrorKind::UpstreamMisconfigured => t.upstream_misconfigured,
             PageErrorKind::UpstreamDown => t.upstream_down,
             PageErrorKind::NotFound => t.not_found,

@@ -8,12 +8,13 @@ use super::layout::Layout;
 use super::messages::Messages;
 use super::name::{Name, SignedInUser};
 use super::sessions::{EndFlash, SignInCard};
+use super::texts::PageText;
 
 /// Above this number the groups are collapsed.
 const UNFOLDED_GROUPS: usize = 12;
 
 #[derive(Template)]
-#[template(path = "home_signed_in.html")]
+#[template(path = "pages/home_signed_in.html")]
 pub struct HomeSignedIn<'a> {
     pub layout: &'a Layout,
     pub user: SignedInUser,
@@ -60,7 +61,7 @@ pub struct HeldGroups {
 }
 
 #[derive(Template)]
-#[template(path = "home_signed_out.html")]
+#[template(path = "pages/home_signed_out.html")]
 pub struct HomeSignedOut<'a> {
     pub layout: &'a Layout,
     pub sign_in: &'a str,
@@ -131,7 +132,7 @@ impl HomeSignedOut<'_> {
 }
 
 #[derive(Template)]
-#[template(path = "groups.html")]
+#[template(path = "pages/groups.html")]
 pub struct Groups<'a> {
     pub layout: &'a Layout,
     pub groups: HeldGroups,

@@ -1,8 +1,9 @@
 //! What all pages share. Built once at start-up.
 
 use super::assets::{self, ThemeFiles};
-use super::messages::{ENGLISH, Messages};
+use super::messages::{ENGLISH, FormattedMessage, Messages};
 use super::name::Name;
+use super::texts::{PageText, PageTexts, TextLink};
 
 /// `frontend.theme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Layout {
     pub logo: Option<String>,
     pub theme: Theme,
     pub messages: &'static Messages,
+    /// Replace some of `messages`.
+    pub texts: PageTexts,
     pub(crate) mark: String,
     pub(crate) stylesheet: String,
     /// A custom stylesheet, loaded after ours.
@@ -69,6 +72,7 @@ impl Layout {
             logo: None,
             theme: Theme::Auto,
             messages: &ENGLISH,
+            texts: PageTexts::default(),
             mark: assets::MARK.url(&base),
             stylesheet: assets::STYLESHEET.url(&base),
             theme_stylesheet: None,
@@ -94,5 +98,53 @@ impl Layout {
     /// Path of the account page.
     pub(crate) fn home(&self) -> String {
         format!("{}/", self.base)
+    }
+
+    /// A text as configured, or its default.
+    pub(crate) fn text(&self, text: PageText) -> &str {
+        self.texts.get(text, self.messages)
+    }
+
+    /// A text that is shown only if it is configured.
+    pub(crate) fn optional_text(&self, text: PageText) -> Option<&str> {
+        Some(self.text(text)).filter(|text| !text.is_empty())
+    }
+
+    /// As HTML, with the shortened name in its own `<bdi>` in place of the placeholder.
+    pub(crate) fn text_with(&self, text: PageText, name: &Name) -> FormattedMessage<'_> {
+        FormattedMessage::with_whole(self.text(text), &name.short())
+    }
+
+    /// As unescaped text, for a title.
+    pub(crate) fn unescaped_text_with(&self, text: PageText, name: &Name) -> String {
+        FormattedMessage::unescaped(self.text(text), name)
+    }
+
+    pub(crate) fn footer_text(&self) -> Option<&str> {
+        self.optional_text(PageText::FooterText)
+    }
+
+    /// Where a user finds help with signing in.
+    pub(crate) fn help(&self) -> Option<Help<'_>> {
+        Help::of(self.text(PageText::HelpText), self.texts.help_link.as_ref())
+    }
+
+    /// Whom a user can ask about an error.
+    pub(crate) fn error_contact(&self) -> Option<Help<'_>> {
+        let own = self.optional_text(PageText::ErrorContact);
+        let text = own.unwrap_or_else(|| self.text(PageText::HelpText));
+        Help::of(text, self.texts.help_link.as_ref())
+    }
+}
+
+/// The configured contact: a text, a link or both.
+pub(crate) struct Help<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) link: Option<&'a TextLink>,
+}
+
+impl<'a> Help<'a> {
+    fn of(text: &'a str, link: Option<&'a TextLink>) -> Option<Self> {
+        (!text.is_empty() || link.is_some()).then_some(Self { text, link })
     }
 }

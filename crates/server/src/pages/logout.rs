@@ -8,7 +8,7 @@ use super::name::Name;
 use super::name::SignedInUser;
 
 #[derive(Template)]
-#[template(path = "logout_confirm.html")]
+#[template(path = "pages/logout_confirm.html")]
 pub struct LogoutConfirm<'a> {
     pub layout: &'a Layout,
     pub user: SignedInUser,
@@ -21,7 +21,7 @@ pub struct LogoutConfirm<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "signed_out.html")]
+#[template(path = "pages/signed_out.html")]
 pub struct SignedOut<'a> {
     pub layout: &'a Layout,
     pub tools: OfflineGrants,

@@ -137,6 +137,7 @@ pub struct Problems {
     pub email_not_verified: ErrorMessages,
     pub not_through_proxy: ErrorMessages,
     pub upstream_failed: ErrorMessages,
+    pub invalid_response: ErrorMessages,
     pub upstream_misconfigured: ErrorMessages,
     pub upstream_down: ErrorMessages,
     pub not_found: ErrorMessages,
@@ -263,43 +264,49 @@ pub struct Message(pub &'static str);
 
 impl Message {
     /// As HTML, with the name shortened and in its own `<bdi>`.
-    pub(crate) fn with(self, name: &Name) -> FormattedMessage {
+    pub(crate) fn with(self, name: &Name) -> FormattedMessage<'static> {
         self.with_whole(&name.short())
     }
 
     /// As HTML with the name not shortened: for a host, whose end is significant.
-    pub(crate) fn with_whole(self, name: &Name) -> FormattedMessage {
-        let (before, after) = self.around();
-        FormattedMessage { before, name: Some(name.clone()), after }
+    pub(crate) fn with_whole(self, name: &Name) -> FormattedMessage<'static> {
+        FormattedMessage::with_whole(self.0, name)
     }
 
     /// As unescaped text with the name shortened: for a title or a button.
     pub(crate) fn plain(self, name: &Name) -> String {
-        let (before, after) = self.around();
-        format!("{before}{}{after}", name.short())
-    }
-
-    fn around(self) -> (&'static str, &'static str) {
-        self.0.split_once("{}").unwrap_or((self.0, ""))
+        FormattedMessage::unescaped(self.0, name)
     }
 }
 
 /// A sentence for a page, whose name is escaped on display.
-pub(crate) struct FormattedMessage {
-    before: &'static str,
+pub(crate) struct FormattedMessage<'a> {
+    before: &'a str,
     name: Option<Name>,
-    after: &'static str,
+    after: &'a str,
 }
 
-impl FormattedMessage {
-    pub(crate) fn plain(text: &'static str) -> Self {
+impl<'a> FormattedMessage<'a> {
+    pub(crate) fn plain(text: &'a str) -> Self {
         Self { before: text, name: None, after: "" }
+    }
+
+    /// The name at `{}`, not shortened.
+    pub(crate) fn with_whole(text: &'a str, name: &Name) -> Self {
+        let (before, after) = text.split_once("{}").unwrap_or((text, ""));
+        Self { before, name: Some(name.clone()), after }
+    }
+
+    /// As unescaped text, with the shortened name at `{}`.
+    pub(crate) fn unescaped(text: &str, name: &Name) -> String {
+        let (before, after) = text.split_once("{}").unwrap_or((text, ""));
+        format!("{before}{}{after}", name.short())
     }
 }
 
-impl HtmlSafe for FormattedMessage {}
+impl HtmlSafe for FormattedMessage<'_> {}
 
-impl fmt::Display for FormattedMessage {
+impl fmt::Display for FormattedMessage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Html.write_escaped_str(&mut *f, self.before)?;
         if let Some(name) = &self.name {

@@ -4,15 +4,16 @@ use askama::Template;
 
 use super::icon::Icon;
 use super::layout::Layout;
-use super::messages::{FormattedMessage, Messages};
+use super::messages::FormattedMessage;
 use super::name::ClientInfo;
 use super::name::Name;
+use super::texts::PageText;
 
 /// Longest login name that the form shows again.
 const LONGEST_LOGIN: usize = 320;
 
 #[derive(Template)]
-#[template(path = "password.html")]
+#[template(path = "pages/password.html")]
 pub struct Password<'a> {
     pub layout: &'a Layout,
     pub app: ClientInfo,
@@ -66,10 +67,10 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    fn happened(&self, messages: &Messages) -> &'static str {
-        let t = &messages.password;
+    fn happened<'l>(&self, layout: &'l Layout) -> &'l str {
+        let t = &layout.messages.password;
         match self {
-            LoginError::Wrong => t.wrong,
+            LoginError::Wrong => layout.text(PageText::PasswordWrong),
             LoginError::TooMany { .. } => t.too_many,
             LoginError::PasswordExpired => t.expired,
             LoginError::Locked => t.locked,
@@ -78,10 +79,10 @@ impl LoginError {
         }
     }
 
-    fn todo(&self, messages: &Messages) -> String {
-        let t = &messages.password;
+    fn todo(&self, layout: &Layout) -> String {
+        let t = &layout.messages.password;
         match self {
-            LoginError::Wrong => t.wrong_todo.to_owned(),
+            LoginError::Wrong => layout.text(PageText::PasswordWrongHint).to_owned(),
             LoginError::TooMany { retry_after_seconds: seconds @ ..=90 } => {
                 t.retry_seconds.of(*seconds)
             }
@@ -98,7 +99,7 @@ impl LoginError {
 
 impl Password<'_> {
     fn title(&self) -> String {
-        let title = self.layout.messages.sign_in_to.plain(&self.app.name);
+        let title = self.layout.unescaped_text_with(PageText::SignInTitle, &self.app.name);
         match self.error {
             None => title,
             // First, so that a screen reader announces it first.
@@ -108,11 +109,11 @@ impl Password<'_> {
 
     /// Which account's password to enter. A local connector's name, such as "Email", would suggest the mailbox
     /// password.
-    fn which_account(&self) -> FormattedMessage {
-        let t = &self.layout.messages.password;
+    fn which_account(&self) -> FormattedMessage<'_> {
+        let layout = self.layout;
         match self.is_local {
-            true => t.with_own_account.with(&self.layout.issuer_name),
-            false => t.with_account.with(&self.connector_name),
+            true => layout.text_with(PageText::PasswordLocalAccount, &layout.issuer_name),
+            false => layout.text_with(PageText::PasswordUpstreamAccount, &self.connector_name),
         }
     }
 

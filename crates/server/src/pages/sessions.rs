@@ -56,7 +56,7 @@ pub enum EndedItem {
 
 /// A list of sessions, most recently used first.
 #[derive(Template)]
-#[template(path = "sessions.html")]
+#[template(path = "pages/sessions.html")]
 pub struct Sessions<'a> {
     pub layout: &'a Layout,
     pub flash: Option<EndFlash>,
@@ -74,7 +74,7 @@ pub struct Sessions<'a> {
 
 /// One session with its grants.
 #[derive(Template)]
-#[template(path = "session.html")]
+#[template(path = "pages/session.html")]
 pub struct OneSession<'a> {
     pub layout: &'a Layout,
     pub flash: Option<EndFlash>,
@@ -115,14 +115,14 @@ impl GrantLine {
         messages.sessions.end_grant.plain(&self.app)
     }
 
-    pub(crate) fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage> {
+    pub(crate) fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage<'static>> {
         shared_data(&self.scopes, messages)
     }
 }
 
 /// What a client receives, in two or three words per scope, or the scope itself if there is no text for it.
 /// `offline_access` is shown separately.
-pub(super) fn shared_data(scopes: &[Scope], messages: &Messages) -> Vec<FormattedMessage> {
+pub(super) fn shared_data(scopes: &[Scope], messages: &Messages) -> Vec<FormattedMessage<'static>> {
     let t = &messages.sessions.shared_data;
     let word = |scope: &Scope| match scope {
         Scope::OpenId | Scope::OfflineAccess => None,
@@ -134,7 +134,7 @@ pub(super) fn shared_data(scopes: &[Scope], messages: &Messages) -> Vec<Formatte
         Scope::Admin => Some(FormattedMessage::plain(messages.scopes.admin)),
         Scope::Other(scope) => Some(messages.scopes.other.with(scope)),
     };
-    let words: Vec<FormattedMessage> = scopes.iter().filter_map(word).collect();
+    let words: Vec<FormattedMessage<'static>> = scopes.iter().filter_map(word).collect();
     if words.is_empty() { vec![FormattedMessage::plain(t.openid)] } else { words }
 }
 
@@ -165,7 +165,7 @@ pub struct ConsentLine {
 }
 
 #[derive(Template)]
-#[template(path = "consents.html")]
+#[template(path = "pages/consents.html")]
 pub struct Consents<'a> {
     pub layout: &'a Layout,
     pub flash: Option<EndFlash>,
@@ -182,7 +182,7 @@ impl Consents<'_> {
 }
 
 impl ConsentLine {
-    fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage> {
+    fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage<'static>> {
         shared_data(&self.scopes, messages)
     }
 

@@ -7,8 +7,10 @@ mod admin_more;
 mod admin_samples;
 mod markup;
 mod own;
+mod own_templates;
 mod sample_data;
 mod samples;
+mod texts;
 mod words;
 
 use markup::{Tag, decode, inner, tags};
@@ -41,7 +43,7 @@ fn all_tags() -> Vec<(String, Tag)> {
 #[test]
 fn names_of_strangers_make_no_markup() {
     let ours = "html head meta title link body div svg pattern path rect header main img p bdi span h1 h2 ul li a b \
-                small form input label button details summary dl dt dd time code script nav table caption thead tbody tr th td select \
+                small form input label button details summary dl dt dd time code script nav footer table caption thead tbody tr th td select \
                 option ol br wbr";
     for (page, tag) in all_tags() {
         assert!(ours.split(' ').any(|name| name == tag.name), "{page}: <{}>", tag.name);

@@ -1,19 +1,18 @@
-//! A connection of either engine, with the same SQL text for both. Values are bound and never part of the text; columns
-//! are read by name.
+//! A connection of either engine, with the same SQL text for both. Values are bound and never part of the text.
 
-use countersign_core::Timestamp;
-use serde::de::DeserializeOwned;
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+#[cfg(test)]
+use sqlx::Row as _;
+use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Sqlite};
 
 use crate::StoreError;
-use crate::error::{corrupt, is_conflict, is_outcome_known, is_read_only};
+use crate::error::{is_conflict, is_outcome_known, is_read_only};
 use crate::shared::Shared;
 
-use super::sql::{Sql, Value, refuse_nul};
-use super::statements::Statements;
+pub(crate) use super::row::{Columns, Row};
+use super::sql::{Sql, Statements, Value, refuse_nul};
 
 /// The connection of one operation. Within a write operation everything is one transaction.
 pub(crate) struct Conn<'c> {
@@ -226,47 +225,4 @@ fn postgres_query(sql: SqlStr, values: &[Value]) -> Query<'static, Postgres, PgA
         Value::Text(text) => query.bind(text.as_deref()),
         Value::Int(int) => query.bind(*int),
     })
-}
-
-/// A row of either engine, read by column name.
-pub(crate) enum Row {
-    Sqlite(SqliteRow),
-    Postgres(PgRow),
-}
-
-impl Row {
-    pub(crate) fn maybe_text(&self, column: &str) -> Result<Option<String>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(row) => row.try_get(column)?,
-            Self::Postgres(row) => row.try_get(column)?,
-        })
-    }
-
-    pub(crate) fn maybe_int(&self, column: &str) -> Result<Option<i64>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(row) => row.try_get(column)?,
-            Self::Postgres(row) => row.try_get(column)?,
-        })
-    }
-
-    pub(crate) fn text(&self, column: &str) -> Result<String, StoreError> {
-        self.maybe_text(column)?.ok_or_else(|| corrupt(format!("{column} is null")))
-    }
-
-    pub(crate) fn int(&self, column: &str) -> Result<i64, StoreError> {
-        self.maybe_int(column)?.ok_or_else(|| corrupt(format!("{column} is null")))
-    }
-
-    pub(crate) fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
-        self.int(column).map(Timestamp::from_millis)
-    }
-
-    pub(crate) fn maybe_time(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.maybe_int(column)?.map(Timestamp::from_millis))
-    }
-
-    pub(crate) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text(column)?)
-            .map_err(|e| corrupt(format!("{column} is not what it was written as: {e}")))
-    }
 }

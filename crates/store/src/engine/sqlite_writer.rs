@@ -1,8 +1,8 @@
 //! The single writer of a SQLite file: a task that owns the only connection that may write.
 //!
 //! An operation is a value sent to this task, so a caller that stops waiting cannot cancel it. All operations queued
-//! when the writer becomes free share one transaction and one fsync; no timer delays an operation. Each has its own
-//! savepoint; results are returned after COMMIT.
+//! when the writer becomes free share one transaction and one fsync; no timer delays an operation. Results are returned
+//! after COMMIT. If one of them fails, all are rolled back and run again, each in its own savepoint.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -42,8 +42,9 @@ impl Writer {
         shared: Shared,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
+        let counted = shared.clone();
         tokio::spawn(async move {
-            write_all(connection, waiting, file).await;
+            write_all(connection, waiting, file, counted).await;
             drop(folder);
         });
         Self { queue, shared }
@@ -77,6 +78,7 @@ async fn write_all(
     mut connection: SqliteConnection,
     mut queue: mpsc::Receiver<Message>,
     file: SqliteFile,
+    shared: Shared,
 ) {
     let mut waiting = Vec::with_capacity(BATCH);
     let mut closers = Vec::new();
@@ -97,7 +99,7 @@ async fn write_all(
             }
             continue;
         }
-        write_batch(&mut connection, batch, &file).await;
+        Database { connection: &mut connection, file: &file, shared: &shared }.write(batch).await;
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database file was not closed cleanly; nothing is lost");
@@ -108,35 +110,11 @@ async fn write_all(
     }
 }
 
-async fn write_batch(
-    connection: &mut SqliteConnection,
-    mut batch: Vec<Box<dyn Job>>,
-    file: &SqliteFile,
-) {
-    if batch.len() < 2 {
-        return write_alone(connection, batch, file).await;
-    }
-    match run_together(connection, &mut batch).await {
-        Ok(()) => {
-            // Committed, but possibly into a deleted file.
-            let lost = file.check().err();
-            for job in batch {
-                job.finish(lost.clone());
-            }
-        }
-        Err(BatchError::NotBegun(error)) => {
-            // BEGIN is sent together with SAVEPOINT.
-            roll_back(connection).await;
-            for job in batch {
-                job.finish(Some(error.clone()));
-            }
-        }
-        Err(BatchError::Lost(error)) => {
-            tracing::debug!(%error, operations = batch.len(), "a batch was not committed; each operation runs alone");
-            roll_back(connection).await;
-            write_alone(connection, batch, file).await;
-        }
-    }
+/// The connection that may write.
+struct Database<'c> {
+    connection: &'c mut SqliteConnection,
+    file: &'c SqliteFile,
+    shared: &'c Shared,
 }
 
 enum BatchError {
@@ -146,61 +124,103 @@ enum BatchError {
     Lost(StoreError),
 }
 
-async fn run_together(
-    connection: &mut SqliteConnection,
-    batch: &mut [Box<dyn Job>],
-) -> Result<(), BatchError> {
-    let begin = "BEGIN IMMEDIATE; SAVEPOINT operation";
-    command(connection, begin).await.map_err(BatchError::NotBegun)?;
-    let last = batch.len().saturating_sub(1);
-    for (n, job) in batch.iter_mut().enumerate() {
-        let next = match (job.run(connection).await, n == last) {
-            (true, false) => "RELEASE operation; SAVEPOINT operation",
-            (true, true) => "RELEASE operation; COMMIT",
-            (false, false) => "ROLLBACK TO operation",
-            (false, true) => "ROLLBACK TO operation; COMMIT",
+impl Database<'_> {
+    async fn write(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        if batch.len() < 2 {
+            return self.write_alone(batch).await;
+        }
+        let result = match self.run_together(&mut batch).await {
+            Ok(false) => {
+                self.roll_back().await;
+                self.run_in_savepoints(&mut batch).await
+            }
+            committed => committed.map(|_| ()),
         };
-        command(connection, next).await.map_err(BatchError::Lost)?;
+        match result {
+            Ok(()) => {
+                // Committed, but possibly into a deleted file.
+                let lost = self.file.check().err();
+                for job in batch {
+                    job.finish(lost.clone());
+                }
+            }
+            Err(BatchError::NotBegun(error)) => {
+                // BEGIN may have been sent together with SAVEPOINT.
+                self.roll_back().await;
+                for job in batch {
+                    job.finish(Some(error.clone()));
+                }
+            }
+            Err(BatchError::Lost(error)) => {
+                tracing::debug!(%error, operations = batch.len(), "a batch was not committed; each operation runs alone");
+                self.roll_back().await;
+                self.write_alone(batch).await;
+            }
+        }
     }
-    Ok(())
-}
 
-async fn write_alone(
-    connection: &mut SqliteConnection,
-    batch: Vec<Box<dyn Job>>,
-    file: &SqliteFile,
-) {
-    for mut job in batch {
-        let run = run_alone(connection, job.as_mut()).await;
-        let failed = run.and_then(|()| file.check()).err();
-        job.finish(failed);
+    /// Nearly always no operation fails, so there is no savepoint: it would cost each operation one more message to the
+    /// thread of the connection. False: one failed, and the transaction is to be rolled back.
+    async fn run_together(&mut self, batch: &mut [Box<dyn Job>]) -> Result<bool, BatchError> {
+        self.command("BEGIN IMMEDIATE").await.map_err(BatchError::NotBegun)?;
+        for job in batch {
+            if !job.run(self.connection).await {
+                return Ok(false);
+            }
+        }
+        self.command("COMMIT").await.map(|()| true).map_err(BatchError::Lost)
     }
-}
 
-/// Runs one operation in its own transaction. An error replaces the operation's result, because it was not committed.
-/// After a failed COMMIT SQLite restores the state before BEGIN, so the outcome is known.
-async fn run_alone(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), StoreError> {
-    command(connection, "BEGIN IMMEDIATE").await?;
-    if !job.run(connection).await {
-        roll_back(connection).await;
-        return Ok(());
+    async fn run_in_savepoints(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), BatchError> {
+        let begin = "BEGIN IMMEDIATE; SAVEPOINT operation";
+        self.command(begin).await.map_err(BatchError::NotBegun)?;
+        let last = batch.len().saturating_sub(1);
+        for (n, job) in batch.iter_mut().enumerate() {
+            let next = match (job.run(self.connection).await, n == last) {
+                (true, false) => "RELEASE operation; SAVEPOINT operation",
+                (true, true) => "RELEASE operation; COMMIT",
+                (false, false) => "ROLLBACK TO operation",
+                (false, true) => "ROLLBACK TO operation; COMMIT",
+            };
+            self.command(next).await.map_err(BatchError::Lost)?;
+        }
+        Ok(())
     }
-    let committed = command(connection, "COMMIT").await;
-    if committed.is_err() {
-        roll_back(connection).await;
+
+    async fn write_alone(&mut self, batch: Vec<Box<dyn Job>>) {
+        for mut job in batch {
+            let run = self.run_alone(job.as_mut()).await;
+            let failed = run.and_then(|()| self.file.check()).err();
+            job.finish(failed);
+        }
     }
-    committed
-}
 
-async fn command(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {
-    sqlx::query(sql).execute(connection).await?;
-    Ok(())
-}
+    /// Runs one operation in its own transaction. An error replaces the operation's result, because it was not
+    /// committed. After a failed COMMIT SQLite restores the state before BEGIN, so the outcome is known.
+    async fn run_alone(&mut self, job: &mut dyn Job) -> Result<(), StoreError> {
+        self.command("BEGIN IMMEDIATE").await?;
+        if !job.run(self.connection).await {
+            self.roll_back().await;
+            return Ok(());
+        }
+        let committed = self.command("COMMIT").await;
+        if committed.is_err() {
+            self.roll_back().await;
+        }
+        committed
+    }
 
-async fn roll_back(connection: &mut SqliteConnection) {
-    if let Err(error) = command(connection, "ROLLBACK").await {
-        // After some errors (disk full, I/O) SQLite has rolled back already.
-        tracing::debug!(%error, "nothing to roll back");
+    async fn command(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        self.shared.count_transaction_message();
+        sqlx::query(sql).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    async fn roll_back(&mut self) {
+        if let Err(error) = self.command("ROLLBACK").await {
+            // After some errors (disk full, I/O) SQLite has rolled back already.
+            tracing::debug!(%error, "nothing to roll back");
+        }
     }
 }
 

@@ -12,8 +12,13 @@ async fn a_code_is_remembered_whole(world: &World) {
         world.store.issue_code(issued.clone(), NOW).await.unwrap(),
         IssueCodeOutcome::Issued
     );
+    let before = world.store.statement_counts();
     let stored = world.store.code(&issued.hash).await.unwrap().unwrap();
+    let after = world.store.statement_counts();
+    assert_eq!((after.reads - before.reads, after.messages - before.messages), (1, 1));
     assert_eq!(format!("{:?}", stored.code), format!("{issued:?}"));
+    let session = world.store.session(&jane).await.unwrap();
+    assert_eq!(format!("{:?}", stored.session), format!("{session:?}"));
     assert_eq!(stored.used_at, None);
     assert!(world.store.code("unknown").await.unwrap().is_none());
 

@@ -25,6 +25,9 @@ async fn a_login_is_three_commits_and_a_refresh_one(world: &World) {
     let (writes, messages) = if is_postgres { (7, 9) } else { (8, 5) };
     assert_eq!((login.commits - before.commits, login.writes - before.writes), (3, writes));
     assert_eq!(login.messages - before.messages, messages);
+    // BEGIN and COMMIT of each, because no other operation waited; PostgreSQL's are not counted.
+    let alone = if is_postgres { 0 } else { 2 };
+    assert_eq!(login.transaction_messages - before.transaction_messages, 3 * alone);
 
     store.grant(&grant.id).await.unwrap();
     store.rotate(rotate(&grant.id, 1, NOW)).await.unwrap();
@@ -33,6 +36,7 @@ async fn a_login_is_three_commits_and_a_refresh_one(world: &World) {
     let writes = if is_postgres { 1 } else { 2 };
     assert_eq!((refresh.reads - login.reads, refresh.writes - login.writes), (1, writes));
     assert_eq!(refresh.messages - login.messages, 2);
+    assert_eq!(refresh.transaction_messages - login.transaction_messages, alone);
 }
 
 async fn a_blocked_person_signs_in_nowhere_until_it_is_lifted(world: &World) {

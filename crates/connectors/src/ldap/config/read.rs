@@ -229,7 +229,9 @@ fn deprecated_matcher(section: &Section<'_>, has_matchers: bool) -> Option<Match
             Some(Matcher { user, group, recursion })
         }
         _ => {
-            section.error("userMatchers", "is missing");
+            let reason = "is missing: without it nobody has a group. Give it, such as [{userAttr: DN, groupAttr: \
+                          member}], or leave groupSearch out";
+            section.error("userMatchers", reason);
             None
         }
     }

@@ -57,7 +57,7 @@ fn alternative(node: &Node, last: bool) -> Node {
     Node { mark: node.mark, value }
 }
 
-fn paths(node: &Node, path: &str, into: &mut BTreeSet<String>) {
+pub(super) fn paths(node: &Node, path: &str, into: &mut BTreeSet<String>) {
     match &node.value {
         Value::Map(entries) => {
             for (key, node) in entries {
@@ -158,7 +158,6 @@ fn dexs_keys_without_effect_are_mentioned_in_the_example() {
     let text = example();
     for key in [
         "grpc",
-        "enableProfiling",
         "dir",
         "extra",
         "ssoSharedWith",

@@ -32,17 +32,13 @@ fn unusual_settings_get_a_warning() {
         ),
         ("grpc: {reflection: true}", "2:7: warning: grpc.addr: is missing: the API is not served"),
         (
-            "telemetry: {http: ':1', enableProfiling: true}",
-            "2:42: warning: telemetry.enableProfiling: is a key of Dex that is not supported yet",
-        ),
-        (
             "frontend: {dir: /x}",
             "2:17: warning: frontend.dir: the folder \"/x\" does not exist: the pages look as without it",
         ),
         (
             "frontend: {extra: {tos: 'https://a/'}}",
             "2:25: warning: frontend.extra.tos: has no effect here: it fills in Dex's templates, which are not used: \
-             see docs/moving-from-dex.md",
+             see docs/pages.md",
         ),
         (
             "frontend: {logoURL: 'https://x/logo.png'}",

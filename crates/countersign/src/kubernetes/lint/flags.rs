@@ -3,7 +3,7 @@
 use countersign_config::Mark;
 
 use super::{Problems, check_issuer_url, check_prefix_text, check_required_azp};
-use crate::kubernetes::expected::Expected;
+use crate::kubernetes::Expected;
 
 /// One flag with its value, as written.
 struct Flag<'a> {

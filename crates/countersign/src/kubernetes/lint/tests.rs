@@ -2,7 +2,7 @@ use countersign_core::kubernetes::{GroupClaims, Kubernetes};
 use countersign_core::{Client, ClientId, KubernetesCluster};
 
 use super::lint_text;
-use crate::kubernetes::expected::Expected;
+use crate::kubernetes::Expected;
 
 fn cluster(name: &str) -> KubernetesCluster {
     KubernetesCluster {

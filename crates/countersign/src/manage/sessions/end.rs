@@ -5,12 +5,11 @@ use countersign_core::{GrantId, SessionId};
 use countersign_issuer::admin::view::{BEYOND, EndView, PreviewView};
 
 use super::filters::Filters;
+use crate::manage::CommandError;
 use crate::manage::api_client::{RequestFields, path_segment};
 use crate::manage::arguments::id;
 use crate::manage::backend::{Backend, bulk_filter};
-use crate::manage::error::CommandError;
-use crate::manage::output::OutputArguments;
-use crate::manage::output::confirm;
+use crate::manage::output::{OutputArguments, confirm};
 use crate::manage::table::{facts, fold};
 use crate::manage::terminal::Terminal;
 

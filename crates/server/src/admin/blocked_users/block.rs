@@ -6,15 +6,14 @@ use countersign_core::Timestamp;
 use countersign_issuer::admin::blocked_users::{BLOCK_FIELDS, BlockPreviewView, PERSON_FIELDS};
 use countersign_issuer::admin::fields::{FieldError, Fields};
 
-use super::super::authentication::AdminSession;
 use super::super::filters::{Field, address, field};
 use super::super::frame::{
     Frame, Section, client_name, connector_name, count, display_time, found_or_problem, status,
 };
-use super::list::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
+use super::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
+use crate::admin::AdminSession;
 use crate::app::App;
-use crate::flash::redirect_with_flash;
-use crate::form::{Form, Pairs};
+use crate::form::{Form, Pairs, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
@@ -24,7 +23,7 @@ use crate::response::{PagePolicy, page};
 const APPS: usize = 10;
 
 #[derive(askama::Template)]
-#[template(path = "admin_block.html")]
+#[template(path = "pages/admin_block.html")]
 pub struct Block<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
@@ -111,7 +110,7 @@ fn preview(
         blocked: found
             .blocked
             .as_ref()
-            .map(|block| (block.reason.as_str().into(), block.blocked_by.as_str().into())),
+            .map(|block| (block.reason.as_str().into(), block.blocked_by_display().into())),
         suggestions: suggestions
             .map(|one| (Name::from(&one.name), Name::from(&one.user_id), link(&one.user_id)))
             .collect(),

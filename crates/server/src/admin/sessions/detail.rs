@@ -7,17 +7,16 @@ use axum::response::Response;
 use countersign_core::{ConnectorId, GrantId, SessionId};
 use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
 
-use super::super::authentication::AdminSession;
 use super::super::blocked_users::block::block_address;
 use super::super::events::{EventRow, row as event_row};
 use super::super::filters::{Part, address, from, part, part_of_names};
 use super::super::frame::{Frame, Section, client_name, connector_name, display_time_of};
 use super::end::EndResult;
 use super::end_views::{EndSummary, Ended};
-use super::list::{EndedLine, ended_line, person};
+use super::{EndedLine, ended_line, person};
+use crate::admin::AdminSession;
 use crate::app::App;
-use crate::flash::{flash, redirect_with_flash};
-use crate::form::{Form, Pairs, once};
+use crate::form::{Form, Pairs, flash, once, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::FormattedMessage;
 use crate::pages::messages::admin::Admin;
@@ -26,7 +25,7 @@ use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
 #[derive(askama::Template)]
-#[template(path = "admin_session.html")]
+#[template(path = "pages/admin_session.html")]
 pub struct SessionDetail<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
@@ -76,7 +75,7 @@ impl SessionDetail<'_> {
         self.t().one.heading.plain(&self.name)
     }
 
-    fn heading(&self) -> FormattedMessage {
+    fn heading(&self) -> FormattedMessage<'static> {
         self.t().one.heading.with(&self.name)
     }
 

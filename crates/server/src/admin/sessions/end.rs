@@ -1,15 +1,14 @@
 //! The page `/admin/end`: preview of the sessions that match a filter, and ending them.
 
-use super::super::authentication::AdminSession;
 use super::super::filters::{Chip, address, field, with};
 use super::super::frame::{
     Section, client_name, connector_name, count, display_time, found_or_problem,
 };
 use super::end_views::{EndMany, EndSummary, Ended, PersonLine, Preview};
-use super::list::{names, narrowing};
+use super::{names, narrowing};
+use crate::admin::AdminSession;
 use crate::app::App;
-use crate::flash::{flash, redirect_with_flash};
-use crate::form::{Form, Pairs, once};
+use crate::form::{Form, Pairs, flash, once, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{Name, Page};
 use crate::request_context::RequestContext;

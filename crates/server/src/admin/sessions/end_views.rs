@@ -22,7 +22,7 @@ pub struct PersonLine {
 
 /// The page without a filter, with two forms: end the sessions since an instant, or all sessions.
 #[derive(askama::Template)]
-#[template(path = "admin_end.html")]
+#[template(path = "pages/admin_end.html")]
 pub struct EndMany<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
@@ -33,7 +33,7 @@ pub struct EndMany<'a> {
 }
 
 #[derive(askama::Template)]
-#[template(path = "admin_preview.html")]
+#[template(path = "pages/admin_preview.html")]
 pub struct Preview<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
@@ -57,7 +57,7 @@ pub struct Preview<'a> {
 }
 
 #[derive(askama::Template)]
-#[template(path = "admin_ended.html")]
+#[template(path = "pages/admin_ended.html")]
 pub struct Ended<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,

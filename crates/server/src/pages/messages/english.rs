@@ -165,6 +165,12 @@ const PROBLEMS: Problems = Problems {
         happened: "Your identity provider returned a response that cannot be used.",
         todo: "Try again. If it happens again, ask your administrator and give the reference below.",
     },
+    invalid_response: ErrorMessages {
+        title: "The sign-in did not work",
+        happened: "What your identity provider returned through this browser is not valid.",
+        todo: "Go back to the application and sign in again. If it happens again, give your administrator the details \
+               above and the reference below.",
+    },
     upstream_misconfigured: ErrorMessages {
         title: "An administrator must complete the setup",
         happened: "You did nothing wrong. Something this sign-in needs is missing or set up incorrectly:",

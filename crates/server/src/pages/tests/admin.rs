@@ -3,7 +3,9 @@
 use countersign_core::event::EventKind;
 use countersign_core::session::EndReason;
 
-use crate::admin::sessions::{detail::*, end_views::*, list::*};
+use crate::admin::sessions::detail::*;
+use crate::admin::sessions::end_views::*;
+use crate::admin::sessions::*;
 use crate::admin::{clients::*, events::*, filters::*, frame::*, memberships::*};
 
 use super::super::messages::ENGLISH;

@@ -1,6 +1,7 @@
 //! More samples of the administration pages: blocked users, connectors, keys, explanations.
 
-use crate::admin::blocked_users::{block::*, list::*};
+use crate::admin::blocked_users::block::*;
+use crate::admin::blocked_users::*;
 use crate::admin::{connectors::*, explain::*, filters::*, frame::*, keys::*};
 
 use super::super::messages::ENGLISH;

@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
 use tokio::sync::oneshot;
 
-use super::{Job, Queued, write_batch};
+use super::{Database, Job, Queued};
 use crate::StoreError;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
@@ -72,6 +72,14 @@ async fn database() -> SqliteConnection {
 
 /// Runs all operations as one batch and returns their results.
 async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result<i64, StoreError>> {
+    counted(connection, deeds).await.0
+}
+
+/// The results, and how many messages began, ended and separated transactions.
+async fn counted(
+    connection: &mut SqliteConnection,
+    deeds: Vec<Deed>,
+) -> (Vec<Result<i64, StoreError>>, u64) {
     let mut batch: Vec<Box<dyn Job>> = Vec::new();
     let mut replies = Vec::new();
     for operation in deeds {
@@ -84,12 +92,13 @@ async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result
         }));
         replies.push(receiver);
     }
-    write_batch(connection, batch, &no_file()).await;
+    let (file, shared) = (no_file(), Shared::default());
+    Database { connection, file: &file, shared: &shared }.write(batch).await;
     let mut results = Vec::new();
     for receiver in replies {
         results.push(receiver.await.unwrap());
     }
-    results
+    (results, shared.statement_counts().transaction_messages)
 }
 
 async fn written(connection: &mut SqliteConnection) -> Vec<i64> {
@@ -98,6 +107,16 @@ async fn written(connection: &mut SqliteConnection) -> Vec<i64> {
         .await
         .unwrap();
     rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn operations_share_begin_and_commit_and_have_no_savepoints() {
+    let mut db = database().await;
+    let deeds = (1..=5).map(Deed::Write).collect();
+    let (replies, messages) = counted(&mut db, deeds).await;
+    assert!(replies.iter().all(Result::is_ok), "{replies:?}");
+    assert_eq!((written(&mut db).await, messages), (vec![1, 2, 3, 4, 5], 2));
+    assert_eq!(counted(&mut db, vec![Deed::Write(6)]).await.1, 2);
 }
 
 #[tokio::test]

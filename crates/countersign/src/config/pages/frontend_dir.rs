@@ -1,0 +1,120 @@
+//! `frontend.dir`: a directory as in Dex, from which the theme's stylesheet, logo and favicon are served, and the
+//! texts of the pages are read.
+//!
+//! Dex's pages are Go templates and cannot be rendered here; each one found causes a warning that names it.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use countersign_config::Section;
+use countersign_server::pages::{PageTexts, ThemeFiles};
+
+use super::texts;
+
+/// Larger files are refused, because they are kept in memory.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// What the directory contains.
+#[derive(Clone, Debug, Default)]
+pub struct FrontendDir {
+    pub theme: ThemeFiles,
+    pub texts: PageTexts,
+    /// The files that are used if they exist.
+    pub files: Vec<DirFile>,
+}
+
+/// A file of the directory, for noticing that it has changed.
+#[derive(Clone, Debug)]
+pub struct DirFile {
+    /// Its path within the directory.
+    pub name: String,
+    pub path: PathBuf,
+    /// Of the content; `None` if there is no such file.
+    pub digest: Option<u64>,
+}
+
+pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
+    let mut found = FrontendDir::default();
+    if theme.contains(['/', '\\']) || theme.starts_with('.') {
+        section
+            .error("theme", format!("found {theme:?}, expected the name of a folder below themes"));
+        return found;
+    }
+    if !dir.is_dir() {
+        // Dex's own image has this directory, and its configuration files are used with other images.
+        let missing = dir.display().to_string();
+        section.warning(
+            "dir",
+            format!("the folder {missing:?} does not exist: the pages look as without it"),
+        );
+        return found;
+    }
+    warn_of_templates(section, &dir.join("templates"));
+    let mut file = |name: String| {
+        let path = dir.join(&name);
+        let bytes = read_file(section, &path);
+        found.files.push(DirFile { name, path, digest: bytes.as_deref().map(digest) });
+        bytes
+    };
+    let theme_files = ThemeFiles {
+        styles: file(format!("themes/{theme}/styles.css")),
+        logo: file(format!("themes/{theme}/logo.png")),
+        favicon: file(format!("themes/{theme}/favicon.png")),
+    };
+    let own_texts = file(texts::FILE_NAME.to_owned());
+    let is_empty = theme_files.styles.is_none()
+        && theme_files.logo.is_none()
+        && theme_files.favicon.is_none()
+        && own_texts.is_none();
+    found.theme = theme_files;
+    if let Some(bytes) = own_texts {
+        found.texts = texts::read(section, &dir.join(texts::FILE_NAME), &bytes);
+    }
+    if is_empty {
+        let what = "none of styles.css, logo.png and favicon.png";
+        section
+            .warning("dir", format!("has {what} in themes/{theme}: the pages look as without it"));
+    }
+    if dir.join("texts.yml").exists() {
+        section.warning("dir", format!("texts.yml is not read: its name is {}", texts::FILE_NAME));
+    }
+    found
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn read_file(section: &Section<'_>, path: &Path) -> Option<Vec<u8>> {
+    let file = File::open(path).ok()?;
+    let mut bytes = Vec::new();
+    match file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes) {
+        Ok(read) if u64::try_from(read).is_ok_and(|read| read <= MAX_FILE_BYTES) => Some(bytes),
+        Ok(_) => {
+            section.error("dir", format!("{:?} is larger than 1 MiB", path.display()));
+            None
+        }
+        Err(error) => {
+            section.error("dir", format!("{:?} cannot be read: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn warn_of_templates(section: &Section<'_>, folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "html"))
+        .collect();
+    names.sort();
+    for name in names {
+        let reason =
+            "a Go template cannot be used here; see docs/pages.md for how to change that page";
+        section.warning("dir", format!("templates/{name} is not used: {reason}"));
+    }
+}
