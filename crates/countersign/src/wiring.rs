@@ -107,6 +107,7 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
         clock: Arc::clone(&shared.clock),
     };
     issuer.reseal_stored_objects().await.map_err(|e| e.to_string())?;
+    issuer.store.limit_unanswered_commits(config.limits.unanswered_commits);
     // Last, because it finally sets the logout rules, the only effect here on the configuration in use.
     issuer.reload_stored_objects().await.map_err(|e| e.to_string())?;
     Ok(issuer)
