@@ -267,6 +267,38 @@ prepare_relying_party() {
   fi
 }
 
+# The program of the commit in tests/previous_version, from the history of this repository. Its dependencies are mostly those
+# of today, so it is built in the same target folder, with a test so that they have the same features; then it is moved
+# aside. Building takes minutes, so `./test` and `./test NAME` use only one that is there already.
+prepare_previous_version() {
+  local commit program
+  if [[ -n ${COUNTERSIGN_PREVIOUS_PROGRAM-} ]]; then return; fi
+  commit=$(grep -v '^#' "$root/tests/previous_version")
+  program=$root/target/previous-version/countersign-$commit
+  if [[ ! -x $program ]]; then
+    if [[ $part != previous-version && " ${required[*]-} " != *" previous-version "* ]]; then
+      missing[previous-version]="not built; ./test previous-version builds it"
+      return
+    elif ! git -C "$root" cat-file -e "$commit^{commit}" 2>/dev/null; then
+      missing[previous-version]="the history here has no commit $commit"
+      return
+    fi
+    if ! long "building the program of commit $commit into target/previous-version" "$work/previous-version.log" \
+      build_previous_version "$commit" "$program"; then
+      missing[previous-version]="it does not build: $(last_line "$work/previous-version.log")"
+      return
+    fi
+  fi
+  export COUNTERSIGN_PREVIOUS_PROGRAM=$program
+}
+
+build_previous_version() {
+  local source=$root/target/previous-version/source
+  rm -rf "$source" && mkdir -p "$source" && git -C "$root" archive "$1" | tar -x -C "$source" &&
+    (cd "$source" && cargo build --locked --workspace --bin countersign --test ldap --target-dir "$root/target") &&
+    cp "$root/target/debug/countersign" "$2.new" && mv "$2.new" "$2" && rm -rf "$source"
+}
+
 prepare_grpc() {
   local client=$root/target/dex-client
   if ! find_go; then

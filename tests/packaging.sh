@@ -73,27 +73,58 @@ package_is_built() {
   done
 }
 completions_are_shell() { "$program" generate completions bash | bash -n; }
-# A root file system as the image has it: read-only, no capabilities, a numeric user.
-program_runs_in_the_image() {
-  local root=$work/rootfs library
+# A root file system as the image has it: read-only but for the data, no capabilities, a numeric user. The program serves
+# there, started by Dex's name and arguments, and its health check succeeds.
+program_serves_in_the_image() {
+  local root=$work/rootfs address library inside
+  address=127.$((32 + RANDOM % 32)).$((1 + RANDOM % 250)).$((1 + RANDOM % 250))
   mkdir -p "$root"/{usr/local/bin,proc,dev,tmp,etc/dex,var/lib/countersign}
   cp "$program" "$root/usr/local/bin/countersign"
   ln -s countersign "$root/usr/local/bin/dex"
   while read -r library; do
     install -D "$library" "$root$library"
   done < <(ldd "$program" | grep -o '/[^ ]*')
+  cat >"$root/etc/dex/config.yaml" <<CONFIG
+issuer: http://$address:5556/dex
+storage:
+  type: sqlite3
+  config:
+    file: /var/lib/countersign/countersign.db
+web:
+  http: $address:5556
+telemetry:
+  http: $address:5558
+enablePasswordDB: true
+CONFIG
   if bwrap --ro-bind / / --unshare-all true 2>/dev/null || [[ $(id -u) != 0 ]]; then
-    bwrap --ro-bind "$root" / --proc /proc --dev /dev --tmpfs /tmp --unshare-all --uid 65532 --gid 65532 --cap-drop ALL \
-      /usr/local/bin/dex version
+    inside=(bwrap --ro-bind "$root" / --bind "$root/var/lib/countersign" /var/lib/countersign --proc /proc --dev /dev
+      --unshare-all --share-net --uid 65532 --gid 65532 --cap-drop ALL --die-with-parent --clearenv)
   else
-    # Inside a chroot the kernel creates no namespaces. There the numeric user, who has no capabilities, may write nowhere.
-    chown -R 0:0 "$root" && chmod -R go-w "$root" && chroot --userspec=65532:65532 "$root" /usr/local/bin/dex version
+    # Inside a chroot the kernel creates no namespaces. There the numeric user, who has no capabilities, may write nowhere else.
+    chown -R 0:0 "$root" && chmod -R go-w "$root" && chown 65532:65532 "$root/var/lib/countersign"
+    inside=(chroot --userspec=65532:65532 "$root")
   fi
+  "${inside[@]}" /usr/local/bin/dex version || return 1
+  "${inside[@]}" /usr/local/bin/dex serve /etc/dex/config.yaml &
+  local server=$! status=1
+  for ((n = 0; n < 300; n++)); do
+    if "$program" healthcheck "$root/etc/dex/config.yaml" 2>/dev/null; then
+      status=0
+      break
+    fi
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  # The data is in the one folder that may be written.
+  [[ -s $root/var/lib/countersign/countersign.db ]] || status=1
+  kill -KILL "$server" 2>/dev/null
+  wait "$server" 2>/dev/null
+  return "$status"
 }
 
 hadolint=${HADOLINT:-hadolint} chart_tool=${CHART_TOOL:-chart} kubectl_validate=${KUBECTL_VALIDATE:-kubectl-validate}
 check "Dockerfile" "$hadolint" "$hadolint" deploy/docker/Dockerfile
-check "the program in a root file system like the image's" bwrap program_runs_in_the_image
+check "the program serves in a root file system like the image's" bwrap program_serves_in_the_image
 check "systemd unit" systemd-analyze unit_is_valid
 check "systemd unit: exposure" systemd-analyze unit_is_hardened
 check "chart: lint and template" "$chart_tool" chart_renders

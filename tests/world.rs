@@ -15,6 +15,7 @@ mod config;
 mod cookies;
 mod database;
 mod dex_client;
+mod failover;
 /// The fakes of vendors, shared with the tests of the connectors.
 #[expect(dead_code, reason = "these tests use less of them than the connectors' own tests do")]
 pub mod fakes;
@@ -28,6 +29,9 @@ mod openapi;
 mod other_origin;
 mod page;
 mod postgres_proxy;
+/// PostgreSQL servers of one test, shared with the tests of the store.
+#[path = "../crates/store/tests/conformance/postgres_server.rs"]
+pub mod postgres_server;
 mod proxy;
 mod receiver;
 mod relying_party;
@@ -43,6 +47,7 @@ mod shell;
 pub mod slapd;
 mod third_party;
 mod tokens;
+mod transit;
 mod workstation;
 
 pub use browser::{AuthResponse, Browser};
@@ -52,8 +57,10 @@ pub use collector::{Collector, ExportedSpan};
 pub use config::{Client, Person, World};
 pub use database::new_database;
 pub use dex_client::DexClient;
+pub use failover::PrimaryAndStandby;
 pub use keyring::{Keyring, SessionBus};
 pub use kubernetes::{ApiServer, refusal};
+pub use launch::previous_program;
 pub use needs::Need;
 pub use other_origin::OtherOrigin;
 pub use page::Page;
@@ -67,6 +74,7 @@ pub use third_party::{
     VerifyingLogoutReceiver,
 };
 pub use tokens::{claims, dex_sub, verified};
+pub use transit::{Transit, VAULT_TOKEN, sealed};
 pub use workstation::{Printed, Workstation};
 
 /// The person in most tests; see [`World::new`].

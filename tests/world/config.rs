@@ -1,7 +1,7 @@
 //! Builds the configuration file of a test's server: issuer, storage, clients and local accounts.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reqwest::Url;
@@ -28,6 +28,8 @@ pub struct World {
     pub(super) env: Vec<(String, String)>,
     /// A shell command that runs before the program, in its process and a mount namespace of its own.
     pub(super) started_by: Option<String>,
+    /// What runs instead of the program under test.
+    pub(super) program: Option<PathBuf>,
     /// The issuer, where it is not the address the server listens at (replicas, proxies).
     pub(super) issuer: Option<String>,
     /// Top-level keys of the file that replace or extend the defaults.
@@ -61,6 +63,7 @@ impl World {
             people: Vec::new(),
             env: Vec::new(),
             started_by: None,
+            program: None,
             sections: Vec::new(),
         }
     }

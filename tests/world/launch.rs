@@ -1,9 +1,10 @@
 //! What runs before the program under test, in its process: limits of the shell, and mounts that only it can see.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::World;
-use super::needs::mount_namespace;
+use super::needs::{PREVIOUS_PROGRAM, mount_namespace};
 
 impl World {
     /// Runs a shell command before the program, such as `ulimit`, in its process.
@@ -21,9 +22,15 @@ impl World {
             .started_by(&mount)
     }
 
-    /// The program under test, without arguments.
+    /// Runs another program than the one under test.
+    pub fn run_by(self, program: &Path) -> Self {
+        Self { program: Some(program.to_owned()), ..self }
+    }
+
+    /// The program under test or the one of `run_by`, without arguments.
     pub(super) fn program(&self) -> Command {
-        let program = env!("CARGO_BIN_EXE_countersign");
+        let under_test = Path::new(env!("CARGO_BIN_EXE_countersign"));
+        let program = self.program.as_deref().unwrap_or(under_test);
         let Some(first) = &self.started_by else { return Command::new(program) };
         // The process stays the same, so that signals reach the program.
         let mut command = Command::new("/usr/bin/env");
@@ -36,8 +43,13 @@ impl World {
             "-c",
             &format!("PATH=/usr/sbin:/usr/bin:/sbin:/bin; {first} && exec \"$@\""),
             "sh",
-            program,
         ]);
+        command.arg(program);
         command
     }
+}
+
+/// The program of the version before. `Need::PreviousVersion` must have been checked.
+pub fn previous_program() -> PathBuf {
+    std::env::var_os(PREVIOUS_PROGRAM).expect("Need::PreviousVersion was checked").into()
 }

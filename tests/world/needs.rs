@@ -6,6 +6,8 @@ use std::path::Path;
 
 use super::clock::TestClock;
 
+pub(super) const PREVIOUS_PROGRAM: &str = "COUNTERSIGN_PREVIOUS_PROGRAM";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// `COUNTERSIGN_TEST_POSTGRES`: the URL of a cluster in which databases may be created.
@@ -32,6 +34,8 @@ pub enum Need {
     Upstreams,
     /// `COUNTERSIGN_DEX_CLIENT`: the program built from tests/dex-client.
     Grpc,
+    /// The program of the version before this one.
+    PreviousVersion,
 }
 
 impl Need {
@@ -66,6 +70,7 @@ impl Need {
             Self::RelyingParty => "RELYING_PARTY",
             Self::Upstreams => "UPSTREAMS",
             Self::Grpc => "GRPC",
+            Self::PreviousVersion => "PREVIOUS_VERSION",
         }
     }
 
@@ -100,6 +105,9 @@ impl Need {
                 .then_some("COUNTERSIGN_UPSTREAMS is not set (./test installs it)"),
             Self::Grpc => unset("COUNTERSIGN_DEX_CLIENT")
                 .then_some("COUNTERSIGN_DEX_CLIENT is not set (./test builds it)"),
+            Self::PreviousVersion => unset(PREVIOUS_PROGRAM).then_some(
+                "COUNTERSIGN_PREVIOUS_PROGRAM is not set (./test previous-version builds it)",
+            ),
         }
     }
 }

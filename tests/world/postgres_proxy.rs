@@ -23,6 +23,8 @@ pub enum Link {
     Up,
     /// Each message to the database is delayed for this long.
     Slow(Duration),
+    /// Every so many messages to the database, the connection that carries the message ends before it is forwarded.
+    Failing(usize),
     /// Connections are accepted and stay open, and nothing is forwarded.
     Hung,
     /// Connections end, and new ones too.
@@ -48,6 +50,7 @@ struct State {
     link: watch::Sender<Link>,
     armed: Mutex<Option<Armed>>,
     cuts: AtomicUsize,
+    messages: AtomicUsize,
 }
 
 #[derive(Clone, Copy)]
@@ -87,6 +90,7 @@ impl PostgresProxy {
             link: watch::Sender::new(Link::Up),
             armed: Mutex::default(),
             cuts: AtomicUsize::new(0),
+            messages: AtomicUsize::new(0),
         });
         let (address, all) = (listener.local_addr().unwrap(), Arc::clone(&state));
         tokio::spawn(async move {
@@ -177,8 +181,15 @@ async fn requests(
     let mut transaction = Transaction::default();
     loop {
         let bytes = message(&mut from, is_first).await?;
-        if let Link::Slow(delay) = not_hung(&mut link).await {
-            tokio::time::sleep(delay).await;
+        match not_hung(&mut link).await {
+            Link::Slow(delay) => tokio::time::sleep(delay).await,
+            Link::Failing(every) => {
+                let number = state.messages.fetch_add(1, Ordering::SeqCst);
+                if number % every == every - 1 {
+                    return None;
+                }
+            }
+            Link::Up | Link::Hung | Link::Down => {}
         }
         let committed = if is_first { None } else { transaction.commits(&bytes, state) };
         match committed {

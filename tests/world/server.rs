@@ -290,6 +290,14 @@ impl Server {
         self.ready().await;
     }
 
+    /// Stops the older program that runs, and starts the program under test in its place with a changed configuration.
+    pub async fn upgrades(&mut self, change: impl FnOnce(World) -> World) {
+        self.stop().await;
+        self.world = change(World { program: None, ..self.world.clone() });
+        self.spawn();
+        self.ready().await;
+    }
+
     /// Fails if the log contains a secret used in this test so far, one of `more`, or a panic. Called for
     /// every server at the end of its test.
     pub fn assert_no_secret_in_log(&self, more: &[&str]) {

@@ -18,6 +18,9 @@ pub struct Limits {
     /// Password verifications waiting for a thread; further logins are answered with 503.
     pub hashing_queue: usize,
     pub device_requests: DeviceRequestLimits,
+    /// Codes and refresh tokens used by a COMMIT without an answer that are remembered while the database is
+    /// unavailable, to revert their use; the oldest are dropped.
+    pub unanswered_commits: usize,
 }
 
 /// Limits on pending device authorization requests (RFC 8628). They are stored before a user has authenticated, so
@@ -40,6 +43,7 @@ impl Default for Limits {
             hashing_threads: None,
             hashing_queue: 64,
             device_requests: DeviceRequestLimits { total: 2000, per_address: 50 },
+            unanswered_commits: 1024,
         }
     }
 }

@@ -9,7 +9,6 @@
 
 mod approval;
 pub mod assets;
-mod brand;
 mod choose_connector;
 mod clusters;
 mod device;

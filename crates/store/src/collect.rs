@@ -5,6 +5,9 @@
 //! is then deleted, or its `expires_at` is set to the earliest instant at which it may have expired. Neither a refresh
 //! nor a sign-in changes that column.
 
+#[cfg(test)]
+mod cost;
+
 use std::time::Duration;
 
 use countersign_core::{ConnectorId, Identity, SessionId, Timestamp};

@@ -250,19 +250,25 @@ impl Rotate {
             && self.now.since(grant.rotated_at) <= self.reuse_interval
     }
 
-    /// New tokens of the current generation.
+    /// New tokens of the current generation, which is recorded as given again: a server that does not know whether its
+    /// rotation was committed then leaves it (see `unconfirmed`).
     async fn repeat(&self, conn: &mut Conn<'_>, grant: &Grant) -> Result<Rotation, StoreError> {
         let raised = conn
             .execute(
-                "UPDATE grants SET \
+                "UPDATE grants SET repeated_generation = generation, \
                  tokens_until = CASE WHEN tokens_until < $2 THEN $2 ELSE tokens_until END \
-                 WHERE id = $1 AND ended_at IS NULL",
-                &[(&self.grant).into(), self.tokens_until.into()],
+                 WHERE id = $1 AND generation = $3 AND ended_at IS NULL",
+                &[(&self.grant).into(), self.tokens_until.into(), grant.generation.into()],
             )
             .await?;
-        Ok(match raised {
-            0 => Rotation::Ended,
-            _ => Rotation::Repeated { generation: grant.generation },
+        if raised == 1 {
+            return Ok(Rotation::Repeated { generation: grant.generation });
+        }
+        // The rotation was reverted since the row was read, so the token is the current one again.
+        let next = self.next();
+        Ok(match self.advance(conn, self.generation, next).await? {
+            true => Rotation::Rotated { generation: next },
+            false => Rotation::Ended,
         })
     }
 

@@ -24,6 +24,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "stored_objects", include_str!("../../../migrations/0008_stored_objects.sql")),
     (9, "used_assertions", include_str!("../../../migrations/0009_used_assertions.sql")),
     (10, "access_token_keys", include_str!("../../../migrations/0010_access_token_keys.sql")),
+    (11, "repeated_generation", include_str!("../../../migrations/0011_repeated_generation.sql")),
 ];
 
 fn migrator() -> Migrator {

@@ -3,20 +3,20 @@
 //!
 //! The client got 503 and no tokens. When the database is available again, the use is reverted if it was committed: a
 //! code or device code can be redeemed again, and a refresh token is the current one again, on every replica. A retry
-//! at this replica reverts it first. Until then, another replica sees a value that was used twice.
+//! at this replica reverts it first. Until then, another replica sees a value that was used twice: it refuses a code,
+//! and gives the successor of a refresh token again within `reuseInterval`. Such a successor is not reverted, because a
+//! client has it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use countersign_core::{GrantId, Timestamp};
+use countersign_core::{GrantId, Limits, Timestamp};
 
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::{Store, StoreError};
 
-/// Maximum number of entries; beyond it the oldest are dropped.
-const LIMIT: usize = 1024;
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,14 +41,28 @@ impl Unconfirmed {
 #[derive(Default)]
 pub(crate) struct UnconfirmedList(Mutex<List>);
 
-#[derive(Default)]
 struct List {
     waiting: VecDeque<Unconfirmed>,
+    /// Maximum number of entries (`limits.unansweredCommits`); beyond it the oldest are dropped.
+    limit: usize,
     /// A task that reverts them is running.
     is_worked_on: bool,
 }
 
+impl Default for List {
+    fn default() -> Self {
+        let limit = Limits::default().unanswered_commits;
+        Self { waiting: VecDeque::new(), limit, is_worked_on: false }
+    }
+}
+
 impl UnconfirmedList {
+    pub(crate) fn set_limit(&self, limit: usize) {
+        let mut list = self.list();
+        list.limit = limit;
+        list.make_room_for(0);
+    }
+
     fn list(&self) -> MutexGuard<'_, List> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,9 +70,7 @@ impl UnconfirmedList {
     /// True if the caller must start the task.
     fn add(&self, unconfirmed: Unconfirmed) -> bool {
         let mut list = self.list();
-        if list.waiting.len() >= LIMIT {
-            list.waiting.pop_front();
-        }
+        list.make_room_for(1);
         list.waiting.push_back(unconfirmed);
         !std::mem::replace(&mut list.is_worked_on, true)
     }
@@ -80,7 +92,23 @@ impl UnconfirmedList {
     }
 }
 
+impl List {
+    fn make_room_for(&mut self, more: usize) {
+        let excess = (self.waiting.len() + more).saturating_sub(self.limit);
+        if self.waiting.drain(..excess.min(self.waiting.len())).count() > 0 {
+            tracing::warn!(
+                "limits.unansweredCommits is reached: a code or token that an unanswered COMMIT has used stays used"
+            );
+        }
+    }
+}
+
 impl Store {
+    /// Sets how many uses whose COMMIT was not answered are remembered until they can be reverted.
+    pub fn limit_unanswered_commits(&self, limit: usize) {
+        self.unconfirmed.set_limit(limit);
+    }
+
     /// Returns the result; if the outcome is unknown, also adds the use to the list.
     pub(crate) fn keep_if_unconfirmed<T>(
         &self,
@@ -123,6 +151,9 @@ impl Store {
             }
             Ok(false) => {
                 self.unconfirmed.remove(unconfirmed);
+                tracing::debug!(
+                    "an unanswered COMMIT had no effect, or another replica has answered since"
+                );
                 Ok(())
             }
             Err(error) => {
@@ -153,7 +184,8 @@ impl Operation for Revert {
             }
         };
         conn.execute(lock, &[key.into()]).await?;
-        // A grant that has ended meanwhile stays: the value was also presented to another replica.
+        // A grant that has ended meanwhile stays: the value was also presented to another replica. So does a refresh
+        // token that another replica gave again.
         let (sql, grant) = match &self.0 {
             Unconfirmed::Code { grant, .. } => (
                 "UPDATE codes SET used_at = NULL, grant_id = NULL WHERE hash = $1 AND grant_id = $2 \
@@ -168,7 +200,8 @@ impl Operation for Revert {
             ),
             Unconfirmed::Rotation { from, to, mac_key, at, .. } => {
                 let sql = "UPDATE grants SET generation = $2 WHERE id = $1 AND generation = $3 \
-                           AND mac_key = $4 AND rotated_at = $5 AND ended_at IS NULL";
+                           AND mac_key = $4 AND rotated_at = $5 AND ended_at IS NULL \
+                           AND (repeated_generation IS NULL OR repeated_generation <> $3)";
                 let values =
                     [key.into(), (*from).into(), (*to).into(), (*mac_key).into(), (*at).into()];
                 return Ok(from != to && conn.execute(sql, &values).await? == 1);
@@ -187,7 +220,9 @@ impl Operation for Revert {
 mod tests {
     use countersign_core::{GrantId, Timestamp};
 
-    use super::{LIMIT, Unconfirmed, UnconfirmedList};
+    use super::{Unconfirmed, UnconfirmedList};
+
+    const LIMIT: usize = 20;
 
     fn rotation(n: usize) -> Unconfirmed {
         let grant = GrantId::new(n.to_string());
@@ -197,13 +232,16 @@ mod tests {
     #[test]
     fn the_list_is_bounded_and_one_task_works_on_it() {
         let list = UnconfirmedList::default();
+        list.set_limit(LIMIT);
         assert!(list.add(rotation(0)), "the first one starts the task");
         for n in 1..=LIMIT {
             assert!(!list.add(rotation(n)), "it runs");
         }
         assert_eq!(list.find("0"), None, "the oldest is forgotten");
         assert_eq!(list.find("1"), Some(rotation(1)));
-        for n in 1..=LIMIT {
+        list.set_limit(LIMIT - 1);
+        assert_eq!(list.find("1"), None, "a reload has lowered the limit");
+        for n in 2..=LIMIT {
             list.remove(&rotation(n));
         }
         assert_eq!(list.first(), None);

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -143,4 +144,72 @@ async fn endless_continuation_frames_are_cut_off() {
     let grown = memory(&server, "VmHWM") - before;
     assert!(grown < 32 * MIB, "{} MiB more", grown / MIB);
     assert_others_are_served(&server).await;
+}
+
+/// RFC 9113 section 3.4: the preface and an empty SETTINGS frame.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const FRAMES: usize = 1_000_000;
+
+/// An HTTP/2 frame without payload (RFC 9113 section 4.1).
+fn empty_frame(kind: u8, stream: u8) -> Vec<u8> {
+    vec![0, 0, 0, kind, 0, 0, 0, 0, stream]
+}
+
+/// HEADERS of `POST /dex/token` on stream 1, whose body follows (RFC 9113 section 6.2, RFC 7541 section 6.2.2).
+fn token_request() -> Vec<u8> {
+    let literal = |name: &[u8], value: &str| {
+        [name, &[u8::try_from(value.len()).unwrap()], value.as_bytes()].concat()
+    };
+    // Static table: 3 is `:method POST`, 6 is `:scheme http`, 4 is `:path`, 1 is `:authority`, 31 is `content-type`.
+    let block = [
+        vec![0x83, 0x86],
+        literal(&[0x04], "/dex/token"),
+        literal(&[0x01], "a"),
+        literal(&[0x0f, 0x10], "application/x-www-form-urlencoded"),
+    ]
+    .concat();
+    let mut frame = vec![0, 0, u8::try_from(block.len()).unwrap(), 1, 4, 0, 0, 0, 1];
+    frame.extend(block);
+    frame
+}
+
+/// Sends the frame again and again until the server closes the connection, reads no more, or `FRAMES` are sent. Others
+/// are served meanwhile. Returns by how much the server's memory has grown.
+async fn floods(server: &Server, first: Vec<u8>, frame: Vec<u8>) -> u64 {
+    send(bare_client().get(server.url("/keys"))).await;
+    let before = memory(server, "VmHWM");
+    let origin = server.origin();
+    let flood = tokio::task::spawn_blocking(move || {
+        let mut stream = connect(&origin);
+        stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+        stream.write_all(&[PREFACE, &first].concat()).unwrap();
+        let chunk = frame.repeat(1000);
+        (0..FRAMES / 1000).take_while(|_| stream.write_all(&chunk).is_ok()).count()
+    });
+    while !flood.is_finished() {
+        assert_others_are_served(server).await;
+    }
+    flood.await.unwrap();
+    assert_others_are_served(server).await;
+    memory(server, "VmHWM") - before
+}
+
+/// M 137: DATA frames that carry nothing, of a request whose body never ends.
+#[tokio::test]
+async fn a_million_empty_data_frames_use_no_memory() {
+    let server = World::new().start().await;
+    let grown = floods(&server, token_request(), empty_frame(0, 1)).await;
+    assert!(grown < 32 * MIB, "{} MiB more", grown / MIB);
+}
+
+/// M 137, CVE-2019-9515 and CVE-2019-9512: each SETTINGS and PING frame is answered, and the answers are not read.
+#[tokio::test]
+async fn settings_and_pings_whose_answers_are_not_read_use_no_memory() {
+    let server = World::new().start().await;
+    let grown = floods(&server, Vec::new(), empty_frame(4, 0)).await;
+    assert!(grown < 32 * MIB, "SETTINGS: {} MiB more", grown / MIB);
+    let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[1; 8]].concat();
+    let server = World::new().start().await;
+    let grown = floods(&server, Vec::new(), ping).await;
+    assert!(grown < 32 * MIB, "PING: {} MiB more", grown / MIB);
 }

@@ -95,8 +95,8 @@ async fn a_clock_that_jumps_ahead_ends_what_is_expired_and_nothing_else() {
     assert_somebody_signs_in(&server, &app).await;
 }
 
-/// Threat 73: on PostgreSQL the database's clock counts. A replica whose own clock is an hour off is not sent requests,
-/// and what it issues all the same has the right time and a published key.
+/// Threats 73 and M 142: on PostgreSQL the database's clock counts. A replica whose own clock is minutes or an hour off is
+/// not sent requests, and what it issues all the same has the right time and a published key.
 #[tokio::test]
 async fn a_replica_whose_clock_is_wrong_is_unready_and_issues_no_wrong_time() {
     if Need::Postgres.is_missing() || Need::Clock.is_missing() {
@@ -105,7 +105,7 @@ async fn a_replica_whose_clock_is_wrong_is_unready_and_issues_no_wrong_time() {
     let world = World::with_postgres().with(SKIP);
     let second = world.second_replica();
     let server = world.start().await;
-    for ahead in [3600_i64, -3600] {
+    for ahead in [300_i64, -300, 3600, -3600] {
         let starts_at = real_time().checked_add_signed(ahead).unwrap();
         let wrong = second.clone().with_own_clock().starting_at(starts_at);
         let wrong = wrong.starts_unready().await;
@@ -121,6 +121,9 @@ async fn a_replica_whose_clock_is_wrong_is_unready_and_issues_no_wrong_time() {
         assert!(issued.abs_diff(real_time()) < 60, "issued at {issued}");
         verified(tokens.id_token(), &app.via_replica(&server).gets("/keys").await.json);
         assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
+        // M 142: used once, whichever replica is asked.
+        let again = app.redeems(&request, &auth_response).await;
+        assert_eq!((again.status, again.error()), (400, "invalid_grant"), "{ahead}");
     }
 }
 

@@ -12,7 +12,7 @@ use crate::world::{
     World, verified,
 };
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
@@ -51,6 +51,67 @@ async fn a_slow_database_makes_requests_slow_and_nothing_fails() {
     assert_eq!(renewed.status, 200, "{}", renewed.page.body);
     assert_eq!(alice.app.userinfo(&alice.access_token).await.status, 200);
     assert_eq!(readiness(&server).await.0, 200);
+}
+
+/// M 140: slower than the two seconds that readiness waits for. Requests may take their time or get 503, and no token is
+/// lost.
+#[tokio::test]
+async fn a_database_slower_than_readiness_waits_makes_the_server_unready_until_it_is_faster() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let (world, proxy) = World::behind_proxy().await;
+    let server = world.with(SKIP).start().await;
+    let alice = alices(&server).await;
+    proxy.set(Link::Slow(Duration::from_secs(5)));
+    let (status, text) = readiness(&server).await;
+    assert_eq!((status, &text["database"]), (503, &false.into()), "{text}");
+    let slow = alice.app.refreshes(&alice.refresh_token).await;
+    if slow.status != 200 {
+        assert_unavailable(&slow);
+    }
+    assert_keys_go_on(&server, &alice.app, &alice.id_token).await;
+    proxy.set(Link::Up);
+    wait_until_ready(&server).await;
+    let renewed = alice.app.refreshes(&alice.refresh_token).await;
+    assert_eq!(renewed.status, 200, "{}", renewed.page.body);
+    if slow.status == 200 {
+        assert_eq!(renewed.refresh_token(), slow.refresh_token(), "one family");
+    }
+}
+
+/// M 140: connections that break again and again. What fails is answered 503 and works when it is repeated; a grant is
+/// neither lost nor doubled.
+#[tokio::test]
+async fn connections_that_break_again_and_again_lose_and_double_nothing() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let (world, proxy) = World::behind_proxy().await;
+    let server = world.with(SKIP).start().await;
+    let alice = alices(&server).await;
+    proxy.set(Link::Failing(100));
+    let mut token = alice.refresh_token.clone();
+    for _ in 0..40 {
+        let started = Instant::now();
+        let renewed = loop {
+            let response = alice.app.refreshes(&token).await;
+            if response.status != 503 {
+                break response;
+            }
+            assert_unavailable(&response);
+            assert!(started.elapsed() < Duration::from_mins(1), "{}", response.page.body);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(renewed.status, 200, "{}", renewed.page.body);
+        renewed.refresh_token().clone_into(&mut token);
+    }
+    proxy.set(Link::Up);
+    wait_until_ready(&server).await;
+    assert_eq!(alice.app.refreshes(&token).await.status, 200, "the last one is the current one");
+    // The grant is the one of the first token, whose reuse ends it.
+    assert_eq!(alice.app.refreshes(&alice.refresh_token).await.error(), "invalid_grant");
+    assert_eq!(alice.app.refreshes(&token).await.error(), "invalid_grant");
 }
 
 #[tokio::test]

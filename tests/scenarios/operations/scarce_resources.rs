@@ -1,5 +1,5 @@
-//! A full disk and too few file descriptors (threats M 141, M 145 and O 166): refused while it lasts, nothing lost, and
-//! no restart needed.
+//! A full disk, too few file descriptors, little memory and one processor (threats M 141, M 145, O 156 and O 166): refused
+//! while it lasts, nothing lost, and no restart needed.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -7,8 +7,11 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 use crate::scenarios::operations::database_down::wait_until_ready;
+use crate::scenarios::operations::memory::{
+    ARGON2, MIB, join_all, memory, unfinished_bodies, unfinished_body, wrong_passwords_at_once,
+};
 use crate::world::http::{bare_client, send};
-use crate::world::{Need, Server, SignedInClient, World, verified};
+use crate::world::{ALICE, ALICE_PASSWORD, Need, Server, SignedInClient, World, verified};
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
@@ -80,6 +83,48 @@ async fn without_file_descriptors_connections_wait_and_the_server_goes_on() {
     let readiness_meanwhile = TcpStream::connect(&address).unwrap();
     assert_eq!(server.count_in_log("panicked"), 0);
     drop((held, readiness_meanwhile));
+    let renewed = alice.app.refreshes(&alice.refresh_token).await;
+    assert_eq!(renewed.status, 200, "{}", renewed.page.body);
+    assert_eq!(readiness(&server).await.0, 200);
+}
+
+/// M 141: a log that cannot be written, because its disk is full, is lost; nothing else is.
+#[tokio::test]
+async fn a_log_on_a_full_disk_stops_nothing() {
+    let world = World::new().with(SKIP).started_by("exec >/dev/full 2>&1");
+    let mut server = world.start().await;
+    let alice =
+        SignedInClient::sign_in_alice(&server, "example-app", "openid offline_access").await;
+    let renewed = alice.app.refreshes(&alice.refresh_token).await;
+    assert_eq!(renewed.status, 200, "{}", renewed.page.body);
+    assert_eq!(alice.app.refreshes("not-a-token").await.error(), "invalid_grant");
+    assert_eq!(readiness(&server).await.0, 200);
+    let status = server.stop().await;
+    assert!(status.success(), "{status}");
+    assert_eq!(server.log(), "", "nothing could be written");
+}
+
+/// M 145 and O 156: 128 MiB for heap and stacks (`ulimit -d` also counts what was never touched) and one processor. Guesses
+/// at passwords of 19 MiB each, 2 500 streams with unfinished bodies and 200 slow bodies at the same time.
+#[tokio::test]
+async fn storms_are_survived_with_128_mib_and_one_processor() {
+    let world = World::new().with(SKIP).with(ARGON2);
+    let world = world.started_by("ulimit -d 131072 && taskset -cp 0 $$ >/dev/null");
+    let server = world.start().await;
+    let slow: Vec<_> = (0..200).map(|_| unfinished_body(&server)).collect();
+    assert!(slow.iter().all(|(_, status)| status == "100" || status == "503"));
+    let connections = (0..25).map(|_| unfinished_bodies(&server, 100));
+    let (bodies, ()) =
+        tokio::join!(join_all(connections.collect()), wrong_passwords_at_once(&server, 40));
+    for status in bodies.into_iter().flatten() {
+        assert!(matches!(status, 0 | 408 | 503), "{status}");
+    }
+    drop(slow);
+    let peak = memory(&server, "VmHWM");
+    assert!(peak < 128 * MIB, "{} MiB", peak / MIB);
+    let who = (ALICE, ALICE_PASSWORD);
+    let scopes = "openid offline_access";
+    let alice = SignedInClient::sign_in(who, &server, "example-app", scopes, &[]).await;
     let renewed = alice.app.refreshes(&alice.refresh_token).await;
     assert_eq!(renewed.status, 200, "{}", renewed.page.body);
     assert_eq!(readiness(&server).await.0, 200);

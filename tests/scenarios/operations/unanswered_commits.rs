@@ -149,6 +149,34 @@ async fn a_code_whose_redemption_was_not_answered_can_be_redeemed_at_another_rep
     assert_eq!(app.redeems(&request, &auth_response).await.error(), "invalid_grant");
 }
 
+/// Another replica answers the client's retry meanwhile, with the same successor. It is not taken back, and its next use
+/// is not mistaken for a database restored from a backup.
+#[tokio::test]
+async fn a_refresh_token_that_another_replica_has_given_again_stays_the_current_one() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let world = World::with_postgres().with(SKIP).with(ADMINS).client(Client::new("ops"));
+    let server = world.start().await;
+    let (cut_off, proxy) = server.replica_behind_proxy().await;
+    let (mut app, ops) = (server.relying_party("example-app"), server.relying_party("ops"));
+    let (request, auth_response) = signs_in(&server, &app).await;
+    let tokens = app.redeems(&request, &auth_response).await;
+    proxy.cuts_for_long(Cut::AfterCommit, ROTATES, Link::Down);
+    assert_may_have_been_done(&app.via_replica(&cut_off).refreshes(tokens.refresh_token()).await);
+    let answered = app.via_replica(&server).refreshes(tokens.refresh_token()).await;
+    assert_eq!(answered.status, 200, "{}", answered.page.body);
+    proxy.set(Link::Up);
+    cut_off.waits_for_log(1, "another replica has answered since").await;
+    let next = app.refreshes(answered.refresh_token()).await;
+    assert_eq!(next.status, 200, "{}", next.page.body);
+    let token = ops.client_credentials_token().await;
+    let events = ops.calls_api("GET", "/events?kind=database_restored", &token, Value::Null).await;
+    assert_eq!(events.json["events"], serde_json::json!([]), "{}", events.page.body);
+    // The token from before the retry was used long ago as far as the grant is concerned.
+    assert_eq!(app.refreshes(tokens.refresh_token()).await.error(), "invalid_grant");
+}
+
 #[tokio::test]
 async fn a_device_code_whose_redemption_was_not_answered_can_be_redeemed_again() {
     if Need::Postgres.is_missing() {

@@ -44,6 +44,9 @@ pub fn read_limits(root: &Section<'_>) -> Limits {
     if let Some(found) = section.number("deviceRequestsPerAddress", 1, 100_000) {
         device.per_address = u32::try_from(found).unwrap_or(u32::MAX);
     }
+    if let Some(found) = number(&section, "unansweredCommits", 1, 1_000_000) {
+        limits.unanswered_commits = found;
+    }
     if let Some(block) = section.section("passwordHashing") {
         limits.hashing_threads = number(&block, "threads", 1, 256);
         if let Some(found) = number(&block, "queue", 0, 10_000) {

@@ -70,6 +70,9 @@ impl SqliteEngine {
             .create_if_missing(false)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
+            // Temporary tables, of sorting and of statements that fail halfway, are small. In files they would need a
+            // folder beside the database that can be written: a container with a read-only root has no /tmp.
+            .pragma("temp_store", "memory")
             .disable_statement_logging();
         let writing = options
             .clone()

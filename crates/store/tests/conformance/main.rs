@@ -26,6 +26,7 @@ mod keys;
 mod logout_notifications;
 mod memberships;
 mod outage;
+mod postgres_server;
 mod races;
 mod requests;
 mod rotation;

@@ -61,7 +61,7 @@ oauth2: {grantTypes: [authorization_code], skipApprovalScreen: on, strictScopes:
 expiry: {deviceRequests: 10m, idTokens: 5m, signingKeys: 12h, refreshTokens: {reuseInterval: '', absoluteLifetime: 0s, validIfNotUsedFor: 720h, disableRotation: true}}
 signer: {type: local, config: {algorithm: ES256, keysRotationPeriod: 3h}}
 sessions: {sso: false, absoluteLifetime: 4h}
-limits: {connections: 100, streamsPerConnection: 8, requestBodies: 20, headerBytes: 16384, deviceRequests: 7, deviceRequestsPerAddress: 3, passwordHashing: {threads: 3, queue: 5}}
+limits: {connections: 100, streamsPerConnection: 8, requestBodies: 20, headerBytes: 16384, deviceRequests: 7, deviceRequestsPerAddress: 3, unansweredCommits: 50, passwordHashing: {threads: 3, queue: 5}}
 retention: {events: 24h, memberships: 48h}
 "
         .replace("ISSUER2: null\n", "")
@@ -96,6 +96,7 @@ retention: {events: 24h, memberships: 48h}
         hashing_threads: Some(3),
         hashing_queue: 5,
         device_requests: DeviceRequestLimits { total: 7, per_address: 3 },
+        unanswered_commits: 50,
     };
     assert_eq!(config.expiry.device_requests, Duration::from_mins(10));
     assert_eq!(config.limits, limits);
