@@ -55,8 +55,8 @@ impl ConnectorKind {
     /// The upstream's logo, if its guidelines permit us to show it.
     fn brand(self) -> Option<&'static Brand> {
         match self {
-            ConnectorKind::GitHub => Some(&choose_connector::GITHUB),
-            ConnectorKind::Google => Some(&choose_connector::GOOGLE),
+            ConnectorKind::GitHub => Some(&GITHUB),
+            ConnectorKind::Google => Some(&GOOGLE),
             _ => None,
         }
     }
