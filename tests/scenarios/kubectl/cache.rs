@@ -34,11 +34,7 @@ async fn a_kill_at_any_time_leaves_a_usable_cache() {
     if Need::Clock.is_missing() {
         return;
     }
-    let server = World::with_clock()
-        .client(Client::public("kubectl"))
-        .with("expiry:\n  idTokens: 10m")
-        .start()
-        .await;
+    let server = super::ten_minute_tokens().await;
     let alice = server.workstation();
     let waiting = alice.starts(&alice.get_token());
     alice.opens(1).await;

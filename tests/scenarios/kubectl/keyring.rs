@@ -54,11 +54,7 @@ async fn twenty_at_once_share_one_login_and_one_refresh_in_the_keyring() {
     if Need::Keyring.is_missing() || Need::Clock.is_missing() {
         return;
     }
-    let server = World::with_clock()
-        .client(Client::public("kubectl"))
-        .with("expiry:\n  idTokens: 10m")
-        .start()
-        .await;
+    let server = super::ten_minute_tokens().await;
     let alice = server.workstation();
     let _keyring = Keyring::unlocked(&alice).await;
     let issued = |server: &Server| server.count_in_log("tokens issued");
