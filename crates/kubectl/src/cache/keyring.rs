@@ -128,7 +128,7 @@ impl Keyring {
     }
 }
 
-/// A keyring for unit tests, which fails as told.
+/// A keyring for unit tests, whose failures the test sets.
 #[cfg(test)]
 pub mod memory {
     use std::collections::BTreeMap;
