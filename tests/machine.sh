@@ -145,7 +145,7 @@ prepare_ldap() {
     missing[ldap]="slapd and ldap-utils are not installed"
 }
 
-# Draws one page: an installed Chromium may still lack a library or a font.
+# Renders one page: an installed Chromium may still lack a library or a font.
 prepare_browser() {
   if ! exists /usr/bin/chromium || ! exists /usr/bin/chromedriver; then
     missing[browser]="chromium and chromium-driver are not installed"

@@ -19,22 +19,22 @@ check() {
     echo "test packaging: $what ... NOT RUN: $tool is not here"
     not_run+=("$what ($(basename "$tool") is not here)")
     ignored=$((ignored + 1))
-  elif "$@" >"$work/said" 2>&1; then
+  elif "$@" >"$work/output" 2>&1; then
     echo "test packaging: $what ... ok"
     passed=$((passed + 1))
   else
     echo "test packaging: $what ... FAILED"
-    sed 's/^/    /' "$work/said"
+    sed 's/^/    /' "$work/output"
     failed=$((failed + 1))
   fi
 }
 
-# systemd only warns of a key it does not know, so any word is a failure. The program need not be installed.
+# systemd only warns of an unknown key, so any output is a failure. The program need not be installed.
 unit_is_valid() {
   mkdir -p "$work/unit"
   sed -e 's#/usr/bin/countersign#/bin/true#; /^Documentation=/d' deploy/systemd/countersign.service >"$work/unit/countersign.service"
-  local said
-  said=$(systemd-analyze verify "$work/unit/countersign.service" 2>&1) && [[ -z $said ]] || { echo "$said"; return 1; }
+  local output
+  output=$(systemd-analyze verify "$work/unit/countersign.service" 2>&1) && [[ -z $output ]] || { echo "$output"; return 1; }
 }
 unit_is_hardened() { systemd-analyze security --no-pager --offline=true --threshold=15 deploy/systemd/countersign.service; }
 

@@ -47,6 +47,7 @@ mod shell;
 pub mod slapd;
 mod third_party;
 mod tokens;
+mod transit;
 mod workstation;
 
 pub use browser::{AuthResponse, Browser};
@@ -73,6 +74,7 @@ pub use third_party::{
     VerifyingLogoutReceiver,
 };
 pub use tokens::{claims, dex_sub, verified};
+pub use transit::{Transit, VAULT_TOKEN, sealed};
 pub use workstation::{Printed, Workstation};
 
 /// The person in most tests; see [`World::new`].

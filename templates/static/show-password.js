@@ -13,9 +13,9 @@ button.addEventListener("click", () => {
   show(field.type === "password");
   field.focus();
 });
-// Sent from a password field: browsers offer to remember other fields as ordinary text.
+// Submitted as a password field, because browsers offer to remember the content of other fields.
 field.form.addEventListener("submit", () => show(false));
-// A page that comes back by the back button hides it again.
+// A page restored by the back button hides it again.
 addEventListener("pagehide", () => show(false));
 show(false);
 field.after(button);

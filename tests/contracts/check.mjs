@@ -20,12 +20,12 @@ export class Contracts {
   constructor(folder) {
     this.vendors = read(folder);
     this.ajv = addFormats.default(new Ajv.default({ strict: false, allErrors: true, logger: false }));
-    // People have the addresses that a test gives them, hostile ones too.
+    // Tests give people hostile addresses too, so their format is not checked.
     this.ajv.addFormat('email', true);
     this.validators = new Map();
   }
 
-  /** `{name, problems}` of one answer, or nothing if the vendor describes nothing of the kind. */
+  /** `{name, problems}` of one response, or undefined if the vendor does not describe the operation. */
   judge({ vendor, method, path, query = [], status, body }) {
     if (UNDESCRIBED[vendor].some((pattern) => pattern.test(path))) return undefined;
     const operation = this.find(vendor, method, path);
@@ -56,7 +56,7 @@ export class Contracts {
   }
 }
 
-/** Says one line for each operation and status; true if all is well. */
+/** Prints one line for each operation and status; true if every response is valid. */
 export function report(contracts, records, vendors, say = console.log) {
   const found = new Map();
   for (const record of records) {

@@ -1,5 +1,5 @@
 // The vendors' API descriptions, brought to one form: operations with a method, a pattern of their path, their query
-// parameters and a JSON Schema (2019-09) for each status they answer with.
+// parameters and a JSON Schema (2019-09) for each status of a response.
 //
 // A description lists members and rarely forbids others. Here others are forbidden: a fake that returns
 // members its vendor does not have is as wrong as one that omits some.
@@ -92,14 +92,14 @@ function whole(schema, words) {
 
 const KEPT = ['type', 'enum', 'format', 'pattern', 'minimum', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems', 'required'];
 
-/** `closed`: no members but those named. Parts of a combination are open, the combination as a whole is closed. */
+/** `closed`: no members except those described. The parts of a combination are open; the whole combination is closed. */
 function converted(schema, closed, words, definitions) {
   const inner = (part) => converted(part, true, words, definitions);
   const part = (part) => converted(part, false, words, definitions);
   const result = {};
   for (const key of KEPT) if (schema[key] !== undefined) result[key] = schema[key];
   if (schema.type === 'any') delete result.type;
-  // The only required members are listed by name; a flag on a member is Google's way of saying so in prose.
+  // The only required members are listed by name; a flag on a member repeats this in the text of Google's description.
   if (!Array.isArray(result.required)) delete result.required;
   if (schema.$ref) {
     const name = schema.$ref.split('/').at(-1);
@@ -121,7 +121,7 @@ function converted(schema, closed, words, definitions) {
   return words.nullable(schema) ? { anyOf: [result, { type: 'null' }] } : result;
 }
 
-/** True if it names any member at all; what names none may have all. */
+/** True if the schema describes any member; a schema without members permits all. */
 function names(schema, words, seen) {
   if (schema.properties) return true;
   if (schema.$ref && !seen.has(schema.$ref)) {

@@ -21,7 +21,7 @@ import (
 
 type claims map[string]any
 
-// An issuer is an identity provider of this test's own: discovery and keys over TLS, and as many keys as the test likes.
+// An issuer is an identity provider of this test's own: discovery and keys over TLS, and any number of keys.
 type issuer struct {
 	t      *testing.T
 	server *httptest.Server
@@ -135,7 +135,7 @@ func newES256(t *testing.T, id string) signingKey {
 	return signingKey{id, jose.ES256, private}
 }
 
-// token is anna's, for the client "kubernetes", good for an hour, except for what changes says. nil takes a claim away.
+// token issues a token for anna and the client "kubernetes" that is valid for an hour, with these changes; nil removes a claim.
 func (i *issuer) token(key signingKey, changes claims) string {
 	i.t.Helper()
 	now := time.Now()

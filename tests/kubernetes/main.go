@@ -2,7 +2,7 @@
 //
 // It has no rules of its own. The authenticators come from k8s.io/apiserver, the library kube-apiserver is built from, and are
 // put together as kube-apiserver puts them together from its --oidc-* flags, from an AuthenticationConfiguration file or from a
-// webhook kubeconfig. The system tests start it as a child and talk to it in JSON, one object per line each way, in order:
+// webhook kubeconfig. The system tests start it as a child process and send it JSON, one object per line each way, in order:
 //
 //	{"op":"flags","id":"a","issuerURL":"https://…","clientID":"…","caFile":"…","usernameClaim":"email",
 //	 "usernamePrefix":"oidc:","groupsClaim":"groups","groupsPrefix":"oidc:","signingAlgs":["RS256"],"requiredClaims":{"k":"v"}}

@@ -70,7 +70,7 @@ type identity struct {
 	Extra    map[string][]string `json:"extra"`
 }
 
-// opening is what all requests that build an authority have in common.
+// opening has the fields of all requests that build an authority.
 type opening struct {
 	Op    string `json:"op"`
 	ID    string `json:"id"`

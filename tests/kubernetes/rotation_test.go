@@ -66,7 +66,7 @@ func TestANewKeyIsFetchedThirtySecondsBeforeTheOldOnesExpire(t *testing.T) {
 	}
 }
 
-// The price of a rotation on time: a key published before it signs, for longer than max-age, is never missed.
+// A key that is published for longer than max-age before it signs is known in time, at the cost of one fetch.
 func TestAKeyPublishedBeforeItSignsIsAcceptedAtOnce(t *testing.T) {
 	i := newIssuer(t)
 	now, next := newRS256(t, "now"), newRS256(t, "next")
@@ -101,7 +101,7 @@ func TestARemovedKeyIsAcceptedUntilTheNextFetch(t *testing.T) {
 	s.refuses("flags", i.token(stolen, nil), "failed to verify id token signature")
 }
 
-// Anybody can name an unknown key: with keys that are stale at once each such token is a request for /keys, otherwise none is.
+// Anybody can send a token that names an unknown key: each causes a request for /keys if the keys are stale at once, and none otherwise.
 func TestForgedTokensCauseFetchesOnlyWhenKeysAreStale(t *testing.T) {
 	for headers, want := range map[string]int{"max-age=0": 4, "max-age=300": 1} {
 		i := newIssuer(t)

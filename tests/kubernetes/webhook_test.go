@@ -90,7 +90,7 @@ func TestAWebhooksResponseIsCached(t *testing.T) {
 	}
 }
 
-// With a ttl of 0 the API server still has its cache of successes in front, and that one it does not let you turn off.
+// With a TTL of 0 the API server still caches successes, and this cache cannot be disabled.
 func TestTheAPIServersOwnCacheIsInFrontOfTheWebhook(t *testing.T) {
 	kubeconfig, asked := reviewer(t)
 	s := newSession(t)

@@ -15,3 +15,5 @@ pub mod signing_keys;
 pub mod third_party_clients;
 pub mod token_requests;
 pub mod upstream_token_exchange;
+pub mod vault_signer;
+pub mod vault_signer_unavailable;

@@ -7,12 +7,12 @@
 //
 // and afterwards commands:
 //
-//   {"op":"stop"}, {"op":"go on"}              stops and resumes listening, keeping all state
+//   {"op":"stop"}, {"op":"resume"}             stops and resumes listening, keeping all state
 //   {"op":"remove","sub":…}                    removes the person
 //   {"op":"groups","sub":…,"groups":[…]}
-//   {"op":"look"}                              answered after all earlier events
+//   {"op":"flush"}                             answered after all earlier events
 //
-// Each is answered by {"done":OP}. Other lines report events, {"saw":KIND,…}: the parameters
+// Each is answered by {"done":OP}. Other lines report events, {"event":KIND,…}: the parameters
 // of an accepted request, each grant, each refusal. The program exits at the end of input.
 //
 // The pages are ours, and have the field names of Countersign's own; every rule is the library's: PKCE is required,
@@ -57,8 +57,8 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: false },
     rpInitiatedLogout: {
-      logoutSource: asksWhetherToSignOut,
-      postLogoutSuccessSource: saysSignedOut,
+      logoutSource: confirmSignOut,
+      postLogoutSuccessSource: showSignedOut,
     },
   },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
@@ -73,19 +73,19 @@ function told({ sub, name, email, groups }) {
 }
 
 provider.on('authorization.success', ({ oidc: { params } }) => {
-  print({ saw: 'authorization', ...params, nonce: Boolean(params.nonce), state: Boolean(params.state), code_challenge: Boolean(params.code_challenge) });
+  print({ event: 'authorization', ...params, nonce: Boolean(params.nonce), state: Boolean(params.state), code_challenge: Boolean(params.code_challenge) });
 });
-provider.on('grant.success', ({ oidc: { params } }) => print({ saw: 'grant', grant_type: params.grant_type, code_verifier: Boolean(params.code_verifier) }));
-provider.on('grant.error', (_, error) => print({ saw: 'refusal', error: error.error, why: error.error_detail }));
-provider.on('end_session.success', ({ oidc: { session } }) => print({ saw: 'end_session', sub: session.accountId }));
-provider.on('grant.revoked', () => print({ saw: 'revocation' }));
+provider.on('grant.success', ({ oidc: { params } }) => print({ event: 'grant', grant_type: params.grant_type, code_verifier: Boolean(params.code_verifier) }));
+provider.on('grant.error', (_, error) => print({ event: 'refusal', error: error.error, reason: error.error_detail }));
+provider.on('end_session.success', ({ oidc: { session } }) => print({ event: 'end_session', sub: session.accountId }));
+provider.on('grant.revoked', () => print({ event: 'revocation' }));
 for (const event of ['authorization.error', 'server_error']) {
-  provider.on(event, (_, error) => print({ saw: event, error: error.message, why: error.error_detail ?? error.error_description }));
+  provider.on(event, (_, error) => print({ event, error: error.message, reason: error.error_detail ?? error.error_description }));
 }
 
-const said = (title) => `<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+const heading = (title) => `<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
 <title>${title}</title><h1>${title}</h1>`;
-const page = (title, rest) => `${said(title)}<form method=post>${rest}</form>`;
+const page = (title, rest) => `${heading(title)}<form method=post>${rest}</form>`;
 
 const pages = {
   login: page('Sign in at the provider', `<p><label>User <input name=login autocomplete=username></label>
@@ -96,13 +96,13 @@ const pages = {
 };
 
 // The library's form, with its CSRF token.
-function asksWhetherToSignOut(ctx, form) {
-  ctx.body = said('Sign out of the provider?') + form.replace('</form>', '<button name=logout value=yes>Yes</button></form>');
+function confirmSignOut(ctx, form) {
+  ctx.body = heading('Sign out of the provider?') + form.replace('</form>', '<button name=logout value=yes>Yes</button></form>');
 }
 
-function saysSignedOut(ctx) {
+function showSignedOut(ctx) {
   ctx.type = 'html';
-  ctx.body = said('You are signed out of the provider');
+  ctx.body = heading('You are signed out of the provider');
 }
 
 async function interact(request, response) {
@@ -125,7 +125,7 @@ async function interact(request, response) {
     return;
   }
   if (form.get('approval') !== 'approve') {
-    await finish({ error: 'access_denied', error_description: 'not wanted' });
+    await finish({ error: 'access_denied', error_description: 'the user denied the request' });
     return;
   }
   const grant = (grantId && (await provider.Grant.find(grantId))) || new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
@@ -137,9 +137,9 @@ async function interact(request, response) {
 
 const library = provider.callback();
 const server = createServer((request, response) => {
-  const answer = request.url.startsWith('/interaction/') ? interact : library;
-  answer(request, response).catch((error) => {
-    print({ saw: 'failure', why: String(error) });
+  const handle = request.url.startsWith('/interaction/') ? interact : library;
+  handle(request, response).catch((error) => {
+    print({ event: 'failure', reason: String(error) });
     response.writeHead(400).end(String(error));
   });
 });
@@ -155,7 +155,7 @@ print({ done: 'begin' });
 for await (const line of lines) {
   const { op, sub, groups } = JSON.parse(line);
   if (op === 'stop') await close();
-  if (op === 'go on') await listen();
+  if (op === 'resume') await listen();
   if (op === 'remove') people.delete(sub);
   if (op === 'groups') people.get(sub).groups = groups;
   print({ done: op });

@@ -115,7 +115,7 @@ def handler(server, person):
             try:
                 response, destination = signed_in(server, person, form["SAMLRequest"], how)
             except Exception as error:
-                report({"saw": "failure", "why": repr(error)})
+                report({"event": "failure", "reason": repr(error)})
                 self.send_error(500)
                 return
             page = server.apply_binding(

@@ -5,8 +5,8 @@
 //
 //   {"op":"begin","listen":"http://127.64.0.1:4001/bye","issuer":…,"audience":…}
 //
-// and later {"op":"look"}; each is answered by {"done":OP}. Other lines report the requests received:
-// {"saw":"logout",…claims} for a valid token (answered with 200), and {"saw":"refusal","why":…} for anything else
+// and later {"op":"flush"}; each is answered by {"done":OP}. Other lines report the requests received:
+// {"event":"logout",…claims} for a valid token (answered with 200), and {"event":"refusal","reason":…} for anything else
 // (answered with 400). The program exits at the end of input.
 
 import { createServer } from 'node:http';
@@ -56,8 +56,8 @@ async function verify(request) {
 
 const server = createServer(async (request, response) => {
   const status = await verify(request).then(
-    (claims) => (print({ saw: 'logout', ...claims }), 200),
-    (error) => (print({ saw: 'refusal', why: error.code ?? error.message, claim: error.claim }), 400),
+    (claims) => (print({ event: 'logout', ...claims }), 200),
+    (error) => (print({ event: 'refusal', reason: error.code ?? error.message, claim: error.claim }), 400),
   );
   response.writeHead(status, { 'cache-control': 'no-store' }).end();
 });

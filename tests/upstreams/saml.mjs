@@ -51,7 +51,7 @@ createServer(async (request, response) => {
   response.set = (name, value) => response.setHeader(name, value);
   response.send = (text) => response.end(String(text));
   const failed = (error) => {
-    print({ saw: 'failure', why: String(error) });
+    print({ event: 'failure', reason: String(error) });
     response.writeHead(500).end(String(error));
   };
   const endpoint = endpoints.get(request.url);

@@ -58,7 +58,7 @@ impl Secrets {
 
     /// Records the secrets of a configuration file. Names of variables are not secrets.
     pub fn remember_those_in_config(&self, yaml: &str) {
-        for key in ["secret", "clientSecret", "bindPW", "hash", "rootKey"] {
+        for key in ["secret", "clientSecret", "bindPW", "hash", "rootKey", "token"] {
             let (quoted, named) = (format!("{key}: "), |c: char| c.is_alphanumeric());
             for (at, _) in yaml.match_indices(&quoted) {
                 let (before, after) = (&yaml[..at], &yaml[at + quoted.len()..]);

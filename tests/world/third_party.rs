@@ -119,7 +119,7 @@ impl Script {
         let (stderr, seen) = (process.stderr.take().unwrap(), observed.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                seen.lock().unwrap().push(json!({"saw": "stderr", "line": line}));
+                seen.lock().unwrap().push(json!({"event": "stderr", "line": line}));
             }
         });
         Self { script, process, stdin, done, observed }
@@ -137,9 +137,9 @@ impl Script {
     /// Returns the events of this kind that the script has reported so far.
     pub fn observed(&mut self, kind: &str) -> Vec<Value> {
         // Output is in order, so after this response all earlier events have been read.
-        self.executes(json!({"op": "look"}));
+        self.executes(json!({"op": "flush"}));
         let observed = self.observed.lock().unwrap();
-        observed.iter().filter(|line| line["saw"] == kind).cloned().collect()
+        observed.iter().filter(|line| line["event"] == kind).cloned().collect()
     }
 }
 
@@ -198,7 +198,7 @@ impl OidcProvider {
     }
 
     pub fn resumes(&mut self) {
-        self.process.executes(json!({"op": "go on"}));
+        self.process.executes(json!({"op": "resume"}));
     }
 
     /// Removes the user with this `sub`.

@@ -4,7 +4,9 @@
 //! verifier, so that an error in the latter is noticed.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED,
+    EcdsaVerificationAlgorithm, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    UnparsedPublicKey,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,16 +28,19 @@ pub fn verified(token: &str, keys: &Value) -> Value {
 
     let (signed, signature) = (signed.as_bytes(), bytes(signature));
     let number = |name: &str| bytes(key[name].as_str().unwrap_or_default());
+    let with_curve = |algorithm: &'static EcdsaVerificationAlgorithm| {
+        let point = [vec![4], number("x"), number("y")].concat();
+        UnparsedPublicKey::new(algorithm, point).verify(signed, &signature)
+    };
     let outcome = match header["alg"].as_str() {
         Some("RS256") => RsaPublicKeyComponents { n: number("n"), e: number("e") }.verify(
             &RSA_PKCS1_2048_8192_SHA256,
             signed,
             &signature,
         ),
-        Some("ES256") => {
-            let point = [vec![4], number("x"), number("y")].concat();
-            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed, &signature)
-        }
+        Some("ES256") => with_curve(&ECDSA_P256_SHA256_FIXED),
+        Some("ES384") => with_curve(&ECDSA_P384_SHA384_FIXED),
+        Some("ES512") => with_curve(&ECDSA_P521_SHA512_FIXED),
         other => panic!("an algorithm that Kubernetes does not accept: {other:?}"),
     };
     outcome.unwrap_or_else(|_| panic!("the signature is not by {key}"));

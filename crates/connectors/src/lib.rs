@@ -1,5 +1,5 @@
 //! The connectors: one file or folder for each type of upstream, used from outside only through the traits in
-//! `countersign_core::connector`.
+//! `countersign_core::connector`. [`vault`] is none: it signs tokens, over the same HTTP machinery.
 //!
 //! Only this crate uses ldap3, octocrab, argon2, bcrypt, roxmltree and upstream OAuth. Configuration and certificate
 //! files are read when a connector is built; no connection is opened before a user logs in. It stores nothing, sends
@@ -32,6 +32,7 @@ mod oidc;
 mod openshift;
 pub mod password;
 mod saml;
+pub mod vault;
 
 /// The values of `type` that [`read`] accepts. `local` is not among them: `enablePasswordDB` enables it.
 const KINDS: &[&str] = &[

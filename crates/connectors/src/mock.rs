@@ -89,11 +89,11 @@ impl RedirectLogin for MockCallback {
         }
         let expected = callback_state.0.iter().find(|(k, _)| k == CODE).map(|(_, v)| v.as_str());
         if expected.is_none() || param(CODE) != expected {
-            trace.response("a code that was not given for this login");
+            trace.response("a code that was not issued for this login");
             let code = "invalid_grant".to_owned();
             return Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code }));
         }
-        trace.response("the code given at departure");
+        trace.response("the code issued for this login");
         Ok(LoginOutcome::Accepted(Box::new(mock_identity())))
     }
 }

@@ -8,7 +8,9 @@ use countersign_core::connector::{
     AccountDiagnosis, LoginMethod, PasswordLogin, RedirectLogin, TrustedHeaderLogin,
 };
 use countersign_core::{Connector, ConnectorId, Identity, Trace};
+use countersign_issuer::IssuerError;
 use countersign_issuer::admin::explain::trace_lines;
+use countersign_issuer::keyring::check_external_signer;
 use countersign_store::OpenError;
 use countersign_store::dex::{self, DatabaseState};
 use serde_json::{Value, json};
@@ -48,9 +50,9 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     }
 }
 
-/// Prints what is found beside the file: its database, and with `--against` how it differs from a running server's.
+/// Prints what is found beside the file: its database, an external signer, and with `--against` how it differs from a running server's.
 fn examine(loaded: &Loaded, config: &Config, arguments: &CheckArguments) -> ExitCode {
-    let database = check_database(config);
+    let (database, signer) = (check_database(config), check_signer(config));
     let url = arguments.against.against.as_deref();
     let compared =
         url.map(|url| manage::compare(&arguments.against, url, &plan::digest(config))).transpose();
@@ -65,54 +67,75 @@ fn examine(loaded: &Loaded, config: &Config, arguments: &CheckArguments) -> Exit
         let mut report = report(loaded);
         if let Some(report) = report.as_object_mut() {
             report.extend(database.iter().map(|found| ("database".to_owned(), json!(found))));
+            report.extend(signer.iter().map(|found| ("signer".to_owned(), json!(found))));
             report.extend(compared.iter().map(|found| ("against".to_owned(), json!(found))));
         }
         print_json(&report);
     } else {
         print!("{}", config.summary());
-        if let Some(found) = &database {
+        for found in database.iter().chain(&signer) {
             eprintln!("{found}");
         }
         if let Some(compared) = &compared {
             print!("\n{}", manage::describe(compared));
         }
     }
-    let is_refused = database.is_some_and(|found| found.refuses);
+    let is_refused = database.iter().chain(&signer).any(|found| found.refuses);
     match is_refused || compared.is_some_and(|found| !found.problems.is_empty()) {
         true => ExitCode::from(BAD_CONFIGURATION),
         false => ExitCode::SUCCESS,
     }
 }
 
-/// The state of the configured database.
+/// What was found out about the configured database, or about the service that keeps the signing key.
 #[derive(serde::Serialize)]
-struct DatabaseFinding {
+struct Finding {
     /// Whether the server would refuse to start on it.
     refuses: bool,
     message: String,
 }
 
-impl std::fmt::Display for DatabaseFinding {
+impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
     }
 }
 
 /// A finding about the database; `None` if there is none. Reads only table names and changes nothing.
-fn check_database(config: &Config) -> Option<DatabaseFinding> {
+fn check_database(config: &Config) -> Option<Finding> {
     let location = &config.storage;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     match runtime.block_on(dex::state(location)) {
         Ok(DatabaseState::Ours | DatabaseState::Other) => None,
         Ok(DatabaseState::Dex) => {
             let message = OpenError::Dex { location: location.to_string() }.to_string();
-            Some(DatabaseFinding { refuses: true, message })
+            Some(Finding { refuses: true, message })
         }
         Err(error) => {
             let message = format!("the database was not examined: {error}");
-            Some(DatabaseFinding { refuses: false, message })
+            Some(Finding { refuses: false, message })
         }
     }
+}
+
+/// Lets the service that keeps the signing key sign, and verifies its signature. `None` if the keys are our own. Like a
+/// database, one that does not answer here is no error: `check` may run elsewhere than the server.
+fn check_signer(config: &Config) -> Option<Finding> {
+    let signer = config.signer.external.as_ref()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    Some(match runtime.block_on(check_external_signer(signer)) {
+        Ok(lines) => {
+            let lines: String = lines.iter().map(|line| format!("\n  {line}")).collect();
+            Finding { refuses: false, message: format!("signer: {}{lines}", signer.name()) }
+        }
+        Err(IssuerError::Unavailable { what, cause }) => {
+            let message = format!("the signer was not examined: {what}: {cause}");
+            Finding { refuses: false, message }
+        }
+        Err(error) => {
+            Finding { refuses: true, message: format!("signer: {}: {error}", signer.name()) }
+        }
+    })
 }
 
 /// The result of the check without a connector, as JSON.

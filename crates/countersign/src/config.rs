@@ -126,7 +126,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let logger = pages::read_logger(root);
     let frontend = pages::read_frontend(root, env);
     let expiry = lifetimes::read_expiry(root);
-    let signer = lifetimes::read_signer(root);
+    let signer = lifetimes::read_signer(root, env);
     let sessions = lifetimes::read_sessions(root);
     let limits = limits::read_limits(root);
     let retention = limits::read_retention(root);
@@ -157,7 +157,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
         frontend,
         oauth2,
         expiry,
-        signer,
+        signer: signer?,
         sessions,
         limits,
         retention,

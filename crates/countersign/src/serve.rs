@@ -176,6 +176,7 @@ async fn serve(
         shared.process.set_request_traces(traces);
     }
     let app = wiring::open(&config, &shared).await?;
+    wiring::check_signer(&app)?;
     housekeeping::check_clock(&app, &clock).await;
     let (process, store) = (shared.process.clone(), app.issuer.store.clone());
     let current = CurrentApp::new(app);

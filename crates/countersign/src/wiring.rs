@@ -72,6 +72,12 @@ pub async fn reopen(config: &Config, running: &App, shared: &Shared) -> Result<A
     Ok(app(config, issuer, running.metrics.clone(), shared))
 }
 
+/// `Err` if no token could be signed: the service that keeps the signing key does not answer, or refuses.
+pub fn check_signer(app: &App) -> Result<(), String> {
+    let signs = app.issuer.keyring.keys().check_signer(app.issuer.now());
+    signs.map_err(|error| format!("signer: {error}"))
+}
+
 /// What a reload keeps of an issuer.
 struct Kept {
     store: Store,
@@ -180,6 +186,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         issuer: IssuerUrl::new(config.issuer.as_str()).map_err(|e| format!("issuer: {e}"))?,
         algorithm: algorithm(config.signer.algorithm),
         access_token_algorithm: config.signer.access_token_algorithm.map(algorithm),
+        external_signer: config.signer.external.clone(),
         key_period: config.signer.rotation_period,
         token_lifetime: expiry.id_tokens,
         code_lifetime: expiry.codes,

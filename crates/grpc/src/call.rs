@@ -50,6 +50,7 @@ pub fn failed(error: IssuerError) -> Status {
             })
         }
         IssuerError::Unstorable(_) => Status::invalid_argument(error.to_string()),
+        IssuerError::KeyOfSigner(_) => Status::failed_precondition(error.to_string()),
         IssuerError::Misconfigured { .. } | IssuerError::Broken(_) => {
             tracing::error!(cause = %error, "a gRPC call failed");
             Status::internal("internal server error: the log has the cause")

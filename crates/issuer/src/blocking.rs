@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::IssuerError;
 
@@ -33,12 +33,22 @@ impl SigningThreads {
     }
 
     /// Waits for its turn, which is in the order of the calls.
+    pub(crate) async fn turn(&self) -> Result<SigningTurn, IssuerError> {
+        let permit = Arc::clone(&self.0).acquire_owned().await;
+        let permit = permit.map_err(|e| IssuerError::Broken(e.to_string()))?;
+        Ok(SigningTurn(Arc::new(permit)))
+    }
+}
+
+/// One of the threads, for several signatures one after another: until it is dropped and its work has ended.
+pub(crate) struct SigningTurn(Arc<OwnedSemaphorePermit>);
+
+impl SigningTurn {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, IssuerError> {
-        let permit = Arc::clone(&self.0).acquire_owned().await;
-        let permit = permit.map_err(|e| IssuerError::Broken(e.to_string()))?;
+        let permit = Arc::clone(&self.0);
         run_blocking(move || {
             // Held until the work ends, even if the caller no longer waits for it.
             let _permit = permit;
@@ -63,7 +73,8 @@ mod tests {
         for _ in 0..64 {
             let (threads, running, most) = (threads.clone(), running.clone(), most.clone());
             all.spawn(async move {
-                let signed = threads.run(move || {
+                let turn = threads.turn().await.unwrap();
+                let signed = turn.run(move || {
                     most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     std::thread::yield_now();
                     running.fetch_sub(1, Ordering::SeqCst);
@@ -81,7 +92,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error_and_frees_its_thread() {
         let threads = SigningThreads::new(1);
-        assert!(threads.run(|| -> u32 { panic!("a defect") }).await.is_err());
-        assert_eq!(threads.run(|| 7).await.unwrap(), 7);
+        let turn = threads.turn().await.unwrap();
+        assert!(turn.run(|| -> u32 { panic!("a defect") }).await.is_err());
+        drop(turn);
+        assert_eq!(threads.turn().await.unwrap().run(|| 7).await.unwrap(), 7);
     }
 }

@@ -5,12 +5,23 @@
 //! them from the database.
 
 mod by_administrator;
+mod external;
+mod secrets;
 mod sequence;
+mod token_signer;
 
 pub use by_administrator::RotationView;
+use external::ExternalKeys;
+pub(crate) use external::ExternalVersion;
+pub use external::check_external_signer;
+use secrets::{
+    LOGIN_STATE, REFRESH_MAC, SECRET_PERIOD, SIGNING_KEY, Usable, reseal, secrets, unsealed,
+};
 pub(crate) use sequence::successor;
 use sequence::{KeySequence, PlannedKey, dead};
+pub(crate) use token_signer::TokenSigner;
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,7 +31,7 @@ use countersign_jose::{
     Algorithm, Claims, Expected, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers,
     key_set,
 };
-use countersign_store::{SecretRow, SigningKeyRow, Store};
+use countersign_store::{ImportedKey, SigningKeyRow, Store};
 
 use crate::blocking::{SigningThreads, run_blocking};
 use crate::discovery::{Discovery, PublishedDocument};
@@ -32,13 +43,6 @@ const PUBLISHED_BEFORE: Duration = Duration::from_hours(1);
 pub(crate) const KEPT_AFTER: Duration = Duration::from_mins(10);
 /// A replica that last read the keys longer ago than this reports itself as not ready.
 const STALE_AFTER: Duration = Duration::from_mins(30);
-const SECRET_PERIOD: Duration = Duration::from_hours(30 * 24);
-/// A new secret is used only after this time, so that every replica has read it.
-const SECRET_SETTLES: Duration = Duration::from_mins(10);
-
-const REFRESH_MAC: &str = "refresh-token";
-const LOGIN_STATE: &str = "envelope";
-const SIGNING_KEY: &str = "signing-key";
 
 /// The current keys; they are replaced as a whole when they are read again.
 pub struct Keyring {
@@ -49,6 +53,8 @@ pub struct Keyring {
 /// The keys as read from the database at `read_at`.
 pub struct Keys {
     signing: Vec<Signing>,
+    /// The key that another service keeps, if it is that which signs.
+    external: Option<Arc<ExternalKeys>>,
     /// `signer.accessTokenAlgorithm`, if access tokens are signed with another algorithm than ID tokens.
     access_token_algorithm: Option<Algorithm>,
     pub verifiers: Verifiers,
@@ -78,23 +84,25 @@ pub(crate) struct KeyToDrop<'a> {
 
 struct Signing {
     signs_from: Timestamp,
-    signer: Arc<Signer>,
+    signer: TokenSigner,
     access_tokens_only: bool,
 }
 
 impl Keys {
     /// The key that signs now.
-    pub fn signer(&self, now: Timestamp) -> Result<Arc<Signer>, IssuerError> {
+    pub(crate) fn signer(&self, now: Timestamp) -> Result<TokenSigner, IssuerError> {
         let due = self.for_id_tokens().rev().find(|key| key.signs_from <= now);
         // If this clock is behind that of the database: use the oldest published key, which all clients have fetched.
         let key = due.or(self.for_id_tokens().next());
-        key.map(|key| Arc::clone(&key.signer))
-            .ok_or_else(|| IssuerError::Broken("no signing key is loaded".to_owned()))
+        key.map(|key| key.signer.clone()).ok_or_else(|| match &self.external {
+            Some(external) => external.error(),
+            None => IssuerError::Broken("no signing key is loaded".to_owned()),
+        })
     }
 
     /// The key that signs access tokens now: one of `signer.accessTokenAlgorithm` once it has been published for an
     /// hour, else [`Keys::signer`].
-    pub fn access_token_signer(&self, now: Timestamp) -> Result<Arc<Signer>, IssuerError> {
+    pub(crate) fn access_token_signer(&self, now: Timestamp) -> Result<TokenSigner, IssuerError> {
         let algorithm = self.access_token_algorithm;
         let is_due = |key: &&Signing| {
             key.access_tokens_only
@@ -102,7 +110,7 @@ impl Keys {
                 && Some(key.signer.algorithm()) == algorithm
         };
         match self.signing.iter().rev().find(is_due) {
-            Some(key) => Ok(Arc::clone(&key.signer)),
+            Some(key) => Ok(key.signer.clone()),
             None => self.signer(now),
         }
     }
@@ -127,24 +135,49 @@ impl Keys {
 
     /// The keys have not been read from the database for too long, so this replica is not ready.
     pub fn is_stale(&self, now: Timestamp) -> bool {
-        now.since(self.read_at) > STALE_AFTER
+        let is_old = |read_at: Timestamp| now.since(read_at) > STALE_AFTER;
+        let external = self.external.as_ref();
+        is_old(self.read_at) || external.is_some_and(|keys| keys.read_at.is_none_or(is_old))
+    }
+
+    /// Why the service that keeps the signing key did not answer last time, or refused; `None` if it signs, or if the
+    /// keys are our own.
+    pub fn signer_problem(&self) -> Option<String> {
+        self.external.as_ref().and_then(|keys| keys.problem())
+    }
+
+    /// The `kid` of the key that signs ID tokens now.
+    pub(crate) fn signing_kid(&self, now: Timestamp) -> Option<String> {
+        self.signer(now).ok().map(|signer| signer.kid().to_owned())
+    }
+
+    /// `Err` with the reason why no token could be signed at all.
+    pub fn check_signer(&self, now: Timestamp) -> Result<(), IssuerError> {
+        self.signer(now).map(|_| ())
+    }
+
+    /// The versions of the key that another service keeps; `None` if the keys are our own.
+    pub(crate) fn external_versions(&self) -> Option<&[ExternalVersion]> {
+        self.external.as_ref().map(|keys| keys.versions.as_slice())
     }
 }
 
 impl Keyring {
     /// Reads the keys, and generates the first ones if the database is empty. Returns an error and changes nothing when
-    /// the root key cannot open the stored keys.
+    /// the root key cannot open the stored keys. If the signing key is kept by another service, that service need not
+    /// answer now: see [`Keys::check_signer`].
     pub async fn open(
         store: &Store,
         root: &RootKeys,
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Self, IssuerError> {
-        let mut keys = read(store, root, settings, now).await?;
+        let external = ExternalKeys::read(settings, None, now).await;
+        let mut keys = read(store, root, settings, now, external.clone()).await?;
         reseal(store, root).await?;
         // Only after all stored keys could be opened: a wrong root key changes nothing.
         if drop_dead(store, settings, now).await? {
-            keys = read(store, root, settings, now).await?;
+            keys = read(store, root, settings, now, external).await?;
         }
         store.raise_token_lifetime(settings.longest_token_lifetime()).await?;
         Ok(Self { keys: RwLock::new(Arc::new(keys)), signing_threads: SigningThreads::default() })
@@ -164,7 +197,9 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<(), IssuerError> {
         drop_dead(store, settings, now).await?;
-        let keys = read(store, root, settings, now).await?;
+        let before = self.keys().external.clone();
+        let external = ExternalKeys::read(settings, before, now).await;
+        let keys = read(store, root, settings, now, external).await?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
@@ -175,32 +210,38 @@ async fn read(
     root: &RootKeys,
     settings: &Settings,
     now: Timestamp,
+    external: Option<Arc<ExternalKeys>>,
 ) -> Result<Keys, IssuerError> {
-    let rows = signing_keys(store, root, settings, now).await?;
+    let rows = match external {
+        // Keys from before the change to that service verify until their last token has expired.
+        Some(_) => store.signing_keys().await?,
+        None => signing_keys(store, root, settings, now).await?,
+    };
     let mac = secrets(store, root, REFRESH_MAC, now, MacKeys::generate).await?;
     let sealing = secrets(store, root, LOGIN_STATE, now, SealingKeys::generate).await?;
     let imported = store.imported_keys().await?;
-    let of_dex = || imported.iter().filter(|key| key.expires_at + KEPT_AFTER > now);
-    let also = of_dex().filter(|key| !rows.iter().any(|row| row.kid == key.kid));
-    let newest_first = rows.iter().rev().map(|row| &row.public_jwk);
-    let public: Vec<&str> =
-        newest_first.chain(also.map(|key| &key.public_jwk)).map(String::as_str).collect();
+    let is_live = |key: &&ImportedKey| key.expires_at + KEPT_AFTER > now;
+    let of_dex: Vec<&ImportedKey> = imported.iter().filter(is_live).collect();
+    let public = public_keys(external.as_deref(), &rows, &of_dex);
     let published = PublishedDocument::new(key_set(&public));
     let jwks: Vec<String> = public.into_iter().map(str::to_owned).collect();
-    let imported_jwks: Vec<String> = of_dex().map(|key| key.public_jwk.clone()).collect();
+    let imported_jwks: Vec<String> = of_dex.iter().map(|key| key.public_jwk.clone()).collect();
     let numbered = |secrets: &[Usable]| secrets.iter().map(Usable::numbered).collect();
     let settled = |secrets: &[Usable]| {
         secrets.iter().filter(|secret| secret.settled).map(Usable::numbered).collect()
     };
-    let signing: Vec<Signing> =
-        rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?;
+    let signing: Vec<Signing> = match &external {
+        Some(keys) => signing_versions(keys),
+        None => rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?,
+    };
     Ok(Keys {
         metadata: Discovery::document(settings, algorithms(&signing))?,
         signing,
+        external,
         access_token_algorithm: settings.access_token_algorithm(),
         verifiers: Verifiers::new(&jwks)?,
         imported: Verifiers::new(&imported_jwks)?,
-        imported_at: of_dex().map(|key| key.imported_at).min(),
+        imported_at: of_dex.iter().map(|key| key.imported_at).min(),
         key_set: published,
         mac_settled: MacKeys::new(settled(&mac))?,
         mac: MacKeys::new(numbered(&mac))?,
@@ -208,6 +249,36 @@ async fn read(
         sealing: SealingKeys::new(numbered(&sealing))?,
         read_at: now,
     })
+}
+
+/// The versions that may sign.
+fn signing_versions(keys: &Arc<ExternalKeys>) -> Vec<Signing> {
+    let signing = |version: &ExternalVersion| Signing {
+        signs_from: version.signs_from(),
+        signer: TokenSigner::External {
+            keys: Arc::clone(keys),
+            version: version.number,
+            key: Arc::clone(&version.key),
+        },
+        access_tokens_only: false,
+    };
+    keys.versions.iter().filter(|version| version.may_sign).map(signing).collect()
+}
+
+/// The public keys, newest first; a key of Dex that is also one of the others is named once.
+fn public_keys<'a>(
+    external: Option<&'a ExternalKeys>,
+    rows: &'a [SigningKeyRow],
+    of_dex: &[&'a ImportedKey],
+) -> Vec<&'a str> {
+    let versions = external.map(|keys| keys.versions.as_slice()).unwrap_or_default();
+    let versions =
+        versions.iter().rev().map(|version| (version.key.kid(), version.key.public_jwk()));
+    let rows = rows.iter().rev().map(|row| (row.kid.as_str(), row.public_jwk.as_str()));
+    let of_dex = of_dex.iter().map(|key| (key.kid.as_str(), key.public_jwk.as_str()));
+    let mut kids = HashSet::new();
+    let all = versions.chain(rows).chain(of_dex);
+    all.filter(|(kid, _)| kids.insert(*kid)).map(|(_, jwk)| jwk).collect()
 }
 
 fn for_id_tokens(signing: &[Signing]) -> impl DoubleEndedIterator<Item = &Signing> {
@@ -280,7 +351,7 @@ fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, IssuerError> 
     let signer = Signer::new(&row.kid, algorithm, &private_key)?;
     Ok(Signing {
         signs_from: row.signs_from,
-        signer: Arc::new(signer),
+        signer: TokenSigner::Local(Arc::new(signer)),
         access_tokens_only: row.access_tokens_only,
     })
 }
@@ -311,84 +382,6 @@ async fn drop_dead(
         }
     }
     Ok(dropped)
-}
-
-/// Seals secrets and keys that are stored unsealed, or under an older root key, under the first root key.
-async fn reseal(store: &Store, root: &RootKeys) -> Result<(), IssuerError> {
-    if root.is_none() {
-        return Ok(());
-    }
-    let again = |purpose: &str, value: &Secret| -> Result<Secret, IssuerError> {
-        let plain = unsealed(root, purpose, value)?;
-        Ok(root.seal(purpose, plain.expose().as_bytes())?.into())
-    };
-    for row in store.signing_keys().await? {
-        if !root.is_current(row.private_key.expose()) {
-            let new = again(SIGNING_KEY, &row.private_key)?;
-            store.replace_signing_key_value(row.number, &row.private_key, &new).await?;
-        }
-    }
-    for purpose in [REFRESH_MAC, LOGIN_STATE] {
-        for row in store.secrets(purpose).await? {
-            if !root.is_current(row.value.expose()) {
-                let new = again(purpose, &row.value)?;
-                store.replace_secret_value(purpose, row.number, &row.value, &new).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-struct Usable {
-    number: i64,
-    value: Secret,
-    settled: bool,
-}
-
-impl Usable {
-    fn numbered(&self) -> (i64, Secret) {
-        (self.number, self.value.clone())
-    }
-}
-
-/// The secrets of a purpose, after generating the one that is due.
-async fn secrets(
-    store: &Store,
-    root: &RootKeys,
-    purpose: &'static str,
-    now: Timestamp,
-    generate: impl Fn() -> Result<Secret, countersign_jose::JoseError>,
-) -> Result<Vec<Usable>, IssuerError> {
-    let mut rows = store.secrets(purpose).await?;
-    let last = rows.last();
-    if last.is_none_or(|row| now.since(row.created_at) >= SECRET_PERIOD) {
-        let row = SecretRow {
-            purpose: purpose.to_owned(),
-            number: last.map_or(1, |row| row.number + 1),
-            value: root.seal(purpose, generate()?.expose().as_bytes())?.into(),
-            created_at: now,
-        };
-        store.add_secret(row).await?;
-        rows = store.secrets(purpose).await?;
-    }
-    let first = rows.first().map(|row| row.number);
-    let usable = |row: &SecretRow| {
-        Ok(Usable {
-            number: row.number,
-            value: unsealed(root, purpose, &row.value)?,
-            settled: first == Some(row.number) || now.since(row.created_at) >= SECRET_SETTLES,
-        })
-    };
-    rows.iter().map(usable).collect()
-}
-
-fn unsealed(root: &RootKeys, purpose: &str, sealed: &Secret) -> Result<Secret, IssuerError> {
-    let bytes = root.open(purpose, sealed.expose()).map_err(|e| {
-        IssuerError::Broken(format!("a {purpose} in the database cannot be opened: {e}"))
-    })?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| IssuerError::Broken(format!("a {purpose} in the database is not text")))?;
-    Ok(Secret::new(text))
 }
 
 #[cfg(test)]

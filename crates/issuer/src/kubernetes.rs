@@ -142,7 +142,7 @@ impl Issuer {
         let claims = crate::token::json(&claims)?;
         let signer = keys.signer(now)?;
         let threads = &self.keyring.signing_threads;
-        Ok(Some(threads.run(move || signer.sign(Some(TYPE), &claims)).await??))
+        Ok(Some(signer.sign_in_turn(threads, Some(TYPE), claims).await?))
     }
 
     async fn groups_of_handle(

@@ -85,6 +85,9 @@ pub enum IssuerError {
     /// is therefore unknown (503).
     #[error("{what} did not confirm a change: {cause}")]
     OutcomeUnknown { what: String, cause: String },
+    /// The service that keeps the signing key makes and drops its versions, not this server (409). The text says how.
+    #[error("{0}")]
+    KeyOfSigner(String),
     /// The request contains text that the databases cannot store, such as a NUL character (400).
     #[error("unstorable text: {0}")]
     Unstorable(String),

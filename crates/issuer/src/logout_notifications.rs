@@ -102,7 +102,14 @@ impl Issuer {
                 .abandon(&notification, "not_configured", "has no backchannelLogoutURI")
                 .await;
         };
-        let token = self.logout_token(client, &notification).await?;
+        let token = match self.logout_token(client, &notification).await {
+            Err(
+                IssuerError::Unavailable { cause, .. } | IssuerError::Misconfigured { cause, .. },
+            ) => {
+                return self.postpone(&notification, &cause).await;
+            }
+            token => token?,
+        };
         match notifier.deliver(uri, &token).await {
             DeliveryOutcome::Accepted => {
                 self.store.finish_logout_notification(&notification, None).await?;
@@ -172,7 +179,7 @@ impl Issuer {
         let claims = serde_json::to_vec(&claims).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let signer = self.keyring.keys().signer(now)?;
         let threads = &self.keyring.signing_threads;
-        let signed = threads.run(move || signer.sign(Some(LOGOUT_TOKEN_TYPE), &claims)).await?;
-        Ok(Secret::new(signed?))
+        let signed = signer.sign_in_turn(threads, Some(LOGOUT_TOKEN_TYPE), claims).await?;
+        Ok(Secret::new(signed))
     }
 }

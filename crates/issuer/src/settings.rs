@@ -1,10 +1,12 @@
 //! The policy of one issuer: lifetimes, enabled features, requirements for users.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::session::ChallengeMethod;
 use countersign_core::{
-    ConnectorId, DeviceRequestLimits, GrantType, KubernetesCluster, Lifetimes, ResponseType,
+    ConnectorId, DeviceRequestLimits, ExternalSigner, GrantType, KubernetesCluster, Lifetimes,
+    ResponseType,
 };
 use countersign_jose::Algorithm;
 use url::Url;
@@ -18,6 +20,9 @@ pub struct Settings {
     pub algorithm: Algorithm,
     /// `signer.accessTokenAlgorithm`; see [`Settings::access_token_algorithm`].
     pub access_token_algorithm: Option<Algorithm>,
+    /// The service that keeps the signing key, if it is not one of our own. Then no keys are generated, and `algorithm`,
+    /// `access_token_algorithm` and `key_period` have no effect.
+    pub external_signer: Option<Arc<dyn ExternalSigner>>,
     /// How long a key signs before its successor does.
     pub key_period: Duration,
     /// Lifetime of ID and access tokens.
@@ -207,6 +212,7 @@ pub(crate) mod tests {
             issuer: IssuerUrl::new("https://id.example.com/dex").unwrap(),
             algorithm: Algorithm::RS256,
             access_token_algorithm: None,
+            external_signer: None,
             key_period: minutes(360),
             token_lifetime: minutes(10),
             code_lifetime: minutes(1),

@@ -1,6 +1,6 @@
-//! Hashes by purpose. All are SHA-256, for values of high entropy; passwords are hashed elsewhere.
+//! Hashes by purpose, for values of high entropy; passwords are hashed elsewhere.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Digest, SHA256, SHA384, SHA512, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -19,12 +19,19 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// `at_hash` of an access token, `c_hash` of a code: the left half of the hash, with the hash algorithm of the ID
 /// token's signature (OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11).
 pub fn half_hash(algorithm: Algorithm, text: &str) -> String {
-    let whole = match algorithm {
-        Algorithm::RS256 | Algorithm::ES256 => digest(&SHA256, text.as_bytes()),
-    };
+    let whole = of_signature(algorithm, text.as_bytes());
     let whole = whole.as_ref();
     let (left, _) = whole.split_at(whole.len() / 2);
     URL_SAFE_NO_PAD.encode(left)
+}
+
+/// The hash that a signature with this algorithm signs (RFC 7518 sections 3.3 and 3.4).
+pub(crate) fn of_signature(algorithm: Algorithm, signed: &[u8]) -> Digest {
+    match algorithm {
+        Algorithm::RS256 | Algorithm::ES256 => digest(&SHA256, signed),
+        Algorithm::ES384 => digest(&SHA384, signed),
+        Algorithm::ES512 => digest(&SHA512, signed),
+    }
 }
 
 /// The `code_challenge` of a `code_verifier` by method `S256` (RFC 7636 section 4.2).

@@ -2,9 +2,11 @@
 //! document at `/keys` (section 5).
 
 use josekit::jwk::Jwk;
-use josekit::jws::{ES256, JwsVerifier, RS256};
+use josekit::jwk::alg::ec::EcCurve;
+use josekit::jws::{JwsVerifier, RS256};
 use serde::{Deserialize, Serialize};
 
+use crate::hash::sha256;
 use crate::{Algorithm, JoseError};
 
 /// The published members, in Dex's order. Unknown members are refused, so that a private part can be neither read nor
@@ -34,9 +36,9 @@ impl PublicJwk {
         Self { n: Some(n), e: Some(e), ..Self::empty(kid, "RSA", Algorithm::RS256) }
     }
 
-    pub(crate) fn p256(kid: &str, x: String, y: String) -> Self {
-        let crv = Some("P-256".to_owned());
-        Self { crv, x: Some(x), y: Some(y), ..Self::empty(kid, "EC", Algorithm::ES256) }
+    pub(crate) fn ec(kid: &str, algorithm: Algorithm, x: String, y: String) -> Self {
+        let crv = algorithm.ecdsa().map(|(curve, _)| curve.name().to_owned());
+        Self { crv, x: Some(x), y: Some(y), ..Self::empty(kid, "EC", algorithm) }
     }
 
     fn empty(kid: &str, kty: &str, algorithm: Algorithm) -> Self {
@@ -51,6 +53,21 @@ impl PublicJwk {
             x: None,
             y: None,
         }
+    }
+
+    /// The SHA-256 thumbprint (RFC 7638 section 3): the hash of the required members in lexicographic order.
+    pub(crate) fn thumbprint(&self) -> String {
+        let text = |member: &Option<String>| member.clone().unwrap_or_default();
+        let (kty, crv) = (&self.kty, text(&self.crv));
+        sha256(&match self.n {
+            Some(_) => {
+                format!(r#"{{"e":"{}","kty":"{kty}","n":"{}"}}"#, text(&self.e), text(&self.n))
+            }
+            None => {
+                let (x, y) = (text(&self.x), text(&self.y));
+                format!(r#"{{"crv":"{crv}","kty":"{kty}","x":"{x}","y":"{y}"}}"#)
+            }
+        })
     }
 
     /// The error does not contain the text, which may be a private key.
@@ -71,23 +88,34 @@ impl PublicJwk {
         if self.kid.is_empty() {
             return Err(bad("has no kid"));
         }
-        let algorithm = Algorithm::parse(&self.alg).ok_or_else(|| bad("is not RS256 or ES256"))?;
+        let algorithm =
+            Algorithm::parse(&self.alg).ok_or_else(|| bad("has no supported algorithm"))?;
         let jwk = Jwk::from_bytes(self.to_json()?).map_err(|_| bad("is not a JWK"))?;
-        let verifier: Box<dyn JwsVerifier> = match algorithm {
-            Algorithm::RS256 => {
+        let verifier: Box<dyn JwsVerifier> = match algorithm.ecdsa() {
+            None => {
                 let unfit = |_| bad("is not an RSA key of 2048 bits or more");
                 Box::new(RS256.verifier_from_jwk(&jwk).map_err(unfit)?)
             }
-            Algorithm::ES256 => {
-                // 32 bytes each (RFC 7518 section 6.2.1.2); the library concatenates them unchecked.
-                if [&self.x, &self.y].iter().any(|c| c.as_ref().is_none_or(|c| c.len() != 43)) {
-                    return Err(bad("has coordinates that are not 32 bytes long"));
+            Some((curve, ecdsa)) => {
+                // Of full length (RFC 7518 section 6.2.1.2); the library concatenates them unchecked.
+                let length = coordinate_length(curve);
+                if [&self.x, &self.y].iter().any(|c| c.as_ref().is_none_or(|c| c.len() != length)) {
+                    return Err(bad("has coordinates of another length than its curve's"));
                 }
-                let unfit = |_| bad("is not a P-256 key");
-                Box::new(ES256.verifier_from_jwk(&jwk).map_err(unfit)?)
+                let unfit = |_| bad("is not a key on its algorithm's curve");
+                Box::new(ecdsa.verifier_from_jwk(&jwk).map_err(unfit)?)
             }
         };
         Ok((algorithm, verifier))
+    }
+}
+
+/// Characters of a coordinate in base64url without padding: of 32, 48 or 66 bytes.
+const fn coordinate_length(curve: EcCurve) -> usize {
+    match curve {
+        EcCurve::P256 | EcCurve::Secp256k1 => 43,
+        EcCurve::P384 => 64,
+        EcCurve::P521 => 88,
     }
 }
 

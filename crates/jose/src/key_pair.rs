@@ -6,7 +6,7 @@ use countersign_core::Secret;
 use countersign_core::ids::{NoRandomness, random_bytes};
 use josekit::jwk::Jwk;
 use josekit::jwk::KeyPair as _;
-use josekit::jwk::alg::ec::{EcCurve, EcKeyPair};
+use josekit::jwk::alg::ec::EcKeyPair;
 use josekit::jwk::alg::rsa::RsaKeyPair;
 use rsa::PrivateKey;
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
@@ -39,7 +39,7 @@ impl KeyPair {
         let kid = hex(&random_bytes::<20>()?);
         let (private_key, jwk) = match algorithm {
             Algorithm::RS256 => rsa_key(&kid)?,
-            Algorithm::ES256 => p256_key(&kid)?,
+            ecdsa => ec_key(&kid, ecdsa)?,
         };
         Ok(Self { kid, algorithm, private_key, public_jwk: jwk.to_json()? })
     }
@@ -53,7 +53,7 @@ impl KeyPair {
         let jwk = Jwk::from_bytes(text.expose()).map_err(|_| bad("is not a JWK"))?;
         let kid = jwk.key_id().filter(|kid| !kid.is_empty()).ok_or_else(|| bad("has no kid"))?;
         let algorithm = jwk.algorithm().and_then(Algorithm::parse);
-        let algorithm = algorithm.ok_or_else(|| bad("is not RS256 or ES256"))?;
+        let algorithm = algorithm.ok_or_else(|| bad("has no supported algorithm"))?;
         let member = |name| {
             let value = jwk.parameter(name).and_then(|value| value.as_str());
             value.map(str::to_owned).ok_or_else(|| bad("lacks a public part"))
@@ -63,9 +63,10 @@ impl KeyPair {
                 let pair = RsaKeyPair::from_jwk(&jwk).map_err(|_| bad("is not an RSA key"))?;
                 (pair.to_pem_private_key(), PublicJwk::rsa(kid, member("n")?, member("e")?))
             }
-            Algorithm::ES256 => {
-                let pair = EcKeyPair::from_jwk(&jwk).map_err(|_| bad("is not a P-256 key"))?;
-                (pair.to_pem_private_key(), PublicJwk::p256(kid, member("x")?, member("y")?))
+            ecdsa => {
+                let pair = EcKeyPair::from_jwk(&jwk).map_err(|_| bad("is not an EC key"))?;
+                let public = PublicJwk::ec(kid, ecdsa, member("x")?, member("y")?);
+                (pair.to_pem_private_key(), public)
             }
         };
         let pem = Zeroizing::new(pem);
@@ -87,9 +88,10 @@ fn rsa_key(kid: &str) -> Result<(Secret, PublicJwk), JoseError> {
     Ok((Secret::new(pem.as_str()), PublicJwk::rsa(kid, n, e)))
 }
 
-fn p256_key(kid: &str) -> Result<(Secret, PublicJwk), JoseError> {
-    let broken = || JoseError::Library("generate a P-256 key");
-    let key = EcKeyPair::generate(EcCurve::P256).map_err(|_| broken())?;
+fn ec_key(kid: &str, algorithm: Algorithm) -> Result<(Secret, PublicJwk), JoseError> {
+    let broken = || JoseError::Library("generate an EC key");
+    let (curve, _) = algorithm.ecdsa().ok_or_else(broken)?;
+    let key = EcKeyPair::generate(curve).map_err(|_| broken())?;
     // The PEM is PKCS#8; the library's DER would be SEC 1.
     let pem = Zeroizing::new(key.to_pem_private_key());
     let pem = std::str::from_utf8(&pem).map_err(|_| broken())?;
@@ -97,7 +99,7 @@ fn p256_key(kid: &str) -> Result<(Secret, PublicJwk), JoseError> {
     let coordinate = |name| {
         public.parameter(name).and_then(|c| c.as_str()).map(str::to_owned).ok_or_else(broken)
     };
-    Ok((Secret::new(pem), PublicJwk::p256(kid, coordinate("x")?, coordinate("y")?)))
+    Ok((Secret::new(pem), PublicJwk::ec(kid, algorithm, coordinate("x")?, coordinate("y")?)))
 }
 
 /// Adapts `countersign_core`'s randomness to the trait that `rsa` requires.

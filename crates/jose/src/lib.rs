@@ -5,8 +5,8 @@
 //!
 //! **Why OpenSSL signs and `rsa` only generates.** All private-key operations run in OpenSSL, through josekit: it is
 //! about ten times faster at RSA-2048, and the timing advisory RUSTSEC-2023-0071 against the `rsa` crate names no
-//! patched version. That crate generates keys faster, so it generates and encodes them, and is built without
-//! `pkcs1v15`. RSA decryption is not used.
+//! patched version. That crate generates keys faster, so it generates and encodes them (and decodes the
+//! public half of a key that another service keeps), and is built without `pkcs1v15`. RSA decryption is not used.
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -16,11 +16,13 @@
 //! | `mac` | MAC keys: refresh tokens as signed statements |
 //! | `key_pair`, `jwk` | making a signing key; its public half and the set at `/keys` |
 //! | `signing`, `verify`, `claims` | signing a JWT, verifying one, its claims |
+//! | `external_key` | a JWT whose signature another service makes |
 //! | `upstream` | verifying ID tokens of upstream issuers |
 //! | `aead`, `ring`, `strict_json` | used by the above |
 
 mod aead;
 mod claims;
+mod external_key;
 pub mod hash;
 mod jwk;
 mod key_pair;
@@ -39,6 +41,7 @@ mod tests;
 use countersign_core::ids::NoRandomness;
 
 pub use claims::Claims;
+pub use external_key::{ExternalKey, UnsignedToken};
 pub use jwk::{key_set, usable_public_jwk};
 pub use key_pair::KeyPair;
 pub use mac::MacKeys;

@@ -86,9 +86,9 @@ mod tests {
         assert!(keys.open("login", b"another", &sealed).is_none(), "another browser");
         assert!(keys.open("login", b"", &sealed).is_none(), "no browser");
         assert!(keys.open("callback", b"binding", &sealed).is_none(), "another purpose");
-        assert!(keys.open("envelopeb", b"inder", &sealed).is_none(), "a boundary moved");
+        assert!(keys.open("loginb", b"inding", &sealed).is_none(), "a boundary moved");
         let other = self::keys(&[1]);
-        assert!(other.open("envelope", b"binder", &sealed).is_none(), "another server's key 1");
+        assert!(other.open("login", b"binding", &sealed).is_none(), "another server's key 1");
     }
 
     #[test]

@@ -3,17 +3,23 @@
 use std::fmt;
 
 use countersign_core::Secret;
-use josekit::jws::{ES256, JwsHeader, JwsSigner, RS256, serialize_compact};
+use josekit::jwk::alg::ec::EcCurve;
+use josekit::jws::alg::ecdsa::EcdsaJwsAlgorithm;
+use josekit::jws::{ES256, ES384, ES512, JwsHeader, JwsSigner, RS256, serialize_compact};
 
 use crate::JoseError;
 
-/// A JWS algorithm (RFC 7518 section 3.1). Both hash with SHA-256.
+/// A JWS algorithm (RFC 7518 section 3.1). Keys that are generated here have one of the first two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5, here with 2048 bits: supported by every relying party, including the API server's flags.
     RS256,
     /// ECDSA on P-256: signing costs a tenth of RSA.
     ES256,
+    /// ECDSA on P-384, hashes with SHA-384.
+    ES384,
+    /// ECDSA on P-521, hashes with SHA-512.
+    ES512,
 }
 
 impl Algorithm {
@@ -22,6 +28,8 @@ impl Algorithm {
         match self {
             Self::RS256 => "RS256",
             Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::ES512 => "ES512",
         }
     }
 
@@ -30,7 +38,19 @@ impl Algorithm {
         match text {
             "RS256" => Some(Self::RS256),
             "ES256" => Some(Self::ES256),
+            "ES384" => Some(Self::ES384),
+            "ES512" => Some(Self::ES512),
             _ => None,
+        }
+    }
+
+    /// The curve and the library's algorithm; `None` for RSA.
+    pub(crate) const fn ecdsa(self) -> Option<(EcCurve, EcdsaJwsAlgorithm)> {
+        match self {
+            Self::RS256 => None,
+            Self::ES256 => Some((EcCurve::P256, ES256)),
+            Self::ES384 => Some((EcCurve::P384, ES384)),
+            Self::ES512 => Some((EcCurve::P521, ES512)),
         }
     }
 }
@@ -51,24 +71,24 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// `private_key` is PEM: PKCS#8, or the traditional format. RSA keys below 2048 bits and curves other than P-256
-    /// are refused.
+    /// `private_key` is PEM: PKCS#8, or the traditional format. RSA keys below 2048 bits and keys on another curve
+    /// than the algorithm's are refused.
     pub fn new(kid: &str, algorithm: Algorithm, private_key: &Secret) -> Result<Self, JoseError> {
         let bad = |reason| JoseError::BadSigningKey { kid: kid.to_owned(), reason };
         if kid.is_empty() {
             return Err(bad("has no kid"));
         }
         let pem = private_key.expose();
-        let key: Box<dyn JwsSigner> = match algorithm {
-            Algorithm::RS256 => {
+        let key: Box<dyn JwsSigner> = match algorithm.ecdsa() {
+            None => {
                 let unfit = |_| bad("is not a private RSA key of 2048 bits or more in PEM");
                 let mut key = RS256.signer_from_pem(pem).map_err(unfit)?;
                 key.set_key_id(kid);
                 Box::new(key)
             }
-            Algorithm::ES256 => {
-                let unfit = |_| bad("is not a private P-256 key in PEM");
-                let mut key = ES256.signer_from_pem(pem).map_err(unfit)?;
+            Some((_, ecdsa)) => {
+                let unfit = |_| bad("is not a private key of its algorithm's curve in PEM");
+                let mut key = ecdsa.signer_from_pem(pem).map_err(unfit)?;
                 key.set_key_id(kid);
                 Box::new(key)
             }

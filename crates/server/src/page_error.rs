@@ -42,7 +42,7 @@ impl From<IssuerError> for PageError {
             IssuerError::OutcomeUnknown { .. } => PageErrorKind::OutcomeUnknown,
             IssuerError::Unavailable { .. } => PageErrorKind::UpstreamDown,
             IssuerError::Misconfigured { .. } => PageErrorKind::UpstreamMisconfigured,
-            IssuerError::Unstorable(_) => PageErrorKind::BadRequest,
+            IssuerError::Unstorable(_) | IssuerError::KeyOfSigner(_) => PageErrorKind::BadRequest,
             IssuerError::Broken(_) => PageErrorKind::Internal,
         };
         let mut page_error = Self::from(kind);
@@ -51,6 +51,7 @@ impl From<IssuerError> for PageError {
             IssuerError::Unavailable { what, .. } if kind == PageErrorKind::UpstreamDown => {
                 page_error.0.items = vec![what];
             }
+            IssuerError::KeyOfSigner(way) => page_error.0.details = vec![way],
             IssuerError::Misconfigured { what, missing, .. } => {
                 page_error.0.items = vec![what];
                 page_error.0.details = vec![missing];

@@ -10,7 +10,6 @@
 mod approval;
 pub mod assets;
 mod authorization_response;
-mod brand;
 mod choose_connector;
 mod clusters;
 mod device;

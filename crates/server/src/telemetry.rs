@@ -19,6 +19,10 @@ struct Readiness {
     database: bool,
     keys: bool,
     clock: bool,
+    /// Why the service that keeps the signing key did not sign, or did not name its versions, the last time. Does not
+    /// make the replica unready, because it still verifies tokens; versions read too long ago do (`keys`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer_problem: Option<String>,
     /// Why `database` is false.
     #[serde(skip_serializing_if = "Option::is_none")]
     database_problem: Option<String>,
@@ -27,11 +31,12 @@ struct Readiness {
 async fn readiness(app: &App) -> Readiness {
     let draining = app.process.is_draining();
     let clock = !app.process.is_clock_off();
-    let keys = !app.issuer.keyring.keys().is_stale(app.issuer.now());
+    let keyring = app.issuer.keyring.keys();
+    let (keys, signer_problem) = (!keyring.is_stale(app.issuer.now()), keyring.signer_problem());
     let database_problem = app.issuer.store.ping().await.err().map(|error| error.to_string());
     let database = database_problem.is_none();
     let ready = !draining && database && keys && clock;
-    Readiness { ready, draining, database, keys, clock, database_problem }
+    Readiness { ready, draining, database, keys, clock, signer_problem, database_problem }
 }
 
 pub async fn ready(State(app): State<App>) -> Response {

@@ -6,9 +6,8 @@ use countersign_core::event::EventKind;
 use countersign_core::{Actor, ConnectorId, Event, Timestamp};
 use serde_json::json;
 
-use crate::change::Change;
-use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
+use crate::engine::{Change, Operation};
 use crate::events::record;
 use crate::{Store, StoreError};
 

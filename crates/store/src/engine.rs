@@ -24,9 +24,9 @@ use countersign_core::Timestamp;
 
 use self::conn::Conn;
 pub(crate) use self::listener::Listener;
+pub use self::listener::{Change, Changes};
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
-use crate::change::Change;
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, dex};
 

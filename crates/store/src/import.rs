@@ -4,10 +4,9 @@
 
 use countersign_core::{ConnectorId, Event, Grant, GrantId, Session, Timestamp};
 
-use crate::change::Change;
-use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::engine::sql::Value;
+use crate::engine::{Change, Operation};
 use crate::events::record;
 use crate::memberships::Holder;
 use crate::names::SearchNames;

@@ -8,14 +8,12 @@
 //! `used_assertions`. Across them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants,
 //! `collect` deletes expired rows. `stored_objects` holds what the configuration file does not, `import` writes what
 //! came from Dex, `dex` reads Dex's own tables. `unconfirmed` reverts uses that were committed without an answer.
-//! `changes` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL;
+//! `engine::listener` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL;
 //! `migrate` creates the schema.
 
 mod backup;
 mod blocked_users;
 mod bulk;
-mod change;
-mod changes;
 mod circuit_breakers;
 mod codes;
 mod collect;
@@ -58,8 +56,6 @@ use countersign_core::Timestamp;
 pub use backup::backup_sqlite;
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
-pub use change::Change;
-pub use changes::Changes;
 pub use circuit_breakers::{
     CircuitBreaker, CircuitBreakerState, CircuitClosed, OpenCircuitBreaker,
 };
@@ -72,6 +68,7 @@ pub use device_requests::{
     RedeemDeviceCodeOutcome,
 };
 pub use ends::{GrantEnd, SessionEnd};
+pub use engine::{Change, Changes};
 pub use error::{OpenError, StoreError};
 pub use events::{EventQuery, StoredEvent};
 pub use grants::{Rotate, Rotation};

@@ -2,9 +2,8 @@
 
 use countersign_core::{Event, Secret, Timestamp};
 
-use crate::change::Change;
-use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
+use crate::engine::{Change, Operation};
 use crate::error::corrupt;
 use crate::events::record;
 use crate::{Store, StoreError};

@@ -34,7 +34,7 @@ async fn logs_in_with(
     if alice.page().form_with("password").is_some() {
         alice.signs_in(ALICE, ALICE_PASSWORD).await;
     }
-    theirs.executes(json!({"op": "comes back", "url": alice.auth_response().url.as_str()}))
+    theirs.executes(json!({"op": "callback", "url": alice.auth_response().url.as_str()}))
 }
 
 /// RFC 7009: a refresh token, and with it the whole grant.
@@ -100,7 +100,7 @@ async fn upstreams_openid_client_logs_alice_out_and_gets_her_redirected_back() {
     let mut theirs = OpenIdClient::acting_as(&app, &server);
     let here = logs_in_with(&mut alice, &mut theirs, &app, "openid").await;
     let requested = theirs.executes(json!({
-        "op": "log out", "id_token": here["tokens"]["id_token"], "back": BACK, "state": "s 1",
+        "op": "logout", "id_token": here["tokens"]["id_token"], "back": BACK, "state": "s 1",
     }));
     let page = alice.opens(requested["url"].as_str().unwrap()).await;
     let place = page.location().unwrap_or_else(|| panic!("{}", page.text()));
@@ -126,7 +126,7 @@ async fn upstreams_openid_client_lists_sessions_with_a_client_credentials_token(
     let sid =
         crate::world::claims(app.redeems(&request, &auth_response).await.id_token())["sid"].clone();
 
-    let order = json!({"op": "own token", "scope": "countersign:admin"});
+    let order = json!({"op": "client_credentials", "scope": "countersign:admin"});
     let mut ops = OpenIdClient::acting_as(&server.relying_party("ops"), &server);
     let token = ops.executes(order.clone())["tokens"]["access_token"].clone();
     let url = server.url("/api/v1/sessions");

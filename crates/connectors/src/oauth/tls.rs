@@ -51,6 +51,21 @@ impl Roots {
         (text.is_empty() || roots.add(&item, read_pem(&text))).then_some(roots)
     }
 
+    /// As [`Roots::read_file`]; without the key, the file that an environment variable (its name and value) contains.
+    pub fn read_file_or(section: &Section<'_>, variable: Option<(&str, String)>) -> Option<Self> {
+        let configured = Self::read_file(section)?;
+        let Some((name, path)) = variable.filter(|_| !section.has("rootCA")) else {
+            return Some(configured);
+        };
+        match read_pem(&path).and_then(|pem| certificates_of_pem(&pem)) {
+            Ok(roots) => Some(Self { roots, ..configured }),
+            Err(reason) => {
+                section.error("rootCA", format!("the file of {name} ({path}): {reason}"));
+                None
+            }
+        }
+    }
+
     /// `rootCAData`, base64 of PEM.
     pub fn read_data(section: &Section<'_>) -> Option<Self> {
         let mut roots = Self::of_system("rootCAData");

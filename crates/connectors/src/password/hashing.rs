@@ -37,7 +37,7 @@ impl Default for HashingLimits {
 #[derive(Clone)]
 pub struct Hashing {
     /// Permits for running and waiting verifications.
-    admitted: Arc<Semaphore>,
+    permit: Arc<Semaphore>,
     jobs: Sender<Job>,
     memory_kib: u32,
     verifications: Arc<AtomicU64>,
@@ -58,7 +58,7 @@ struct Job {
     password: Secret,
     reply: oneshot::Sender<bool>,
     /// Held until the job is done, even if the caller was dropped: the limit applies to the work.
-    admitted: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Default for Hashing {
@@ -81,7 +81,7 @@ impl Hashing {
             }
         }
         Self {
-            admitted: Arc::new(Semaphore::new(threads + limits.queue)),
+            permit: Arc::new(Semaphore::new(threads + limits.queue)),
             jobs,
             memory_kib: limits.memory_kib,
             verifications,
@@ -108,9 +108,9 @@ impl Hashing {
         if needed_kib > limit_kib {
             return Err(HashingError::TooMuchMemory { needed_kib, limit_kib });
         }
-        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
+        let permit = self.permit.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
         let (reply, result) = oneshot::channel();
-        let job = Job { hash, password, reply, admitted };
+        let job = Job { hash, password, reply, permit };
         self.jobs.send(job).map_err(|_| HashingError::Busy)?;
         // A verification that panicked counts as a mismatch.
         Ok(result.await.unwrap_or(false))
@@ -123,13 +123,13 @@ fn run(queue: &Mutex<Receiver<Job>>, verifications: &AtomicU64) {
     loop {
         // The lock is released once a job is received, so that another thread waits for the next one.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { hash, password, reply, admitted }) = job else { return };
+        let Ok(Job { hash, password, reply, permit }) = job else { return };
         if reply.is_closed() {
             continue;
         }
         verifications.fetch_add(1, Ordering::Relaxed);
         let matches = catch_unwind(AssertUnwindSafe(|| hash.matches(&password, &mut memory)));
-        drop(admitted);
+        drop(permit);
         let _ = reply.send(matches.unwrap_or(false));
     }
 }

@@ -217,8 +217,8 @@ fn free_port() -> u16 {
 }
 
 fn listens(process: &mut Child, port: u16) -> bool {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < patience && process.try_wait().is_ok_and(|ended| ended.is_none()) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline && process.try_wait().is_ok_and(|ended| ended.is_none()) {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return true;
         }

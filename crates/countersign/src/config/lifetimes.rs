@@ -1,8 +1,11 @@
 //! Lifetimes of keys, tokens, codes, requests and sessions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_config::{Section, Value};
+use countersign_config::{Environment, Section, Value};
+use countersign_connectors::vault;
+use countersign_core::ExternalSigner;
 use countersign_core::clock::show_duration;
 use countersign_issuer::settings::{RefreshPolicy, SignOnPolicy};
 
@@ -25,6 +28,8 @@ pub struct Signer {
     pub access_token_algorithm: Option<Algorithm>,
     /// For how long a key signs.
     pub rotation_period: Duration,
+    /// `type: vault`: the service that keeps the key, instead of the above.
+    pub external: Option<Arc<dyn ExternalSigner>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,16 +102,18 @@ fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshPolicy {
     }
 }
 
-pub fn read_signer(root: &Section<'_>) -> Signer {
+/// `None` only after an error was recorded.
+pub fn read_signer(root: &Section<'_>, env: Environment<'_>) -> Option<Signer> {
     let mut signer = Signer {
         algorithm: Algorithm::Rs256,
         access_token_algorithm: None,
         rotation_period: HOUR * 6,
+        external: None,
     };
     if let Some(period) = expiry_signing_keys(root) {
         signer.rotation_period = period;
     }
-    let Some(section) = root.section("signer") else { return signer };
+    let Some(section) = root.section("signer") else { return Some(signer) };
     signer.access_token_algorithm = section.choice("accessTokenAlgorithm", &ALGORITHMS);
     match section.text("type").as_deref() {
         None | Some("" | "local") => {
@@ -116,20 +123,25 @@ pub fn read_signer(root: &Section<'_>) -> Signer {
             }
         }
         Some("vault") => {
-            section.error("type", VAULT);
-            section.has("config");
+            if signer.access_token_algorithm.is_some() {
+                let reason = "has no effect with type vault, whose key signs all tokens: remove it";
+                section.error("accessTokenAlgorithm", reason);
+            }
+            let Some(config) = section.section("config") else {
+                section.error("config", "is missing, expected addr, token and keyName");
+                return None;
+            };
+            signer.external = vault::read(&config, env);
+            config.finish();
         }
         Some(other) => {
-            section.error("type", format!("found {other:?}, expected local"));
+            section.error("type", format!("found {other:?}, expected one of local, vault"));
             section.has("config");
         }
     }
     section.finish();
-    signer
+    Some(signer)
 }
-
-const VAULT: &str = "found \"vault\", which is not supported, expected local: keys are made here and sealed under rootKey. \
-    Tokens that Vault's key signed are not accepted after the change, refresh tokens are: see docs/moving-from-dex.md";
 
 /// `expiry.signingKeys`, the older key for `signer.config.keysRotationPeriod`.
 fn expiry_signing_keys(root: &Section<'_>) -> Option<Duration> {

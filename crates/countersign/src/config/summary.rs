@@ -72,7 +72,10 @@ impl Config {
             }
         };
         let period = show_duration(self.signer.rotation_period);
-        writeln!(out, "signing     {algorithm}, a new key every {period}")?;
+        match &self.signer.external {
+            Some(external) => writeln!(out, "signing     {}", external.name())?,
+            None => writeln!(out, "signing     {algorithm}, a new key every {period}")?,
+        }
         writeln!(
             out,
             "tokens      {}; codes {}; logins {}",

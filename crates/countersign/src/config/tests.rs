@@ -16,6 +16,7 @@ mod grpc;
 mod kubernetes;
 mod messages;
 mod values;
+mod vault;
 mod warnings;
 
 /// The smallest valid file, without its first line.

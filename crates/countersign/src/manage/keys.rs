@@ -123,7 +123,11 @@ fn render(keys: &[KeyView], terminal: &Terminal) -> String {
         ]
     };
     let rows: Vec<Vec<Cell>> = keys.iter().map(row).collect();
-    table(terminal, &COLUMNS, &rows)
+    let mut text = table(terminal, &COLUMNS, &rows);
+    if let Some(signer) = keys.iter().find_map(|key| key.signer.as_deref()) {
+        text.push_str(&format!("\nThe signing key is kept by {signer}.\n"));
+    }
+    text
 }
 
 fn absent(number: i64) -> CommandError {

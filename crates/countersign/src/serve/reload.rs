@@ -153,6 +153,7 @@ impl Reloader {
     async fn apply(&mut self, config: Config) -> Result<(), String> {
         let tls = NewTls::of(&config)?;
         let app = wiring::reopen(&config, &self.current.app(), &self.shared).await?;
+        wiring::check_signer(&app)?;
         self.current.replace(app);
         let Certificates { web, grpc } = &self.certificates;
         for (certificate, tls) in [(web, tls.web), (grpc, tls.grpc)] {

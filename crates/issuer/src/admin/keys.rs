@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Administrator;
 use super::view::{KeyView, RotationView, rfc3339};
-use crate::keyring::{KEPT_AFTER, KeyToDrop, successor};
+use crate::keyring::{ExternalVersion, KEPT_AFTER, KeyToDrop, successor};
 use crate::{Issuer, IssuerError};
 
 /// Which relying parties keep accepting a dropped key; reported with every drop.
@@ -43,19 +43,75 @@ pub struct KeyDropView {
 }
 
 impl Issuer {
-    /// Signing keys as stored in the database, by number, newest first.
+    /// Signing keys as stored in the database, by number, newest first; before them those of a service that keeps the
+    /// signing key.
     pub async fn signing_keys(&self) -> Result<Vec<KeyView>, IssuerError> {
         let rows = self.store.signing_keys().await?;
         let now = self.now();
-        let views = rows.iter().map(|row| view(row, successor(&rows, row), now));
-        let mut views: Vec<KeyView> = views.collect();
-        views.reverse();
-        Ok(views)
+        let own = rows.iter().map(|row| match &self.settings.external_signer {
+            Some(_) => self.replaced(row),
+            None => view(row, successor(&rows, row), now),
+        });
+        Ok(self.keys_of_signer(now).into_iter().chain(own.rev()).collect())
+    }
+
+    /// The versions of the key that another service keeps, newest first; empty if the keys are our own.
+    fn keys_of_signer(&self, now: Timestamp) -> Vec<KeyView> {
+        let (keys, Some(signer)) = (self.keyring.keys(), &self.settings.external_signer) else {
+            return Vec::new();
+        };
+        let signing = keys.signing_kid(now);
+        let versions = keys.external_versions().unwrap_or_default().iter().rev();
+        let state = |version: &ExternalVersion| {
+            if Some(version.key.kid()) == signing.as_deref() {
+                "signing"
+            } else if version.may_sign && version.signs_from() > now {
+                "next"
+            } else {
+                "retired"
+            }
+        };
+        let view = |version: &ExternalVersion| KeyView {
+            number: version.number,
+            kid: version.key.kid().to_owned(),
+            algorithm: version.key.algorithm().as_str().to_owned(),
+            access_tokens_only: false,
+            signer: Some(signer.name().to_owned()),
+            state: state(version).to_owned(),
+            created: version.created_at.to_string(),
+            signs_from: version.signs_from().to_string(),
+            drops_at: None,
+        };
+        versions.map(view).collect()
+    }
+
+    /// A key of our own after another service has begun to sign: it verifies until its last token has expired.
+    fn replaced(&self, row: &SigningKeyRow) -> KeyView {
+        let last_signature = row.signs_from + self.settings.key_period;
+        let drops_at = Some(last_signature + row.longest_lifetime + KEPT_AFTER);
+        KeyView {
+            state: "retired".to_owned(),
+            drops_at: rfc3339(drops_at),
+            ..view(row, None, self.now())
+        }
+    }
+
+    /// `Err` if another service keeps the signing key; `way` is what to do there.
+    fn require_own_keys(&self, way: impl Fn(&str) -> String) -> Result<(), IssuerError> {
+        let Some(signer) = &self.settings.external_signer else { return Ok(()) };
+        let (name, way) = (signer.name(), way(signer.rotation()));
+        Err(IssuerError::KeyOfSigner(format!("The signing key is kept by {name}. {way}")))
     }
 
     /// Publishes the next key now. It signs an hour later, after clients have had time to fetch it; the present key is
     /// dropped after the last token signed with it has expired.
     pub async fn rotate_keys(&self, who: &Administrator) -> Result<RotationView, IssuerError> {
+        self.require_own_keys(|rotation| {
+            format!(
+                "Rotate it there: {rotation}. The new version is published here within 30 s and signs an hour after it \
+                 was made."
+            )
+        })?;
         self.keyring
             .publish_next(&self.store, &self.root, &self.settings, self.now(), &who.as_actor())
             .await
@@ -66,6 +122,12 @@ impl Issuer {
         &self,
         number: i64,
     ) -> Result<Option<KeyDropPreviewView>, IssuerError> {
+        self.require_own_keys(|rotation| {
+            format!(
+                "Rotate it there ({rotation}), then raise min_encryption_version and min_decryption_version of the key \
+                 to the new version: older ones then sign no more, and are no longer published."
+            )
+        })?;
         let (rows, now) = (self.store.signing_keys().await?, self.now());
         let Some(row) = rows.iter().find(|row| row.number == number) else { return Ok(None) };
         let next = successor(&rows, row);
@@ -151,6 +213,7 @@ fn view(row: &SigningKeyRow, next: Option<&SigningKeyRow>, now: Timestamp) -> Ke
         kid: row.kid.clone(),
         algorithm: row.algorithm.clone(),
         access_tokens_only: row.access_tokens_only,
+        signer: None,
         state: state.to_owned(),
         created: row.created_at.to_string(),
         signs_from: row.signs_from.to_string(),

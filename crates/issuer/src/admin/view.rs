@@ -190,6 +190,9 @@ pub struct KeyView {
     /// Signs access tokens and nothing else (`signer.accessTokenAlgorithm`).
     #[serde(default)]
     pub access_tokens_only: bool,
+    /// The service that keeps the key, if it is not our own; `number` is then its version there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
     /// `next` is published and will sign, `signing` signs, `retired` only verifies.
     pub state: String,
     pub created: String,

@@ -68,9 +68,11 @@ impl KeySequence {
 pub(super) fn dead(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) -> Vec<i64> {
     let mut numbers = Vec::new();
     for row in rows {
-        // A key that signs only access tokens has no successor once `signer.accessTokenAlgorithm` is removed. It signed
-        // nothing after the end of its period.
-        let is_abandoned = row.access_tokens_only && settings.access_token_algorithm().is_none();
+        // A key that signs only access tokens has no successor once `signer.accessTokenAlgorithm` is removed, and no key
+        // of our own has one once another service signs. It signed nothing after the end of its period.
+        let without_access_tokens = settings.access_token_algorithm().is_none();
+        let is_abandoned =
+            (row.access_tokens_only && without_access_tokens) || settings.external_signer.is_some();
         let last_signature = match successor(rows, row) {
             Some(next) => next.signs_from,
             None if is_abandoned => row.signs_from + settings.key_period,

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::issue::Audience;
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
-use crate::{Issuer, IssuerError};
+use crate::Issuer;
 
 /// The token has no grant and cannot be revoked, so its lifetime is short.
 const LONGEST: Duration = Duration::from_mins(15);
@@ -119,19 +119,17 @@ impl Issuer {
             ClientToken { jti: ids::random_id()?, client_id: None, scope: None, ..access.clone() };
         let keys = self.keyring.keys();
         let (signer, access_token_signer) = (keys.signer(now)?, keys.access_token_signer(now)?);
+        let turn = signer.turn(&self.keyring.signing_threads).await?;
+        let (turn, claims) = (turn.as_ref(), super::issue::json(&access)?);
+        let access_token = access_token_signer.sign(turn, Some(ACCESS_TOKEN_TYPE), claims).await?;
+        let id_token = if has_id_token {
+            let at_hash = Some(hash::half_hash(signer.algorithm(), &access_token));
+            let claims = super::issue::json(&ClientToken { at_hash, ..id })?;
+            Some(signer.sign(turn, None, claims).await?)
+        } else {
+            None
+        };
         tracing::info!(event = "tokens_issued", client = %client.id, access_jti = %access.jti, scope = %scope, "tokens of a client's own issued");
-        let threads = &self.keyring.signing_threads;
-        let signed = threads.run(move || -> Result<(String, Option<String>), IssuerError> {
-            let access =
-                access_token_signer.sign(Some(ACCESS_TOKEN_TYPE), &super::issue::json(&access)?)?;
-            if !has_id_token {
-                return Ok((access, None));
-            }
-            let at_hash = Some(hash::half_hash(signer.algorithm(), &access));
-            let id = signer.sign(None, &super::issue::json(&ClientToken { at_hash, ..id })?)?;
-            Ok((access, Some(id)))
-        });
-        let (access_token, id_token) = signed.await??;
         Ok(Tokens {
             access_token,
             issued_token_type: None,

@@ -51,9 +51,12 @@ impl Issuer {
             GrantTerms { scopes: code.scopes, nonce: code.nonce, auth_time: code.auth_time };
         let grant = self.new_grant(client, &session, terms)?;
         let (prepared, grant) = self.prepare_grant(client, grant)?;
-        match self.store.redeem_code(&hashed, &client.id, grant.clone(), now, OFFLINE_LIMIT).await?
-        {
-            RedeemCodeOutcome::Granted { dropped } => log_dropped(&session, &dropped),
+        let subject =
+            TokenSubject { code: Some(params.code), ..TokenSubject::new(grant.clone(), session) };
+        let signed = self.sign_tokens(prepared, subject).await?;
+        let generation = grant.generation;
+        match self.store.redeem_code(&hashed, &client.id, grant, now, OFFLINE_LIMIT).await? {
+            RedeemCodeOutcome::Granted { dropped } => log_dropped(signed.session(), &dropped),
             RedeemCodeOutcome::AlreadyUsed { grant } => {
                 return Err(self.code_used_twice(grant.as_ref()).await?);
             }
@@ -61,11 +64,7 @@ impl Issuer {
                 return Err(TokenError::invalid_grant(INVALID_CODE));
             }
         }
-        self.issue_tokens(
-            prepared,
-            TokenSubject { code: Some(params.code), ..TokenSubject::new(grant, session) },
-        )
-        .await
+        Ok(self.issue(signed, generation))
     }
 
     /// The session that the code was issued in, if it is still valid for the client.

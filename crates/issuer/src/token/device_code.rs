@@ -63,12 +63,12 @@ impl Issuer {
         let terms = GrantTerms { scopes: request.scopes, nonce: None, auth_time };
         let grant = self.new_grant(client, &session, terms)?;
         let (prepared, grant) = self.prepare_grant(client, grant)?;
-        let redeemed = self
-            .store
-            .redeem_device_code(&device_code_hash, grant.clone(), now, OFFLINE_LIMIT)
-            .await?;
+        let subject = TokenSubject::new(grant.clone(), session);
+        let (signed, generation) = (self.sign_tokens(prepared, subject).await?, grant.generation);
+        let redeemed =
+            self.store.redeem_device_code(&device_code_hash, grant, now, OFFLINE_LIMIT).await?;
         match redeemed {
-            RedeemDeviceCodeOutcome::Granted { dropped } => log_dropped(&session, &dropped),
+            RedeemDeviceCodeOutcome::Granted { dropped } => log_dropped(signed.session(), &dropped),
             RedeemDeviceCodeOutcome::AlreadyUsed { grant } => {
                 return Err(self.device_code_used_twice(grant.as_ref()).await?);
             }
@@ -77,7 +77,7 @@ impl Issuer {
                 return Err(TokenError::invalid_grant(INVALID));
             }
         }
-        self.issue_tokens(prepared, TokenSubject::new(grant, session)).await
+        Ok(self.issue(signed, generation))
     }
 
     async fn approving_session(

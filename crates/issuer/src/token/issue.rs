@@ -1,18 +1,19 @@
 //! Signs tokens: ID tokens with Dex's claims, access tokens according to RFC 9068.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::identity;
 use countersign_core::{
     Client, ClientId, Grant, Identity, Scopes, Secret, Session, Timestamp, ids, scopes,
 };
-use countersign_jose::{Signer, hash};
+use countersign_jose::hash;
 use serde::{Deserialize, Serialize};
 
 use super::distributed_claims::DistributedClaims;
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
+use crate::blocking::SigningTurn;
+use crate::keyring::TokenSigner;
 use crate::{Issuer, IssuerError};
 
 /// `typ` of an access token (RFC 9068 section 2.1).
@@ -139,8 +140,8 @@ impl<'a> PersonClaims<'a> {
 
 /// All that may be refused about the tokens, decided before a code or refresh token is consumed.
 pub(super) struct PreparedTokens {
-    signer: Arc<Signer>,
-    access_token_signer: Arc<Signer>,
+    signer: TokenSigner,
+    access_token_signer: TokenSigner,
     audience: Audience,
     scopes: Scopes,
     issued_at: Timestamp,
@@ -174,12 +175,13 @@ impl Issuer {
         })
     }
 
-    /// Signs the tokens of a grant that the store has accepted.
-    pub(super) async fn issue_tokens(
+    /// Signs the tokens of a grant. Called before the store changes anything, because the service that keeps the signing
+    /// key may be unavailable; the tokens leave only by [`Issuer::issue`], after the store has accepted the grant.
+    pub(super) async fn sign_tokens(
         &self,
         prepared: PreparedTokens,
         subject: TokenSubject,
-    ) -> Result<Tokens, TokenError> {
+    ) -> Result<SignedTokens, TokenError> {
         let PreparedTokens { audience, scopes, tokens_until, .. } = &prepared;
         let grant = &subject.grant.id;
         let for_cluster = audience
@@ -194,28 +196,30 @@ impl Issuer {
             access_jti: ids::random_id()?,
             id_jti: ids::random_id()?,
         };
+        let turn = work.prepared.signer.turn(&self.keyring.signing_threads).await?;
+        let (access_token, id_token) = work.sign(turn.as_ref()).await?;
+        Ok(SignedTokens { work, access_token, id_token })
+    }
+
+    /// The response with tokens of a grant that the store has accepted, with its generation.
+    pub(super) fn issue(&self, signed: SignedTokens, generation: i64) -> Tokens {
+        let SignedTokens { work, access_token, id_token } = signed;
         work.log_issuance();
-        let signing = self.keyring.signing_threads.run(move || {
-            let signed = work.sign();
-            (work, signed)
-        });
-        let (work, signed) = signing.await?;
-        let (access_token, id_token) = signed?;
-        work.log_size(access_token.len().max(id_token.len()));
+        work.log_size(access_token.len().max(id_token.as_ref().map_or(0, String::len)));
         let SigningJob { prepared: PreparedTokens { scopes, tokens_until, .. }, subject, .. } =
             work;
         let grant = subject.grant;
-        let refresh_token = RefreshTokenClaims { grant: grant.id, generation: grant.generation };
+        let refresh_token = RefreshTokenClaims { grant: grant.id, generation };
         let keys = self.keyring.keys();
-        Ok(Tokens {
+        Tokens {
             access_token,
             issued_token_type: None,
             token_type: "bearer",
             expires_in: tokens_until.since(self.now()).as_secs(),
             refresh_token: grant.refreshable.then(|| refresh_token.sign(&keys.mac_settled)),
-            id_token: scopes.has(scopes::OPENID).then_some(id_token),
+            id_token,
             scope: scopes.to_string(),
-        })
+        }
     }
 
     /// The clients of the `audience:` scopes in their order, then the client itself unless it is one of them. Trust is
@@ -244,7 +248,22 @@ impl Issuer {
     }
 }
 
-/// Input of both signatures, moved to a blocking thread.
+/// Tokens that nobody has received yet.
+pub(super) struct SignedTokens {
+    work: SigningJob,
+    access_token: String,
+    /// With the scope `openid`.
+    id_token: Option<String>,
+}
+
+impl SignedTokens {
+    /// The session that the tokens are about.
+    pub fn session(&self) -> &Session {
+        &self.work.subject.session
+    }
+}
+
+/// Input of both signatures.
 struct SigningJob {
     prepared: PreparedTokens,
     subject: TokenSubject,
@@ -282,7 +301,10 @@ impl SigningJob {
     }
 
     /// The access token, and the ID token, which contains the hash of the access token (`at_hash`).
-    fn sign(&self) -> Result<(String, String), IssuerError> {
+    async fn sign(
+        &self,
+        turn: Option<&SigningTurn>,
+    ) -> Result<(String, Option<String>), IssuerError> {
         let TokenSubject { grant, session, code, has_access_token } = &self.subject;
         let PreparedTokens { signer, audience, scopes, issued_at, tokens_until, .. } =
             &self.prepared;
@@ -310,7 +332,11 @@ impl SigningJob {
             person: person(),
         };
         let access_token_signer = &self.prepared.access_token_signer;
-        let access = access_token_signer.sign(Some(ACCESS_TOKEN_TYPE), &json(&access)?)?;
+        let access = json(&access)?;
+        let access = access_token_signer.sign(turn, Some(ACCESS_TOKEN_TYPE), access).await?;
+        if !scopes.has(scopes::OPENID) {
+            return Ok((access, None));
+        }
         // `at_hash` follows the `alg` of the ID token (OpenID Connect Core 3.1.3.6).
         let algorithm = signer.algorithm();
         let id = IdToken {
@@ -329,8 +355,8 @@ impl SigningJob {
             c_hash: code.as_ref().map(|code| hash::half_hash(algorithm, code.expose())),
             person: person(),
         };
-        let id = signer.sign(None, &json(&id)?)?;
-        Ok((access, id))
+        let id = signer.sign(turn, None, json(&id)?).await?;
+        Ok((access, Some(id)))
     }
 }
 

@@ -89,15 +89,17 @@ impl Issuer {
         };
         let grant = self.new_grant(client, &session, terms).map_err(failed)?;
         let (prepared, grant) = self.prepare_grant(client, grant).map_err(failed)?;
-        if self.store.issue_grant(grant.clone(), self.now(), OFFLINE_LIMIT).await?.is_none() {
-            return Ok(None);
-        }
         let subject = TokenSubject {
             code: code.map(Secret::new),
             has_access_token: token,
-            ..TokenSubject::new(grant, session)
+            ..TokenSubject::new(grant.clone(), session)
         };
-        let tokens = self.issue_tokens(prepared, subject).await.map_err(failed)?;
+        let signed = self.sign_tokens(prepared, subject).await.map_err(failed)?;
+        let generation = grant.generation;
+        if self.store.issue_grant(grant, self.now(), OFFLINE_LIMIT).await?.is_none() {
+            return Ok(None);
+        }
+        let tokens = self.issue(signed, generation);
         let mut fields = Vec::new();
         if token {
             fields.push(("access_token", tokens.access_token));

@@ -70,10 +70,12 @@ impl Issuer {
         let terms = GrantTerms { scopes, nonce: request.nonce, auth_time };
         let grant = self.new_grant(client, &session, terms)?;
         let (prepared, grant) = self.prepare_grant(client, grant)?;
-        match self.store.issue_grant(grant.clone(), self.now(), OFFLINE_LIMIT).await? {
-            Some(dropped) => log_dropped(&session, &dropped),
+        let subject = TokenSubject::new(grant.clone(), session);
+        let (signed, generation) = (self.sign_tokens(prepared, subject).await?, grant.generation);
+        match self.store.issue_grant(grant, self.now(), OFFLINE_LIMIT).await? {
+            Some(dropped) => log_dropped(signed.session(), &dropped),
             None => return Err(TokenError::invalid_grant("The session has ended.")),
         }
-        self.issue_tokens(prepared, TokenSubject::new(grant, session)).await
+        Ok(self.issue(signed, generation))
     }
 }

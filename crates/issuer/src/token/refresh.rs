@@ -58,19 +58,26 @@ impl Issuer {
         let snapshot = checked.snapshot.clone();
         let until = prepared.tokens_until;
         let pending = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
-        let rotated = self.rotate(&grant, &refresh_token, pending).await;
-        // The rotation stores the snapshot and releases the lease, whatever its outcome. If its transaction failed,
-        // both are attempted once more separately, because the upstream may have rotated its refresh token.
-        let is_stored = matches!(rotated, Ok((_, true)));
+        let subject = TokenSubject::new(grant.clone(), checked.session);
+        let rotated = match self.sign_tokens(prepared, subject).await {
+            Ok(signed) => {
+                let rotated = self.rotate(&grant, &refresh_token, pending).await;
+                rotated.map(|(generation, is_stored)| (signed, generation, is_stored))
+            }
+            Err(error) => Err(error),
+        };
+        // The rotation stores the snapshot and releases the lease, whatever its outcome. If its transaction failed or
+        // did not take place, both are attempted once more separately, because the upstream may have rotated its
+        // refresh token.
+        let is_stored = matches!(rotated, Ok((_, _, true)));
         if let Some(snapshot) = snapshot.filter(|_| !is_stored) {
             let session = snapshot.session.clone();
             if !matches!(self.store.update_snapshot(snapshot).await, Ok(true)) {
                 self.store.release_upstream(&session).await?;
             }
         }
-        let (generation, _) = rotated?;
-        let grant = Grant { generation, ..grant };
-        self.issue_tokens(prepared, TokenSubject::new(grant, checked.session)).await
+        let (signed, generation, _) = rotated?;
+        Ok(self.issue(signed, generation))
     }
 
     fn check_life(

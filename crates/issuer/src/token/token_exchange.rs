@@ -78,11 +78,13 @@ impl Issuer {
         let grant =
             self.new_grant(client, &session, GrantTerms { scopes, nonce: None, auth_time })?;
         let (prepared, grant) = self.prepare_grant(client, grant)?;
-        match self.store.issue_grant(grant.clone(), self.now(), OFFLINE_LIMIT).await? {
-            Some(dropped) => log_dropped(&session, &dropped),
+        let subject = TokenSubject::new(grant.clone(), session);
+        let (signed, generation) = (self.sign_tokens(prepared, subject).await?, grant.generation);
+        match self.store.issue_grant(grant, self.now(), OFFLINE_LIMIT).await? {
+            Some(dropped) => log_dropped(signed.session(), &dropped),
             None => return Err(invalid("The subject token's session has ended.")),
         }
-        let mut tokens = self.issue_tokens(prepared, TokenSubject::new(grant, session)).await?;
+        let mut tokens = self.issue(signed, generation);
         // Section 2.2.1: the issued token is returned in `access_token`, whatever its type.
         tokens.issued_token_type = Some(if requests_id_token { ID_TOKEN } else { ACCESS_TOKEN });
         if let Some(id_token) = tokens.id_token.take().filter(|_| requests_id_token) {

@@ -12,10 +12,9 @@ use countersign_issuer::admin::blocked_users::{
     BLOCK_FIELDS, BlockView, BlockedUserView, PERSON_FIELDS,
 };
 use countersign_issuer::admin::fields::{FieldError, Fields};
-use countersign_issuer::admin::queries::Page as PageRequest;
 use serde::{Deserialize, Serialize};
 
-use super::filters::{Choice, Field, choice, field, next_page_links};
+use super::filters::{Choice, Field, choice, field, next_page_links, requested_page};
 use super::frame::{
     Frame, Section, connector_name, count, display_time, display_time_of, found_or_problem,
     sessions_link, status,
@@ -24,7 +23,7 @@ use super::problem_details::ProblemDetails;
 use super::sessions::api::body_fields;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
-use crate::form::{Form, Pairs, flash, once, redirect_with_flash};
+use crate::form::{Form, Pairs, flash, redirect_with_flash};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
@@ -86,8 +85,7 @@ async fn show_list(
     admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
-    let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
-    let found = app.issuer.blocked_users(&PageRequest { after, limit: ROWS }).await;
+    let found = app.issuer.blocked_users(&requested_page(&pairs, ROWS)).await;
     let (found, problem) = found_or_problem(found)?;
     let path = Section::BlockedUsers.path();
     let (first, next) = next_page_links(app, path, &pairs, found.next.as_deref());

@@ -1,6 +1,6 @@
 //! Clients: the page `/admin/clients` and `GET /api/v1/clients`.
 
-use super::filters::next_page_links;
+use super::filters::{next_page_links, requested_page};
 use super::frame::{
     Frame, Section, at_least, client_name, connector_name, count, found_or_problem, sessions_link,
     status,
@@ -8,7 +8,6 @@ use super::frame::{
 use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
-use crate::form::once;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Layout, Name, Page};
@@ -19,7 +18,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_issuer::admin::fields::Fields;
 use countersign_issuer::admin::inventory::ClientView;
-use countersign_issuer::admin::queries::Page as PageRequest;
 
 /// Clients on one page.
 const CLIENTS: i64 = 25;
@@ -68,8 +66,7 @@ async fn show_clients(
     admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
-    let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
-    let found = app.issuer.client_views(&PageRequest { after, limit: CLIENTS }).await;
+    let found = app.issuer.client_views(&requested_page(&pairs, CLIENTS)).await;
     let (found, problem) = found_or_problem(found)?;
     let (first, next) =
         next_page_links(app, Section::Clients.path(), &pairs, found.next.as_deref());

@@ -1,7 +1,7 @@
 //! Connectors: the page `/admin/connectors`, and `/api/v1/connectors`. Both list them with their health and close an
 //! open circuit breaker.
 
-use super::filters::next_page_links;
+use super::filters::{next_page_links, requested_page};
 use super::frame::{
     Frame, Section, at_least, connector_name, count, display_time_of, found_or_problem,
     sessions_link, status,
@@ -21,7 +21,6 @@ use axum::response::Response;
 use countersign_core::ConnectorId;
 use countersign_issuer::admin::fields::Fields;
 use countersign_issuer::admin::inventory::ConnectorView;
-use countersign_issuer::admin::queries::Page as PageRequest;
 use countersign_issuer::upstream_health::Health as UpstreamHealth;
 
 /// Connectors on one page.
@@ -81,8 +80,7 @@ async fn show_connectors(
     admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
-    let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
-    let found = app.issuer.connector_views(&PageRequest { after, limit: CONNECTORS }).await;
+    let found = app.issuer.connector_views(&requested_page(&pairs, CONNECTORS)).await;
     let (found, problem) = found_or_problem(found)?;
     let (first, next) =
         next_page_links(app, Section::Connectors.path(), &pairs, found.next.as_deref());

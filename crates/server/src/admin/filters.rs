@@ -1,6 +1,7 @@
 //! Filters of a list: the submitted fields, the form that shows them, URLs that contain them, and parts of long lists.
 
 use countersign_issuer::admin::fields::FieldError;
+use countersign_issuer::admin::queries::Page;
 
 use crate::app::App;
 use crate::form::{Pairs, once};
@@ -241,6 +242,12 @@ pub fn part<T>(
         items,
         total,
     }
+}
+
+/// The page of a list that the query requests: its parameter `page` is `next` of the previous page.
+pub fn requested_page(pairs: &Pairs, limit: i64) -> Page {
+    let after = once(pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
+    Page { after, limit }
 }
 
 /// Links to the first page, unless this is it, and to the next.

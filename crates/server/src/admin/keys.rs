@@ -25,6 +25,8 @@ pub struct Keys<'a> {
     /// The key that was just published, and when it begins to sign.
     pub rotated: Option<(String, DisplayTime)>,
     pub rows: Vec<KeyRow>,
+    /// That another service keeps the signing key; keys are then neither rotated nor dropped here.
+    pub kept_by: Option<String>,
     pub action: String,
 }
 
@@ -90,6 +92,12 @@ async fn show(
             let number = Name::new(&rotated.number.to_string());
             (flash.plain(&number), display_time_of(app, &rotated.signs_from))
         }),
+        kept_by: app
+            .issuer
+            .settings
+            .external_signer
+            .as_ref()
+            .map(|signer| t.kept_by.plain(&Name::new(signer.name()))),
         rows: keys.iter().take(ROWS).map(|key| row(app, key)).collect(),
         action: app.path(Section::Keys.path()),
     };

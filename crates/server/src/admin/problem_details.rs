@@ -111,6 +111,10 @@ impl From<IssuerError> for ProblemDetails {
                 let (status, name) = (StatusCode::BAD_GATEWAY, "upstream-misconfigured");
                 Self::new(status, name, "The upstream is misconfigured").detail(missing)
             }
+            IssuerError::KeyOfSigner(way) => {
+                let (status, name) = (StatusCode::CONFLICT, "key-of-signer");
+                Self::new(status, name, "The key is kept by another service").detail(way)
+            }
             IssuerError::Unstorable(what) => {
                 let (status, name) = (StatusCode::BAD_REQUEST, "bad-request");
                 Self::new(status, name, "Invalid request").detail(what)

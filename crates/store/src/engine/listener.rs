@@ -1,4 +1,8 @@
-//! A connection to PostgreSQL that waits for notifications.
+//! Notifies replicas of changes to data they keep in memory: PostgreSQL's LISTEN and NOTIFY.
+//!
+//! A notification only makes a replica read again sooner. Data kept in memory is also read again periodically, because
+//! notifications are lost with their connection, and not every database that speaks PostgreSQL's protocol supports
+//! them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +11,56 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 
 use super::servers::Servers;
-use crate::StoreError;
-use crate::change::Change;
 use crate::error::chain;
+use crate::{Store, StoreError};
+
+/// Data that replicas keep in memory has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Signing, sealing and MAC keys.
+    Keys,
+    CircuitBreakers,
+    /// Clients, users and connectors of the database.
+    StoredObjects,
+    /// Possibly everything: notifications may have been lost, or are from another version of this program.
+    Anything,
+}
+
+impl Change {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::CircuitBreakers => "circuit_breakers",
+            Self::StoredObjects => "stored_objects",
+            Self::Anything => "anything",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Self {
+        let all = [Self::Keys, Self::CircuitBreakers, Self::StoredObjects];
+        all.into_iter().find(|change| change.as_str() == text).unwrap_or(Self::Anything)
+    }
+}
+
+/// The changes announced by all replicas, including this one, from now on.
+pub struct Changes(Option<Listener>);
+
+impl Store {
+    pub fn changes(&self) -> Changes {
+        Changes(self.engine.listener())
+    }
+}
+
+impl Changes {
+    /// Waits for the next change; forever on SQLite, which has no replicas. Returns [`Change::Anything`] whenever it
+    /// begins to listen.
+    pub async fn next(&mut self) -> Change {
+        match &mut self.0 {
+            Some(listener) => listener.next().await,
+            None => std::future::pending().await,
+        }
+    }
+}
 
 const CHANNEL: &str = "countersign";
 /// Pause after a failure; doubled up to `LONGEST_PAUSE`.

@@ -14,7 +14,7 @@ use super::postgres_writer::{TRIES, Writing};
 use super::primary::Primary;
 use super::servers::{ConnectError, Need, Servers, check};
 use super::{DexTables, Operation, WAIT_TIMEOUT, within};
-use crate::change::Change;
+use crate::engine::Change;
 use crate::error::{chain, corrupt};
 use crate::shared::Shared;
 use crate::{Location, OpenError, PostgresOptions, StoreError, dex, migrate};

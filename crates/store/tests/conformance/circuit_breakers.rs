@@ -64,16 +64,16 @@ async fn a_confirmed_circuit_breaker_does_not_open_again_at_once(world: &World) 
 async fn an_open_circuit_marks_and_ends_no_session(world: &World) {
     let (jane, joe) = (world.jane("c").await, world.jane("d").await);
     let refused =
-        |id, patience, at| world.store.mark_missing(id, EndReason::UpstreamMissing, patience, at);
+        |id, grace, at| world.store.mark_missing(id, EndReason::UpstreamMissing, grace, at);
     assert_eq!(refused(&joe, 5 * MINUTE, NOW - HOUR).await.unwrap(), Missing::First);
     assert_eq!(refused(&jane, 5 * MINUTE, NOW).await.unwrap(), Missing::First);
     is_set(world, circuit_breaker(30)).await;
     let since = |id| async move { world.store.session(id).await.unwrap().unwrap().missing_since };
     assert_eq!(since(&jane).await, None, "a mark of that minute is taken back");
     assert_eq!(since(&joe).await, Some(NOW - HOUR), "an older one is another matter");
-    for patience in [5 * MINUTE, Duration::ZERO] {
-        assert_eq!(refused(&jane, patience, NOW + HOUR).await.unwrap(), Missing::CircuitOpen);
-        assert_eq!(refused(&joe, patience, NOW + HOUR).await.unwrap(), Missing::CircuitOpen);
+    for grace in [5 * MINUTE, Duration::ZERO] {
+        assert_eq!(refused(&jane, grace, NOW + HOUR).await.unwrap(), Missing::CircuitOpen);
+        assert_eq!(refused(&joe, grace, NOW + HOUR).await.unwrap(), Missing::CircuitOpen);
     }
     assert_eq!(since(&jane).await, None);
     assert!(world.store.session(&joe).await.unwrap().unwrap().ended.is_none());

@@ -23,7 +23,7 @@ async fn groups_become(world: &World, session: &SessionId, groups: &[&str], now:
     let snapshot = Snapshot {
         session: session.clone(),
         identity: identity("jane", groups),
-        fingerprint: "basis".into(),
+        fingerprint: "fingerprint".into(),
         upstream: None,
         now,
     };

@@ -117,7 +117,7 @@ async fn the_revalidation_is_stored_whatever_the_outcome(world: &World) {
     let snapshot = |user: &str, groups: &[&str]| Snapshot {
         session: jane.clone(),
         identity: identity(user, groups),
-        fingerprint: "basis".into(),
+        fingerprint: "fingerprint".into(),
         upstream: Some("newer".into()),
         now: NOW + HOUR,
     };

@@ -9,7 +9,7 @@ fn snapshot(session: &SessionId, user: &str, groups: &[&str]) -> Snapshot {
     Snapshot {
         session: session.clone(),
         identity: identity(user, groups),
-        fingerprint: "basis".into(),
+        fingerprint: "fingerprint".into(),
         upstream: None,
         now: NOW + HOUR,
     }
@@ -40,7 +40,7 @@ async fn a_snapshot_replaces_the_identity(world: &World) {
     assert!(world.store.update_snapshot(snapshot(&jane, "jane", &["admins"])).await.unwrap());
     let session = world.store.session(&jane).await.unwrap().unwrap();
     assert_eq!(session.identity, identity("jane", &["admins"]));
-    assert_eq!((session.fingerprint.as_str(), session.upstream), ("basis", None));
+    assert_eq!((session.fingerprint.as_str(), session.upstream), ("fingerprint", None));
     assert_eq!((session.identity_at, session.missing_since), (NOW + HOUR, None));
     world.assert_events(&jane, &["signed_in", "groups_changed"]).await;
 

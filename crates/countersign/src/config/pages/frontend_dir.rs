@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use countersign_config::Section;
@@ -89,10 +89,13 @@ fn digest(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// `None` if there is no such file, or with a problem recorded.
 fn read_file(section: &Section<'_>, path: &Path) -> Option<Vec<u8>> {
-    let file = File::open(path).ok()?;
     let mut bytes = Vec::new();
-    match file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes) {
+    let read =
+        File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Ok(read) if u64::try_from(read).is_ok_and(|read| read <= MAX_FILE_BYTES) => Some(bytes),
         Ok(_) => {
             section.error("dir", format!("{:?} is larger than 1 MiB", path.display()));

@@ -145,4 +145,8 @@ fn a_file_that_is_not_read_is_named() {
     std::fs::write(dir.path().join("texts.yaml"), [0xff, 0xfe]).unwrap();
     let found = lines(&load(&text));
     assert!(found.iter().any(|line| line.contains("texts.yaml: is not UTF-8")), "{found:?}");
+    std::fs::remove_file(dir.path().join("texts.yaml")).unwrap();
+    std::fs::create_dir(dir.path().join("texts.yaml")).unwrap();
+    let found = lines(&load(&text));
+    assert!(found.iter().any(|line| line.contains("texts.yaml\" cannot be read")), "{found:?}");
 }

@@ -128,10 +128,8 @@ fn each_error_gets_one_message() {
             "2:21: frontend.logoURL: expected an http or https URL, or a path",
         ),
         (
-            "signer: {type: vault, config: {addr: x}}",
-            "2:16: signer.type: found \"vault\", which is not supported, expected local: keys are made here and sealed \
-             under rootKey. Tokens that Vault's key signed are not accepted after the change, refresh tokens are: see \
-             docs/moving-from-dex.md",
+            "signer: {type: hsm, config: {addr: x}}",
+            "2:16: signer.type: found \"hsm\", expected one of local, vault",
         ),
         (
             "signer: {config: {algorithm: HS256}}",

@@ -178,6 +178,8 @@ pub struct Keys {
     pub next: &'static str,
     pub signing: &'static str,
     pub retired: &'static str,
+    /// With the name of the service that keeps the key.
+    pub kept_by: Message,
     pub rotate_heading: &'static str,
     pub rotate_explain: &'static str,
     pub rotate: &'static str,

@@ -244,6 +244,7 @@ const KEYS: Keys = Keys {
     next: "Next: published, does not sign yet",
     signing: "Signs now",
     retired: "Retired: only verifies",
+    kept_by: Message("The signing key is kept by {}. It is rotated there: see the documentation."),
     rotate_heading: "Rotate now",
     rotate_explain: "A new key is published at once and signs an hour later, when every API server has fetched it. The \
                      present one signs until then, and verifies until the last token it signed has expired. Nobody has \
