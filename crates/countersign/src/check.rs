@@ -50,7 +50,8 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     }
 }
 
-/// Prints what is found beside the file: its database, an external signer, and with `--against` how it differs from a running server's.
+/// Prints what is found beside the file: its database, an external signer, and with `--against` how it differs from a
+/// running server's.
 fn examine(loaded: &Loaded, config: &Config, arguments: &CheckArguments) -> ExitCode {
     let (database, signer) = (check_database(config), check_signer(config));
     let url = arguments.against.against.as_deref();
