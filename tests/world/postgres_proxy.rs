@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,9 @@ pub enum Cut {
     BeforeCommit,
     /// The database has committed, and its answer does not reach the server.
     AfterCommit,
+    /// Nothing is cut: the transaction is rolled back, and COMMIT fails with a serialization failure (SQLSTATE 40001), as
+    /// in CockroachDB and YugabyteDB. Not for statements that commit themselves.
+    SerializationFailure,
 }
 
 pub struct PostgresProxy {
@@ -142,11 +145,11 @@ async fn carry(client: TcpStream, state: Arc<State>) {
     server.set_nodelay(true).unwrap();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let is_response_lost = Arc::new(AtomicBool::new(false));
+    let response = Arc::new(AtomicU8::new(FORWARDED));
     // Whichever ends first ends the connection on both sides.
     tokio::select! {
-        _ = requests(from_client, to_server, &state, &is_response_lost) => {}
-        _ = responses(from_server, to_client, &state, &is_response_lost) => {}
+        _ = requests(from_client, to_server, &state, &response) => {}
+        _ = responses(from_server, to_client, &state, &response) => {}
         () = is_down(&mut link) => {}
     }
 }
@@ -175,7 +178,7 @@ async fn requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     state: &State,
-    is_response_lost: &AtomicBool,
+    response: &AtomicU8,
 ) -> Option<()> {
     let (mut link, mut is_first) = (state.link.subscribe(), true);
     let mut transaction = Transaction::default();
@@ -197,7 +200,14 @@ async fn requests(
                 state.has_cut(link_then);
                 return None;
             }
-            Some(_) => is_response_lost.store(true, Ordering::SeqCst),
+            Some(Armed { cut: Cut::AfterCommit, .. }) => {
+                response.store(LOST, Ordering::SeqCst);
+            }
+            Some(Armed { cut: Cut::SerializationFailure, .. }) => {
+                response.store(CONFLICT, Ordering::SeqCst);
+                to.write_all(b"Q\0\0\0\x0dROLLBACK\0").await.ok()?;
+                continue;
+            }
             None => {}
         }
         to.write_all(&bytes).await.ok()?;
@@ -209,21 +219,40 @@ async fn responses(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     state: &State,
-    is_response_lost: &AtomicBool,
+    response: &AtomicU8,
 ) -> Option<()> {
     let mut link = state.link.subscribe();
     loop {
         let bytes = message(&mut from, false).await?;
         not_hung(&mut link).await;
-        if !is_response_lost.load(Ordering::SeqCst) {
-            to.write_all(&bytes).await.ok()?;
-        } else if bytes[0] == b'Z' {
+        match (response.load(Ordering::SeqCst), bytes[0]) {
             // ReadyForQuery: the transaction has ended.
-            let armed = state.armed.lock().unwrap().take();
-            state.has_cut(armed.map_or(Link::Up, |armed| armed.link_then));
-            return None;
+            (LOST, b'Z') => {
+                let armed = state.armed.lock().unwrap().take();
+                state.has_cut(armed.map_or(Link::Up, |armed| armed.link_then));
+                return None;
+            }
+            (LOST, _) => {}
+            // CommandComplete, of the ROLLBACK.
+            (CONFLICT, b'C') => {
+                response.store(FORWARDED, Ordering::SeqCst);
+                state.has_cut(Link::Up);
+                to.write_all(&error_response("40001")).await.ok()?;
+            }
+            _ => to.write_all(&bytes).await.ok()?,
         }
     }
+}
+
+/// What happens to the responses of the database.
+const FORWARDED: u8 = 0;
+const LOST: u8 = 1;
+const CONFLICT: u8 = 2;
+
+fn error_response(state: &str) -> Vec<u8> {
+    let fields = format!("SERROR\0VERROR\0C{state}\0Minjected\0\0");
+    let length = u32::try_from(fields.len() + 4).unwrap();
+    [b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat()
 }
 
 impl State {
@@ -266,7 +295,7 @@ impl Transaction {
         let armed = armed.filter(|armed| sql.contains(armed.statement))?;
         self.is_chosen = true;
         // Outside a transaction a statement commits itself.
-        (!self.is_open).then_some(armed)
+        (!self.is_open && armed.cut != Cut::SerializationFailure).then_some(armed)
     }
 
     /// The text of the statement that this message runs: Query, or Bind of a prepared one.

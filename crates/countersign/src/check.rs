@@ -1,5 +1,5 @@
 //! `countersign check`: reports all problems of a configuration file, or a summary of it; with `--connector` an
-//! upstream's response about a user.
+//! upstream's response about a user, with `--against` how it differs from the configuration of a running server.
 
 use std::process::ExitCode;
 
@@ -19,8 +19,8 @@ use url::Url;
 use crate::cli::{CheckArguments, OutputFormat};
 use crate::config::{self, Config, Loaded};
 use crate::environment::SystemClock;
-use crate::serve::BAD_CONFIGURATION;
-use crate::wiring;
+use crate::serve::{BAD_CONFIGURATION, plan};
+use crate::{manage, wiring};
 
 pub fn run(arguments: &CheckArguments) -> ExitCode {
     let env = crate::environment::variable;
@@ -46,31 +46,45 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     };
     match &arguments.connector {
         Some(connector) => diagnose(config, &ConnectorId::new(connector), arguments),
-        None => {
-            let (database, signer) = (check_database(config), check_signer(config));
-            match is_json {
-                true => {
-                    let mut report = report(&loaded);
-                    if let (Some(found), Some(report)) = (&database, report.as_object_mut()) {
-                        report.insert("database".to_owned(), json!(found));
-                    }
-                    if let (Some(found), Some(report)) = (&signer, report.as_object_mut()) {
-                        report.insert("signer".to_owned(), json!(found));
-                    }
-                    print_json(&report);
-                }
-                false => {
-                    print!("{}", config.summary());
-                    for found in database.iter().chain(&signer) {
-                        eprintln!("{found}");
-                    }
-                }
-            }
-            match database.iter().chain(&signer).any(|found| found.refuses) {
-                true => ExitCode::from(BAD_CONFIGURATION),
-                false => ExitCode::SUCCESS,
-            }
+        None => examine(&loaded, config, arguments),
+    }
+}
+
+/// Prints what is found beside the file: its database, an external signer, and with `--against` how it differs from a
+/// running server's.
+fn examine(loaded: &Loaded, config: &Config, arguments: &CheckArguments) -> ExitCode {
+    let (database, signer) = (check_database(config), check_signer(config));
+    let url = arguments.against.against.as_deref();
+    let compared =
+        url.map(|url| manage::compare(&arguments.against, url, &plan::digest(config))).transpose();
+    let compared = match compared {
+        Ok(compared) => compared,
+        Err(error) => {
+            eprintln!("countersign: {error}");
+            return ExitCode::FAILURE;
         }
+    };
+    if arguments.output == OutputFormat::Json {
+        let mut report = report(loaded);
+        if let Some(report) = report.as_object_mut() {
+            report.extend(database.iter().map(|found| ("database".to_owned(), json!(found))));
+            report.extend(signer.iter().map(|found| ("signer".to_owned(), json!(found))));
+            report.extend(compared.iter().map(|found| ("against".to_owned(), json!(found))));
+        }
+        print_json(&report);
+    } else {
+        print!("{}", config.summary());
+        for found in database.iter().chain(&signer) {
+            eprintln!("{found}");
+        }
+        if let Some(compared) = &compared {
+            print!("\n{}", manage::describe(compared));
+        }
+    }
+    let is_refused = database.iter().chain(&signer).any(|found| found.refuses);
+    match is_refused || compared.is_some_and(|found| !found.problems.is_empty()) {
+        true => ExitCode::from(BAD_CONFIGURATION),
+        false => ExitCode::SUCCESS,
     }
 }
 

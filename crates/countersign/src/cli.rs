@@ -11,8 +11,8 @@ use crate::config::{Addresses, Listen};
 use crate::import::ImportCommand;
 pub use crate::manage::OutputFormat;
 use crate::manage::{
-    CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
-    UserCommand, is_hyphenated_id,
+    AgainstArguments, CommonArguments, EventArguments, ExplainArguments, KeyCommand,
+    ReloadArguments, SessionCommand, UserCommand, is_hyphenated_id,
 };
 
 /// An OpenID Connect identity provider for the accounts a company already has.
@@ -340,6 +340,8 @@ pub struct CheckArguments {
     /// The user to query about: the login name as typed on the login page, or the e-mail address
     #[arg(long, value_name = "NAME", requires = "connector")]
     pub user: Option<String>,
+    #[command(flatten)]
+    pub against: AgainstArguments,
     /// Print text or JSON
     #[arg(long, value_enum, default_value = "table")]
     pub output: OutputFormat,

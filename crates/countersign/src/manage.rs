@@ -23,7 +23,7 @@ pub use events::EventArguments;
 pub use explain::ExplainArguments;
 pub use keys::KeyCommand;
 pub use output::OutputFormat;
-pub use reload::ReloadArguments;
+pub use reload::{AgainstArguments, ReloadArguments, compare, describe};
 pub use sessions::SessionCommand;
 pub use users::UserCommand;
 

@@ -4,7 +4,7 @@
 mod example_app;
 mod greeting;
 mod housekeeping;
-mod plan;
+pub mod plan;
 mod reload;
 mod signals;
 mod watch;

@@ -170,7 +170,10 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/connectors"), get(admin::connectors::api_list))
         .route(&api_at("/connectors/{id}/confirm"), post(admin::connectors::api_confirm))
         .route(&api_at("/configuration"), get(admin::configuration::api_show))
-        .route(&api_at("/configuration/plan"), get(admin::configuration::api_plan))
+        .route(
+            &api_at("/configuration/plan"),
+            get(admin::configuration::api_plan).post(admin::configuration::api_compare),
+        )
         .route(&api_at("/configuration/reload"), post(admin::configuration::api_reload))
         .route(&api_at("/openapi.json"), get(admin::openapi::description))
         .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))

@@ -2,6 +2,7 @@
 //! outcome of the last reload; and the types of the API's request to reload, which the program performs, and of its
 //! report.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -183,8 +184,25 @@ pub struct ReloadRequest {
 pub enum ReloadAction {
     /// Only report what would change.
     Plan,
+    /// The same for a configuration that is not in this server's file.
+    Compare(Box<ConfigurationDigest>),
     /// Reload. `actor` is the administrator, for the audit log.
     Apply { actor: String },
+}
+
+/// What a configuration file contains, without its values: sent by `countersign check --against`, which reads the file
+/// where it runs. A server that was sent the file itself would expand environment variables for whoever sends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationDigest {
+    /// A digest of each value, in hexadecimal, by key; for lists, of each entry.
+    pub values: BTreeMap<String, String>,
+    /// The fingerprints of the connectors, by id.
+    pub connectors: BTreeMap<String, String>,
+    /// The fingerprints of the users of the password database, by user id; `None` if it is off.
+    pub users: Option<BTreeMap<String, String>>,
+    pub clients: BTreeSet<String>,
+    /// Whether Dex's gRPC API is served over TLS; `None` if it is off.
+    pub is_grpc_encrypted: Option<bool>,
 }
 
 /// How the file differs from the configuration in use, or why the file cannot be used.

@@ -8,8 +8,8 @@ use crate::scenarios::admin::api::ADMINS;
 use crate::scenarios::operations::database_down::{Database, wait_until_ready};
 use crate::world::http::{bare_client, send};
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Client, JsonResponse, Link, Need, RelyingParty, Server, SignedInClient,
-    World, verified,
+    ALICE, ALICE_PASSWORD, Client, Cut, JsonResponse, Link, Need, RelyingParty, Server,
+    SignedInClient, World, verified,
 };
 
 use std::time::{Duration, Instant};
@@ -112,6 +112,31 @@ async fn connections_that_break_again_and_again_lose_and_double_nothing() {
     // The grant is the one of the first token, whose reuse ends it.
     assert_eq!(alice.app.refreshes(&alice.refresh_token).await.error(), "invalid_grant");
     assert_eq!(alice.app.refreshes(&token).await.error(), "invalid_grant");
+}
+
+/// Threat 143, also for engines that speak PostgreSQL's protocol and refuse at COMMIT: nobody is shown a conflict.
+#[tokio::test]
+async fn serialization_failures_at_commit_are_retried_and_never_shown() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let (world, proxy) = World::behind_proxy().await;
+    let server = world.with(SKIP).start().await;
+    proxy.cuts(Cut::SerializationFailure, "INSERT INTO sessions");
+    let app = server.relying_party("example-app");
+    let request = app.auth_request("openid offline_access");
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    proxy.has_cut(1).await;
+    proxy.cuts(Cut::SerializationFailure, "UPDATE codes SET used_at");
+    let tokens = app.redeems(&request, &auth_response).await;
+    proxy.has_cut(2).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.page.body);
+    proxy.cuts(Cut::SerializationFailure, "UPDATE grants SET ended_at");
+    let revoked = app.posts("/revoke", &[("token", tokens.refresh_token())]).await;
+    proxy.has_cut(3).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.page.body);
+    assert_eq!(app.refreshes(tokens.refresh_token()).await.error(), "invalid_grant");
+    assert_eq!(app.redeems(&request, &auth_response).await.error(), "invalid_grant");
 }
 
 #[tokio::test]

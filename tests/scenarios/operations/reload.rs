@@ -156,6 +156,49 @@ async fn reload_plan_shows_what_a_reload_would_end() {
     assert_eq!(app.refreshes(&bobs).await.error(), "invalid_grant");
 }
 
+/// `countersign check FILE --against URL`: the file is on another machine than the server.
+#[tokio::test]
+async fn check_against_a_server_shows_what_a_file_would_change_there() {
+    let world = world();
+    let next = world.clone().without_person(BOB).client(Client::new("grafana"));
+    let next = next.with("expiry:\n  idTokens: 7m\nlimits:\n  connections: 99");
+    let server = world.start().await;
+    let bobs = signs_in(&server, (BOB, BOB_PASSWORD)).await;
+    let issuer = server.issuer();
+    let env = [
+        ("COUNTERSIGN_CLIENT_ID", "ops"),
+        ("COUNTERSIGN_CLIENT_SECRET", "the-secret-of-ops-61616161"),
+    ];
+    let checks = |yaml: &str| {
+        std::fs::write(server.file("next.yaml"), yaml).unwrap();
+        let line = ["check", "next.yaml", "--against", &issuer, "--output", "json"];
+        let output = server.runs_command(&line, &env);
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), report)
+    };
+    let (status, report) = checks(&next.yaml());
+    assert_eq!((status, &report["valid"]), (Some(0), &json!(true)), "{report}");
+    let plan = &report["against"];
+    let changes = plan["changes"].as_array().unwrap();
+    for (key, kind) in [
+        ("staticPasswords[bob@example.com]", "removed"),
+        ("staticClients[grafana]", "added"),
+        ("expiry.idTokens", "added"),
+    ] {
+        assert!(changes.contains(&json!({ "key": key, "kind": kind })), "{plan}");
+    }
+    assert_eq!(plan["needs_restart"], json!(["limits.connections"]), "{plan}");
+    assert_eq!(plan["ending"][0]["what"], "user bob@example.com", "{plan}");
+    assert_eq!(plan["applied"], false, "{plan}");
+    // Nothing has changed; and a file of another server is named as such.
+    let app = server.relying_party("example-app");
+    assert_eq!(app.refreshes(&bobs).await.status, 200);
+    let (status, report) = checks(&next.with("storage:\n  type: memory").yaml());
+    assert_eq!(status, Some(78), "{report}");
+    let problems = report["against"]["problems"].to_string();
+    assert!(problems.contains("storage.type"), "{problems}");
+}
+
 #[tokio::test]
 async fn no_request_in_progress_fails_during_reloads() {
     let mut server = World::new().start().await;

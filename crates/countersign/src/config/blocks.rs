@@ -118,21 +118,29 @@ impl Blocks {
         self.digests.insert(key, hasher.finish());
     }
 
-    /// How `newer` differs, ordered by key.
-    pub fn differences(&self, newer: &Self) -> Vec<Difference> {
-        let mut found = Vec::new();
-        for (key, digest) in &self.digests {
-            match newer.digests.get(key) {
-                None => found.push(Difference::Removed(key.clone())),
-                Some(other) if other != digest => found.push(Difference::Changed(key.clone())),
-                Some(_) => {}
-            }
-        }
-        let added = newer.digests.keys().filter(|key| !self.digests.contains_key(*key));
-        found.extend(added.cloned().map(Difference::Added));
-        found.sort_by(|a, b| a.key().cmp(b.key()));
-        found
+    /// The digests in hexadecimal, by key.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        self.digests.iter().map(|(key, digest)| (key.clone(), format!("{digest:016x}"))).collect()
     }
+}
+
+/// How the digests of `newer` differ from those of `running`, ordered by key.
+pub fn differences(
+    running: &BTreeMap<String, String>,
+    newer: &BTreeMap<String, String>,
+) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (key, digest) in running {
+        match newer.get(key) {
+            None => found.push(Difference::Removed(key.clone())),
+            Some(other) if other != digest => found.push(Difference::Changed(key.clone())),
+            Some(_) => {}
+        }
+    }
+    let added = newer.keys().filter(|key| !running.contains_key(*key));
+    found.extend(added.cloned().map(Difference::Added));
+    found.sort_by(|a, b| a.key().cmp(b.key()));
+    found
 }
 
 /// Positions in the file and the order of keys are not hashed.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use countersign_core::Secret;
 use countersign_core::text::error_chain;
 use reqwest::{Certificate, Client, RequestBuilder, redirect};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::CommandError;
 use crate::environment::non_empty_variable;
@@ -81,7 +81,15 @@ impl ApiClient {
             (name.clone(), serde_json::Value::String(value.clone()))
         };
         let body: serde_json::Map<_, _> = fields.iter().map(text).collect();
-        self.send(self.http.post(format!("{}{path}", self.base_url)).json(&body)).await
+        self.post_json(path, &body).await
+    }
+
+    pub async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, CommandError> {
+        self.send(self.http.post(format!("{}{path}", self.base_url)).json(body)).await
     }
 
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, CommandError> {

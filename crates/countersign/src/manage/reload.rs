@@ -1,12 +1,13 @@
 //! `countersign reload`: makes a running server reload its configuration file, or prints what that would change.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use clap::Args;
-use countersign_server::process_state::{ChangeKind, ReloadReport};
+use countersign_server::process_state::{ChangeKind, ConfigurationDigest, ReloadReport};
 
 use super::CommandError;
-use super::api_client::RequestFields;
+use super::api_client::{ApiClient, RequestFields};
 use super::backend::Backend;
 use super::output::OutputArguments;
 use super::terminal::Terminal;
@@ -16,6 +17,19 @@ pub struct ReloadArguments {
     /// Only show what would change and whose sessions would end
     #[arg(long)]
     pub plan: bool,
+}
+
+/// The server that `countersign check` compares a file with.
+#[derive(Debug, Args)]
+pub struct AgainstArguments {
+    /// Also show what would change, and whose sessions would end, if the server with this issuer URL read this file.
+    /// Environment variables are those of this process. Needs COUNTERSIGN_CLIENT_ID and COUNTERSIGN_CLIENT_SECRET of a
+    /// client in admin.clients, or COUNTERSIGN_TOKEN
+    #[arg(long, value_name = "ISSUER", conflicts_with = "connector")]
+    pub against: Option<String>,
+    /// PEM file of the certificate authority that issued that server's certificate
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub certificate_authority: Option<PathBuf>,
 }
 
 pub async fn run(
@@ -39,7 +53,25 @@ pub async fn run(
     }
 }
 
+/// What the running server of `arguments` would change if it used this configuration.
+pub fn compare(
+    arguments: &AgainstArguments,
+    url: &str,
+    configuration: &ConfigurationDigest,
+) -> Result<ReloadReport, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(CommandError::other)?.block_on(async {
+        let api = ApiClient::connect(url, arguments.certificate_authority.as_deref()).await?;
+        api.post_json("/configuration/plan", configuration).await
+    })
+}
+
 fn render(report: &ReloadReport, _: &Terminal) -> String {
+    describe(report)
+}
+
+/// One line for each difference.
+pub fn describe(report: &ReloadReport) -> String {
     let mut text = String::new();
     let mut line = |line: String| {
         let _infallible = writeln!(text, "{line}");

@@ -1,11 +1,12 @@
 //! How a configuration file differs from the one in use: changed keys, what requires a restart, and whose sessions
 //! would end.
 
+use countersign_core::connector::Fingerprint;
 use countersign_core::{ConnectorId, SessionFilter};
 use countersign_issuer::Issuer;
-use countersign_server::process_state::{Change, ChangeKind, EndingSessions};
+use countersign_server::process_state::{Change, ChangeKind, ConfigurationDigest, EndingSessions};
 
-use crate::config::blocks::Difference;
+use crate::config::blocks::{Difference, differences};
 use crate::config::{Config, LOCAL};
 
 /// Keys that identify the server and its data. A file with other values belongs to another server.
@@ -33,10 +34,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn of(running: &Config, newer: &Config) -> Self {
+    pub fn of(running: &ConfigurationDigest, newer: &ConfigurationDigest) -> Self {
         let mut plan =
             Self { changes: Vec::new(), needs_restart: Vec::new(), refusals: Vec::new() };
-        for difference in running.blocks.differences(&newer.blocks) {
+        for difference in differences(&running.values, &newer.values) {
             let key = difference.key().to_lowercase();
             let block = key.split(['.', '[']).next().unwrap_or_default();
             if REFUSED.contains(&block) {
@@ -48,8 +49,7 @@ impl Plan {
             }
             plan.changes.push(change(difference));
         }
-        let is_encrypted = |config: &Config| config.grpc.as_ref().map(|grpc| grpc.tls.is_some());
-        if is_encrypted(running) != is_encrypted(newer) {
+        if running.is_grpc_encrypted != newer.is_grpc_encrypted {
             plan.needs_restart.push("grpc".to_owned());
         }
         plan
@@ -64,12 +64,35 @@ fn change(difference: Difference) -> Change {
     }
 }
 
+/// What is compared of a configuration.
+pub fn digest(config: &Config) -> ConfigurationDigest {
+    let users = config.password_db.as_ref().map(|db| {
+        let users = db.users.iter();
+        users.map(|user| (user.user_id.clone(), user.hash.fingerprint())).collect()
+    });
+    let connectors = config.connectors.iter();
+    ConfigurationDigest {
+        values: config.blocks.digests(),
+        connectors: connectors.map(|c| (c.id.to_string(), fingerprint(&c.fingerprint))).collect(),
+        users,
+        clients: config.clients.iter().map(|client| client.id.to_string()).collect(),
+        is_grpc_encrypted: config.grpc.as_ref().map(|grpc| grpc.tls.is_some()),
+    }
+}
+
+fn fingerprint(fingerprint: &Fingerprint) -> String {
+    match fingerprint {
+        Fingerprint::Upstream(upstream) => upstream.clone(),
+        Fingerprint::PerUser => "that of each user".to_owned(),
+    }
+}
+
 /// Live sessions that the new configuration would reject: of connectors that are removed or have another upstream, of
 /// local users who are removed or have another password, and those with grants of removed clients.
 pub async fn ending_sessions(
     issuer: &Issuer,
     running: &Config,
-    newer: &Config,
+    newer: &ConfigurationDigest,
 ) -> Result<Vec<EndingSessions>, String> {
     let mut ending = Vec::new();
     let mut add = async |what: String, reason: &str, filter: SessionFilter| {
@@ -86,25 +109,25 @@ pub async fn ending_sessions(
     // Connectors of the database remain, whatever the file contains.
     let configured = issuer.connectors.iter().filter(|c| issuer.connectors.is_configured(&c.id));
     for connector in configured {
-        let is_kept_local = connector.id.as_str() == LOCAL && newer.password_db.is_some();
-        let reason = match newer.connectors.iter().find(|newer| newer.id == connector.id) {
+        let is_kept_local = connector.id.as_str() == LOCAL && newer.users.is_some();
+        let reason = match newer.connectors.get(connector.id.as_str()) {
             _ if is_kept_local => continue,
             None => "it is removed",
-            Some(newer) if newer.fingerprint != connector.fingerprint => "it uses another upstream",
+            Some(newer) if *newer != fingerprint(&connector.fingerprint) => {
+                "it uses another upstream"
+            }
             Some(_) => continue,
         };
         let filter =
             SessionFilter { connector: Some(connector.id.clone()), ..SessionFilter::default() };
         add(format!("connector {}", connector.id), reason, filter).await?;
     }
-    let users = |config: &Config| config.password_db.clone().map(|db| db.users).unwrap_or_default();
-    let newer_users = users(newer);
-    for user in users(running).iter().filter(|_| newer.password_db.is_some()) {
-        let reason = match newer_users.iter().find(|other| other.user_id == user.user_id) {
+    let newer_users = newer.users.as_ref();
+    let users = running.password_db.iter().filter(|_| newer_users.is_some());
+    for user in users.flat_map(|db| &db.users) {
+        let reason = match newer_users.and_then(|users| users.get(&user.user_id)) {
             None => "they are removed",
-            Some(other) if other.hash.fingerprint() != user.hash.fingerprint() => {
-                "their password is another"
-            }
+            Some(other) if *other != user.hash.fingerprint() => "their password is another",
             Some(_) => continue,
         };
         let person = Some((ConnectorId::new(LOCAL), user.user_id.clone()));
@@ -112,7 +135,7 @@ pub async fn ending_sessions(
         add(format!("user {}", user.email), reason, filter).await?;
     }
     for client in &running.clients {
-        if newer.clients.iter().all(|other| other.id != client.id) {
+        if !newer.clients.contains(client.id.as_str()) {
             let filter =
                 SessionFilter { client: Some(client.id.clone()), ..SessionFilter::default() };
             let reason = "it is removed: what it holds is refused, the sessions stay";

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use countersign_core::Event;
 use countersign_core::event::EventKind;
-use countersign_server::process_state::{ReloadAction, ReloadReport, ReloadRequest};
+use countersign_server::process_state::{
+    ConfigurationDigest, ReloadAction, ReloadReport, ReloadRequest,
+};
 use countersign_server::{CurrentApp, ReloadState};
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 
-use super::plan::{Plan, ending_sessions};
+use super::plan::{Plan, digest, ending_sessions};
 use super::watch::{FileWatch, LOOK_INTERVAL, WatchedFiles};
 use super::{Certificates, read_again};
 use crate::cli::ServeArguments;
@@ -49,6 +51,7 @@ impl Reloader {
                 Some(request) = requests.recv() => {
                     let report = match request.action {
                         ReloadAction::Plan => self.plan().await.1,
+                        ReloadAction::Compare(digest) => self.compare(&digest).await,
                         ReloadAction::Apply { actor } => {
                             Box::pin(self.reload("an administrator", &actor)).await
                         }
@@ -122,17 +125,29 @@ impl Reloader {
         report.problems = errors;
         report.warnings = warnings;
         let Some(config) = config else { return (None, report) };
-        let plan = Plan::of(&self.config, &config);
-        report.changes = plan.changes;
-        report.needs_restart = plan.needs_restart;
-        report.problems.extend(plan.refusals);
+        let compared = self.compare(&digest(&config)).await;
+        report.problems.extend(compared.problems);
         report.problems.extend(NewTls::of(&config).err());
-        let app = self.current.app();
-        match ending_sessions(&app.issuer, &self.config, &config).await {
+        report.warnings.extend(compared.warnings);
+        let (problems, warnings) = (report.problems, report.warnings);
+        let report = ReloadReport { problems, warnings, ..compared };
+        (Some(config).filter(|_| report.problems.is_empty()), report)
+    }
+
+    /// How another configuration differs from the one in use.
+    async fn compare(&self, newer: &ConfigurationDigest) -> ReloadReport {
+        let plan = Plan::of(&digest(&self.config), newer);
+        let mut report = ReloadReport {
+            changes: plan.changes,
+            needs_restart: plan.needs_restart,
+            problems: plan.refusals,
+            ..ReloadReport::default()
+        };
+        match ending_sessions(&self.current.app().issuer, &self.config, newer).await {
             Ok(ending) => report.ending = ending,
             Err(reason) => report.warnings.push(format!("the sessions were not counted: {reason}")),
         }
-        (Some(config).filter(|_| report.problems.is_empty()), report)
+        report
     }
 
     async fn apply(&mut self, config: Config) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! The configuration file of this server: whether the configuration in use equals the file, what a reload would change,
 //! and reloading it.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -34,6 +35,16 @@ pub async fn api_show(State(app): State<App>, _: AdminToken) -> Response {
 
 pub async fn api_plan(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
     reload(&app, ReloadAction::Plan).await
+}
+
+/// As [`api_plan`], for a configuration that is not in this server's file.
+pub async fn api_compare(
+    State(app): State<App>,
+    _: AdminToken,
+    body: Bytes,
+) -> Result<Response, ProblemDetails> {
+    let digest = serde_json::from_slice(&body).map_err(|_| ProblemDetails::bad_body())?;
+    reload(&app, ReloadAction::Compare(Box::new(digest))).await
 }
 
 /// Applies the file to this replica only; each replica reads its own file.
