@@ -77,11 +77,7 @@ async fn a_kill_at_any_time_leaves_usable_tokens_in_the_keyring() {
     if Need::Keyring.is_missing() || Need::Clock.is_missing() {
         return;
     }
-    let server = World::with_clock()
-        .client(Client::public("kubectl"))
-        .with("expiry:\n  idTokens: 10m")
-        .start()
-        .await;
+    let server = super::ten_minute_tokens().await;
     let alice = server.workstation();
     let _keyring = Keyring::unlocked(&alice).await;
     kills_at_many_times(&server, &alice).await;
