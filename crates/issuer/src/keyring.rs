@@ -173,6 +173,9 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<Self, IssuerError> {
         let external = ExternalKeys::read(settings, None, now).await;
+        if let Some(external) = &external {
+            external.log_changes(None);
+        }
         let mut keys = read(store, root, settings, now, external.clone()).await?;
         reseal(store, root).await?;
         // Only after all stored keys could be opened: a wrong root key changes nothing.
@@ -198,9 +201,12 @@ impl Keyring {
     ) -> Result<(), IssuerError> {
         drop_dead(store, settings, now).await?;
         let before = self.keys().external.clone();
-        let external = ExternalKeys::read(settings, before, now).await;
-        let keys = read(store, root, settings, now, external).await?;
+        let external = ExternalKeys::read(settings, before.clone(), now).await;
+        let keys = read(store, root, settings, now, external.clone()).await?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        if let Some(external) = external {
+            external.log_changes(before.as_deref());
+        }
         Ok(())
     }
 }

@@ -57,7 +57,10 @@ async fn alices_tokens_are_signed_by_vault_and_verify_with_the_published_key() {
 #[tokio::test]
 async fn a_client_of_its_own_receives_a_token_signed_by_vault() {
     let vault = Transit::start("ecdsa-p256");
-    let more = format!("{}\noauth2:\n  grantTypes: [client_credentials]", vault.signer());
+    let more = format!(
+        "{}\noauth2:\n  grantTypes: [authorization_code, client_credentials]",
+        vault.signer()
+    );
     let server = World::new().with(&more).start().await;
     let app = server.relying_party("example-app");
     let response = app.exchange(&[("grant_type", "client_credentials")]).await;
@@ -138,7 +141,7 @@ async fn an_administrator_sees_vaults_keys_and_cannot_rotate_or_drop_them_here()
         ],
         "and no key of our own"
     );
-    let table = runs(&["keys", "list", "--config", "CONFIG"]).1;
+    let table = runs(&["keys", "list", "--output", "table", "--config", "CONFIG"]).1;
     assert!(table.contains(&format!("The signing key is kept by {signer}.")), "{table}");
     for command in [vec!["rotate"], vec!["drop", "1", "--yes"], vec!["drop", "1"]] {
         let arguments = [&["keys"], &command[..], &["--config", "CONFIG"]].concat();

@@ -38,7 +38,7 @@ async fn a_refresh_while_vault_is_down_is_answered_503_and_the_same_token_works_
     ] {
         vault.fails(fault);
         assert_unavailable(&alice.app.refreshes(&alice.refresh_token).await);
-        assert!(server.count_in_log(cause) > 0, "{cause}:\n{}", server.log());
+        server.waits_for_log(1, cause).await;
         // Named by readiness, but tokens are still verified here.
         let ready = readiness(&server).await;
         assert_eq!(ready.status, 200, "{}", ready.body);
@@ -78,7 +78,7 @@ async fn a_policy_that_does_not_allow_signing_is_a_misconfiguration_and_uses_up_
     assert_eq!((response.status, response.error()), (500, "server_error"));
     assert!(response.page.body.contains("An administrator must act."), "{}", response.page.body);
     let cause = "its policy lacks read on transit/keys/dex and update on transit/sign/dex";
-    assert!(server.count_in_log(cause) > 0, "{}", server.log());
+    server.waits_for_log(1, cause).await;
     vault.accepts_only(crate::world::VAULT_TOKEN);
     assert_eq!(alice.app.refreshes(&alice.refresh_token).await.status, 200);
 }

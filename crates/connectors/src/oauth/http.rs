@@ -275,16 +275,22 @@ fn broken(endpoint: &'static str, error: reqwest::Error) -> UpstreamError {
     }
 }
 
-/// Whether the TLS handshake failed because of the server's certificate. `source` of an `io::Error` skips the error it
-/// wraps, so both are checked.
+/// Whether the TLS handshake failed because of the server's certificate.
 pub(crate) fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|cause| {
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = wrapped
-            .and_then(|error| error.downcast_ref::<rustls::Error>())
-            .or_else(|| cause.downcast_ref::<rustls::Error>());
-        matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
-    })
+    let is_invalid = |error: &rustls::Error| matches!(error, rustls::Error::InvalidCertificate(_));
+    causes(error).any(|cause| tls_error(cause).is_some_and(is_invalid))
+}
+
+/// The TLS error, which may be wrapped in an `io::Error`, that again in another one. `source` of an `io::Error` skips
+/// the error it wraps.
+fn tls_error(error: &(dyn Error + 'static)) -> Option<&rustls::Error> {
+    let mut error = error;
+    loop {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        error = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
 }
 
 /// The two innermost causes, which are the informative ones: "client error (Connect): … : invalid peer certificate:
@@ -294,4 +300,24 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     texts.dedup();
     let skip = texts.len().saturating_sub(2);
     texts.into_iter().skip(skip).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustls::CertificateError::UnknownIssuer;
+
+    use super::is_certificate_error;
+
+    #[test]
+    fn an_invalid_certificate_is_recognized_however_often_it_is_wrapped() {
+        let invalid = || rustls::Error::InvalidCertificate(UnknownIssuer);
+        assert!(is_certificate_error(&invalid()));
+        assert!(is_certificate_error(&io::Error::other(invalid())));
+        assert!(is_certificate_error(&io::Error::other(io::Error::other(invalid()))));
+        assert!(!is_certificate_error(&io::Error::other(rustls::Error::DecryptError)));
+        assert!(!is_certificate_error(&io::Error::other("connection refused")));
+        assert!(!is_certificate_error(&io::Error::from(io::ErrorKind::TimedOut)));
+    }
 }

@@ -167,7 +167,7 @@ async fn an_enterprise_server_is_found_by_its_name_and_believed_by_its_certifica
 
     let (_, other) = GitHub::start_tls(Shown::SelfSigned).await;
     let reason = broken(login(&fake, &of(&other), ALL).await.0);
-    assert!(reason.contains("token endpoint cannot be reached"), "{reason}");
+    assert!(reason.contains("certificate of the token endpoint is not acceptable"), "{reason}");
 }
 
 #[tokio::test]

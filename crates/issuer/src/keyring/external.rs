@@ -42,8 +42,8 @@ impl ExternalVersion {
 }
 
 impl ExternalKeys {
-    /// Reads the versions from the service of the settings; `None` if there is none. A service that does not answer is
-    /// logged once, and `before` stays in use.
+    /// Reads the versions from the service of the settings; `None` if there is none. If the service
+    /// does not answer, the versions of `before` stay in use.
     pub(super) async fn read(
         settings: &Settings,
         before: Option<Arc<Self>>,
@@ -65,11 +65,11 @@ impl ExternalKeys {
                 failure: Mutex::new(Some(failure)),
             },
         };
-        keys.log_changes(before);
         Some(Arc::new(keys))
     }
 
-    fn log_changes(&self, before: Option<&Self>) {
+    /// Logs failures, new versions and warnings that `before` did not have. Called when these keys are in use.
+    pub(super) fn log_changes(&self, before: Option<&Self>) {
         let signer = self.service.name();
         match (before.and_then(Self::problem), self.problem()) {
             (before, Some(cause)) if before.as_ref() != Some(&cause) => {
