@@ -33,8 +33,8 @@ async fn a_file_without_listeners_is_served_at_the_addresses_of_the_command_line
         program
     };
     let without = program("check").output().unwrap();
-    let said = String::from_utf8_lossy(&without.stderr).into_owned();
-    assert!(!without.status.success() && said.contains("web: is missing"), "{said}");
+    let output_text = String::from_utf8_lossy(&without.stderr).into_owned();
+    assert!(!without.status.success() && output_text.contains("web: is missing"), "{output_text}");
     let check = program("check").args(flags).output().unwrap();
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
 
@@ -77,12 +77,12 @@ async fn ids_with_spaces_and_colons_work_in_a_whole_login() {
     let client = Client::new("my app").redirects_to(&["https://my-app.example.com/callback"]);
     let mock = "connectors:\n- type: mockCallback\n  id: 'Mock: first'\n  name: Mock";
     let server = World::new().client(client).with(mock).start().await;
-    let (mut kilgore, app) = (server.browser(), server.relying_party("my app"));
+    let (mut browser, app) = (server.browser(), server.relying_party("my app"));
     let request = app.auth_request("openid federated:id offline_access");
-    kilgore.opens(&request.url).await;
-    kilgore.clicks("Mock").await;
-    kilgore.approves().await;
-    let tokens = app.redeems(&request, &kilgore.auth_response()).await;
+    browser.opens(&request.url).await;
+    browser.clicks("Mock").await;
+    browser.approves().await;
+    let tokens = app.redeems(&request, &browser.auth_response()).await;
     let claims = crate::world::claims(tokens.id_token());
     assert_eq!(claims["aud"], "my app");
     assert_eq!(claims["federated_claims"]["connector_id"], "Mock: first");

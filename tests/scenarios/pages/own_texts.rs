@@ -90,10 +90,10 @@ async fn an_invalid_file_of_texts_is_found_by_check_and_refused_at_start() {
     let world = world_with("consent:\n  title: Continue?");
     let expected = "texts.yaml:2:10: consent.title: must contain {application} once";
     let output = world.runs_before_start(&["check", "CONFIG"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains(expected), "{said}");
-    let said = world.refuses_to_start().await;
-    assert!(said.contains(expected), "{said}");
+    let output_text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && output_text.contains(expected), "{output_text}");
+    let output_text = world.refuses_to_start().await;
+    assert!(output_text.contains(expected), "{output_text}");
 }
 
 const STYLES: &str = ":root { --act: #7a1fa2; --act-2: #5c1580; --glow: #7a1fa2; }\n\

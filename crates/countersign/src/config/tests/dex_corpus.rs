@@ -192,8 +192,8 @@ const REFUSED_BY_DEX_TOO: [(&str, &str); 7] = [
     ),
 ];
 
-/// Storages that are taken over, and not served from.
-const TAKEN_OVER: [(&str, &str); 3] = [
+/// Storages whose data can be imported, and that are not served from.
+const ONLY_IMPORTED: [(&str, &str); 3] = [
     (
         "storage: {type: kubernetes, config: {inCluster: true}}",
         "kubectl get -n NAMESPACE_OF_DEX -o json",
@@ -253,8 +253,8 @@ fn what_dex_refuses_and_is_refused_here_too() {
 
 /// The steps to take instead, with the values of the file.
 #[test]
-fn what_is_only_taken_over_is_refused_with_the_steps() {
-    for (block, export) in TAKEN_OVER {
+fn what_is_only_imported_is_refused_with_the_steps() {
+    for (block, export) in ONLY_IMPORTED {
         let found = problems(block);
         let [line] = found.as_slice() else { panic!("{found:?}") };
         for step in [export, "storage: {type: sqlite3", "countersign import dex --from"] {
