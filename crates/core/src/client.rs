@@ -51,10 +51,9 @@ pub struct Client {
 impl Client {
     /// Whether this redirect URI may receive codes. Compared as bytes (RFC 9700 section 4.1.3); for public
     /// clients also by the loopback rules of RFC 8252 section 7.3: without registered URIs any loopback port
-    /// and path, with one only the port is free.
+    /// and path, with one only the port is free. A path is on the host of the issuer, as in Dex.
     pub fn allows_redirect(&self, uri: &str) -> bool {
-        // A path alone is not a redirect URI; it permits the device flow.
-        if uri.starts_with('/') {
+        if uri.starts_with('/') && !is_path_on_issuer(uri) {
             return false;
         }
         if self.redirect_uris.iter().any(|registered| registered == uri) {
@@ -88,10 +87,19 @@ impl Client {
         self.id == *requester || self.trusted_peers.contains(requester)
     }
 
-    /// The host of the redirect URI, for the approval page.
-    pub fn host_of(redirect_uri: &str) -> Option<String> {
+    /// The host of the redirect URI, for the login pages.
+    pub fn host_of(redirect_uri: &str, issuer: &Url) -> Option<String> {
+        if is_path_on_issuer(redirect_uri) {
+            return issuer.host_str().map(str::to_owned);
+        }
         Url::parse(redirect_uri).ok()?.host_str().map(str::to_owned)
     }
+}
+
+/// Whether a redirect URI is a path on the host of the issuer. [`DEVICE_CALLBACK`] is not: it only permits the device
+/// flow.
+fn is_path_on_issuer(uri: &str) -> bool {
+    registration::is_path(uri) && !uri.ends_with(DEVICE_CALLBACK)
 }
 
 /// `http://localhost`, `127.0.0.0/8` or `[::1]`, without user, fragment or another notation of the address (`127.1`,
@@ -185,7 +193,7 @@ impl Lifetimes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Client, OUT_OF_BAND};
+    use super::{Client, OUT_OF_BAND, Url};
     use crate::{ClientId, Secret};
 
     fn client(public: bool, uris: &[&str]) -> Client {
@@ -197,6 +205,30 @@ mod tests {
             public,
             ..Client::default()
         }
+    }
+
+    /// Stock Kubeflow registers `/oauth2/callback`; `/device/callback` permits the device flow alone.
+    #[test]
+    fn a_registered_path_is_on_the_host_of_the_issuer() {
+        let issuer = Url::parse("https://login.example.com/dex").unwrap();
+        let registered = ["/oauth2/callback", "/device/callback", "/dex/device/callback", "//a/cb"];
+        let app = client(false, &registered);
+        assert!(app.allows_redirect("/oauth2/callback"));
+        for wrong in [
+            "/device/callback",
+            "/dex/device/callback",
+            "//a/cb",
+            "/oauth2/callback/",
+            "/",
+            "oauth2/callback",
+        ] {
+            assert!(!app.allows_redirect(wrong), "{wrong}");
+        }
+        assert!(!client(true, &[]).allows_redirect("/oauth2/callback"));
+        let host = |uri| Client::host_of(uri, &issuer);
+        assert_eq!(host("/oauth2/callback").as_deref(), Some("login.example.com"));
+        assert_eq!(host("https://app.example.com/cb").as_deref(), Some("app.example.com"));
+        assert_eq!((host("/device/callback"), host("app:/cb")), (None, None));
     }
 
     #[test]

@@ -110,8 +110,11 @@ fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
     let logo = client.as_ref().and_then(|client| client.logo_url.clone());
     ClientInfo {
         name: name.into(),
-        host: countersign_core::Client::host_of(&pending.request.redirect_uri)
-            .map(|host| host.as_str().into()),
+        host: countersign_core::Client::host_of(
+            &pending.request.redirect_uri,
+            app.issuer.settings.issuer.url(),
+        )
+        .map(|host| host.as_str().into()),
         logo: logo.filter(|_| app.settings.allow_remote_logos),
     }
 }

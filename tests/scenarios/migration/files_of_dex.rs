@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use reqwest::Url;
 
 use crate::world::http::{bare_client, send};
-use crate::world::{ALICE, ALICE_PASSWORD, Browser, Client, Page, World};
+use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Client, Page, World};
 
 const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -92,7 +92,7 @@ async fn ids_with_spaces_and_colons_work_in_a_whole_login() {
 /// Stock Kubeflow: the browser is sent to a path on the host of the issuer, and the code can be redeemed.
 #[tokio::test]
 async fn a_relative_redirect_uri_is_a_path_on_the_host_of_the_issuer() {
-    let client = Client::new("kubeflow").redirects_to(&["/oauth2/callback"]);
+    let client = Client::new("kubeflow").redirects_to(&["/oauth2/callback", "/device/callback"]);
     let server = World::new().client(client).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("kubeflow"));
     let request = app.auth_request("openid email");
@@ -101,9 +101,20 @@ async fn a_relative_redirect_uri_is_a_path_on_the_host_of_the_issuer() {
     assert!(auth_response.url.as_str().starts_with(&expected), "{}", auth_response.url);
     let tokens = app.redeems(&request, &auth_response).await;
     assert_eq!(crate::world::claims(tokens.id_token())["email"], ALICE);
+    let mut bob = server.browser();
+    bob.opens(app.auth_request("openid").url).await;
+    let host = Url::parse(&server.origin()).unwrap().host_str().unwrap().to_owned();
+    let page = bob.signs_in(BOB, BOB_PASSWORD).await;
+    assert!(page.text().contains(&format!("{host} wants to sign you in")), "{}", page.text());
     // No other path, and no other host.
-    for other in ["/oauth2/callback/", "/", "//evil.example.com/oauth2/callback", "oauth2/callback"]
-    {
+    for other in [
+        "/oauth2/callback/",
+        "/",
+        "//evil.example.com/oauth2/callback",
+        "oauth2/callback",
+        // It permits the device flow alone.
+        "/device/callback",
+    ] {
         let request = app.auth_request_with("openid", &[("redirect_uri", other)]);
         assert_eq!(server.browser().get(request.url).await.status, 400, "{other}");
     }

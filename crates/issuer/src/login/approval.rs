@@ -89,7 +89,7 @@ impl Issuer {
         Approval {
             client_name: client.name.clone(),
             client_logo: client.logo_url.clone(),
-            client_host: Client::host_of(&pending.request.redirect_uri),
+            client_host: Client::host_of(&pending.request.redirect_uri, self.settings.issuer.url()),
             identity: session.identity.clone(),
             connector_name: connector.map(|c| c.name.clone()).unwrap_or_default(),
             scopes: pending.request.scopes.clone(),

@@ -128,7 +128,9 @@ impl AuthorizationResponse {
                 url.query_pairs_mut().append_pair(name, value);
             }
         }
-        url.as_str().strip_prefix(origin).map(str::to_owned)
+        // `/.//host` is a path, but becomes `//host`, which browsers resolve to another host.
+        let location = url.as_str().strip_prefix(origin)?;
+        (!location.starts_with("//")).then(|| location.to_owned())
     }
 
     /// The value of a response parameter.
@@ -152,6 +154,16 @@ mod tests {
             reply.location().unwrap(),
             "https://app.example.com/cb?tenant=a%20b&code=c&state=%0D%0A%26%3D%C3%A9"
         );
+    }
+
+    #[test]
+    fn a_path_does_not_become_another_host() {
+        let reply = AuthorizationResponse {
+            redirect_uri: "/.//evil.example.com/cb".into(),
+            mode: ResponseMode::Query,
+            fields: vec![("code", "c".into())],
+        };
+        assert_eq!(reply.location(), None);
     }
 
     #[test]

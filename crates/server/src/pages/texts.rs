@@ -26,6 +26,8 @@ pub enum PageText {
     PasswordUpstreamAccount,
     PasswordLocalAccount,
     PasswordLabel,
+    PasswordShow,
+    PasswordHide,
     PasswordSubmit,
     PasswordOtherConnectors,
     PasswordWrong,
@@ -46,13 +48,15 @@ pub enum PageText {
 }
 
 impl PageText {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::SignInTitle,
         Self::SignInIntroduction,
         Self::SignInChooseAccount,
         Self::PasswordUpstreamAccount,
         Self::PasswordLocalAccount,
         Self::PasswordLabel,
+        Self::PasswordShow,
+        Self::PasswordHide,
         Self::PasswordSubmit,
         Self::PasswordOtherConnectors,
         Self::PasswordWrong,
@@ -84,6 +88,8 @@ impl PageText {
             Self::PasswordUpstreamAccount => ("password", "upstreamAccount"),
             Self::PasswordLocalAccount => ("password", "localAccount"),
             Self::PasswordLabel => ("password", "label"),
+            Self::PasswordShow => ("password", "show"),
+            Self::PasswordHide => ("password", "hide"),
             Self::PasswordSubmit => ("password", "submit"),
             Self::PasswordOtherConnectors => ("password", "otherConnectors"),
             Self::PasswordWrong => ("password", "wrong"),
@@ -112,6 +118,8 @@ impl PageText {
             Self::PasswordUpstreamAccount => messages.password.with_account.0,
             Self::PasswordLocalAccount => messages.password.with_own_account.0,
             Self::PasswordLabel => messages.password.password,
+            Self::PasswordShow => messages.password.show,
+            Self::PasswordHide => messages.password.hide,
             Self::PasswordSubmit => messages.password.sign_in,
             Self::PasswordOtherConnectors => messages.password.other_connectors,
             Self::PasswordWrong => messages.password.wrong,
