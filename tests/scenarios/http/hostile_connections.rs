@@ -204,7 +204,7 @@ async fn a_million_empty_data_frames_use_no_memory() {
 
 /// M 137, CVE-2019-9515 and CVE-2019-9512: each SETTINGS and PING frame is answered, and the answers are not read.
 #[tokio::test]
-async fn settings_and_pings_whose_answers_are_not_read_use_no_memory() {
+async fn settings_and_pings_without_a_reader_of_their_responses_use_no_memory() {
     let server = World::new().start().await;
     let grown = floods(&server, Vec::new(), empty_frame(4, 0)).await;
     assert!(grown < 32 * MIB, "SETTINGS: {} MiB more", grown / MIB);

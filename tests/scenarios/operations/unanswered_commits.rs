@@ -152,7 +152,7 @@ async fn a_code_whose_redemption_was_not_answered_can_be_redeemed_at_another_rep
 /// Another replica answers the client's retry meanwhile, with the same successor. It is not taken back, and its next use
 /// is not mistaken for a database restored from a backup.
 #[tokio::test]
-async fn a_refresh_token_that_another_replica_has_given_again_stays_the_current_one() {
+async fn a_refresh_token_that_another_replica_has_issued_again_stays_the_current_one() {
     if Need::Postgres.is_missing() {
         return;
     }
