@@ -9,3 +9,14 @@ pub mod kubelogin;
 pub mod login;
 pub mod loopback;
 pub mod untrusted_issuers;
+
+use crate::world::{Client, Server, World};
+
+/// A server whose clock the test sets, with the client of `kubectl-countersign` and ID tokens of ten minutes.
+pub async fn ten_minute_tokens() -> Server {
+    World::with_clock()
+        .client(Client::public("kubectl"))
+        .with("expiry:\n  idTokens: 10m")
+        .start()
+        .await
+}

@@ -1,5 +1,7 @@
 //! Words that are not used: private terms of earlier versions, for which the standards have a term.
 
+use std::path::{Path, PathBuf};
+
 use super::{root, rust_files};
 
 /// Private words of earlier versions, and the term to use instead. Compared with each word of the text:
@@ -100,6 +102,34 @@ fn identifiers_use_the_terms_of_the_standards() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn file_names_use_the_terms_of_the_standards() {
+    let mut paths = Vec::new();
+    for folder in ["crates", "deploy", "templates", "tests"] {
+        paths_below(&root().join(folder), &mut paths);
+    }
+    assert!(paths.len() > 500, "{} files", paths.len());
+    paths.retain(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_none_or(|name| replaced_part(name).is_some())
+    });
+    assert!(paths.is_empty(), "{paths:#?}");
+}
+
+/// The files and folders below a folder, except those that tools and tests create.
+fn paths_below(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.ends_with("target") || path.ends_with("node_modules") {
+            continue;
+        }
+        if path.is_dir() {
+            paths_below(&path, into);
+        }
+        into.push(path);
+    }
 }
 
 fn replaced_part(identifier: &str) -> Option<(&'static str, &'static str)> {

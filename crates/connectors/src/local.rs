@@ -215,7 +215,7 @@ impl Refresh for Local {
         Ok(RefreshOutcome::Current(Box::new(user.signed_in())))
     }
 
-    fn is_free(&self) -> bool {
+    fn needs_no_request(&self) -> bool {
         true
     }
 }

@@ -165,7 +165,7 @@ impl Refresh for MockRefresh {
         Ok(RefreshOutcome::Current(Box::new((self.0)())))
     }
 
-    fn is_free(&self) -> bool {
+    fn needs_no_request(&self) -> bool {
         true
     }
 }

@@ -137,7 +137,7 @@ impl Refresh for Saml {
         })))
     }
 
-    fn is_free(&self) -> bool {
+    fn needs_no_request(&self) -> bool {
         true
     }
 }

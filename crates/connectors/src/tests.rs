@@ -90,7 +90,7 @@ async fn the_mock_user_signs_in() {
     assert_eq!(signed_in.identity.groups, ["authors"]);
 
     let refresh = connector.refresh.unwrap();
-    assert!(refresh.is_free());
+    assert!(refresh.needs_no_request());
     let known = RefreshRequest {
         identity: &signed_in.identity,
         upstream: None,

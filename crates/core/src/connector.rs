@@ -360,7 +360,7 @@ pub trait Refresh: Send + Sync {
     ) -> Result<RefreshOutcome, ConnectorError>;
 
     /// True if revalidation queries no upstream, so it is done every time.
-    fn is_free(&self) -> bool {
+    fn needs_no_request(&self) -> bool {
         false
     }
 

@@ -1,5 +1,5 @@
-//! Traces for an OpenTelemetry collector, by OTLP over HTTP with protocol buffers, as the standard `OTEL_*` environment
-//! variables say. Without an endpoint in them nothing here is built.
+//! Traces for an OpenTelemetry collector, by OTLP over HTTP with protocol buffers, configured by the standard `OTEL_*`
+//! environment variables. Without an endpoint in them no exporter is built.
 //!
 //! Exported are the spans of requests (`countersign_server`), and within them those of database operations, connectors
 //! and requests to upstreams (`countersign_core::exported_spans`). Events of the log are not exported, as they may name users.

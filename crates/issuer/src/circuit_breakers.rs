@@ -10,7 +10,7 @@
 //! minutes later, as "missing" always does. The marks of that minute are removed when the breaker opens. Each replica
 //! counts its own calls; the state of the breaker is the row in the database.
 //!
-//! Local accounts (`Refresh::is_free`) are checked against our own configuration and have no breaker.
+//! Local accounts (`Refresh::needs_no_request`) are checked against our own configuration and have no breaker.
 
 mod refusal_window;
 
@@ -32,7 +32,7 @@ use refusal_window::{RefusalWindow, Tally};
 /// How long after an administrator's confirmation refusals do not open the breaker again.
 const CONFIRMATION_COUNTS: Duration = Duration::from_hours(1);
 /// Time allowed from a login to the token request that completes it.
-const TO_FINISH_A_LOGIN: Duration = Duration::from_mins(1);
+const LOGIN_COMPLETION_TIME: Duration = Duration::from_mins(1);
 
 /// State of all breakers as this replica last read it, and its own counts.
 pub struct CircuitBreakers {
@@ -142,7 +142,8 @@ impl Issuer {
             return Ok(false);
         };
         let is_revalidated_since = session.identity_at >= circuit_breaker.opened_at;
-        match is_revalidated_since && self.now().since(session.identity_at) < TO_FINISH_A_LOGIN {
+        match is_revalidated_since && self.now().since(session.identity_at) < LOGIN_COMPLETION_TIME
+        {
             true => Ok(true),
             false => Err(circuit_open(connector, &circuit_breaker)),
         }
@@ -165,7 +166,7 @@ impl Issuer {
     }
 
     /// Records that the upstream refused a user who has a live session. `free`: the connector queries no upstream
-    /// ([`countersign_core::connector::Refresh::is_free`]), so its refusals never open the breaker.
+    /// ([`countersign_core::connector::Refresh::needs_no_request`]), so its refusals never open the breaker.
     pub(crate) async fn record_refusal(
         &self,
         connector: &Connector,

@@ -59,7 +59,7 @@ impl Clients {
     }
 
     /// The client this authorization request is for: a registered one, or that of the account pages.
-    pub fn behind(&self, request: &AuthRequest) -> Option<Arc<Client>> {
+    pub fn of_request(&self, request: &AuthRequest) -> Option<Arc<Client>> {
         match request.account_page {
             Some(_) => Some(Arc::clone(&self.account_pages)),
             None => self.get(&request.client),

@@ -96,7 +96,7 @@ impl Issuer {
             return Ok(false);
         }
         match &connector.refresh {
-            Some(refresh) if refresh.is_free() => {
+            Some(refresh) if refresh.needs_no_request() => {
                 let revalidation =
                     self.refresh_identity(&connector, &**refresh, session.clone(), false).await?;
                 Ok(matches!(revalidation, Revalidation::Valid(_)))

@@ -143,7 +143,8 @@ impl TokenSource<'_> {
         Ok(ValidLogin { record, locked })
     }
 
-    /// A new login in place of one in a keyring that may be readable a minute later needs somebody who wants it.
+    /// If the record's tokens are in a keyring that cannot be read: an error unless a user is present who can sign in
+    /// again, because the keyring may be readable a minute later.
     fn check_keyring(&self, record: &LoginRecord) -> Result<(), Error> {
         let Some(problem) = &record.unreadable else { return Ok(()) };
         let problem = problem.to_string();

@@ -89,7 +89,7 @@ fn retry_link(app: &App, pending: &PendingLogin, req: &str) -> PageLink {
 }
 
 fn has_other_connectors(app: &App, pending: &PendingLogin) -> bool {
-    let client = app.issuer.clients.behind(&pending.request);
+    let client = app.issuer.clients.of_request(&pending.request);
     let count = client.map_or(0, |client| {
         app.issuer.connectors.for_client(&client, pending.request.grant_type()).count()
     });
@@ -105,7 +105,7 @@ fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
     if pending.request.account_page.is_some() {
         return ClientInfo { name: app.layout.issuer_name.clone(), host: None, logo: None };
     }
-    let client = app.issuer.clients.behind(&pending.request);
+    let client = app.issuer.clients.of_request(&pending.request);
     let name = client.as_ref().map_or("", |client| client.name.as_str());
     let logo = client.as_ref().and_then(|client| client.logo_url.clone());
     ClientInfo {

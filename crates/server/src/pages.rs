@@ -9,7 +9,6 @@
 
 mod approval;
 pub mod assets;
-mod authorization_response;
 mod choose_connector;
 mod clusters;
 mod device;
@@ -29,10 +28,8 @@ mod sessions;
 mod tests;
 pub mod texts;
 
-pub use approval::{Approval, Scope};
+pub use approval::{Approval, FormPost, OutOfBand, Scope};
 pub use assets::ThemeFiles;
-pub use authorization_response::FormPost;
-pub use authorization_response::OutOfBand;
 pub use choose_connector::{ChooseConnector, ConnectorEntry, ConnectorKind};
 pub use clusters::{ClusterCard, Clusters};
 pub use device::Device;

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::world::{ALICE, Client, Need, Workstation, World, claims};
+use crate::world::{ALICE, Client, Need, Server, Workstation, World, claims};
 
 fn record(workstation: &Workstation) -> PathBuf {
     let folder = workstation.path(".kube/cache/countersign");
@@ -34,16 +34,16 @@ async fn a_kill_at_any_time_leaves_a_usable_cache() {
     if Need::Clock.is_missing() {
         return;
     }
-    let server = World::with_clock()
-        .client(Client::public("kubectl"))
-        .with("expiry:\n  idTokens: 10m")
-        .start()
-        .await;
-    let alice = server.workstation();
+    let server = super::ten_minute_tokens().await;
+    kills_at_many_times(&server, &server.workstation()).await;
+}
+
+/// The same on a machine of which the caller chooses where tokens are kept.
+pub async fn kills_at_many_times(server: &Server, alice: &Workstation) {
     let waiting = alice.starts(&alice.get_token());
     alice.opens(1).await;
     waiting.killed();
-    let token = alice.first_token(&server).await;
+    let token = alice.first_token(server).await;
     for round in 0..12_u32 {
         server.advance(Duration::from_mins(15));
         let mut running = alice.starts(&alice.get_token());

@@ -50,11 +50,7 @@ async fn an_ended_session_is_noticed_within_half_a_minute_and_reported() {
     if Need::Clock.is_missing() {
         return;
     }
-    let server = World::with_clock()
-        .client(Client::public("kubectl"))
-        .with("expiry:\n  idTokens: 10m")
-        .start()
-        .await;
+    let server = super::ten_minute_tokens().await;
     let alice = server.workstation();
     let token = alice.first_token(&server).await;
     let sid = claims(&token)["sid"].as_str().unwrap().to_owned();
@@ -85,11 +81,7 @@ async fn a_valid_token_is_handed_out_while_the_server_is_down() {
     if Need::Clock.is_missing() {
         return;
     }
-    let mut server = World::with_clock()
-        .client(Client::public("kubectl"))
-        .with("expiry:\n  idTokens: 10m")
-        .start()
-        .await;
+    let mut server = super::ten_minute_tokens().await;
     let alice = server.workstation();
     let token = alice.first_token(&server).await;
     server.stop().await;

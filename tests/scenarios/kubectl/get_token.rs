@@ -46,11 +46,7 @@ async fn the_token_is_refreshed_before_it_expires() {
     if Need::Clock.is_missing() {
         return;
     }
-    let server = World::with_clock()
-        .client(Client::public("kubectl"))
-        .with("expiry:\n  idTokens: 10m")
-        .start()
-        .await;
+    let server = super::ten_minute_tokens().await;
     let alice = server.workstation();
     let first = alice.first_token(&server).await;
     // 20 seconds before its expiry.
@@ -90,11 +86,7 @@ async fn twenty_at_once_share_one_login_and_one_refresh() {
     if Need::Clock.is_missing() {
         return;
     }
-    let server = World::with_clock()
-        .client(Client::public("kubectl"))
-        .with("expiry:\n  idTokens: 10m")
-        .start()
-        .await;
+    let server = super::ten_minute_tokens().await;
     let alice = server.workstation();
     let issued = |server: &crate::world::Server| server.count_in_log("tokens issued");
     let running: Vec<_> = (0..20).map(|_| alice.starts(&alice.get_token())).collect();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::cache::kills_at_many_times;
 use crate::world::{ALICE, Client, Keyring, Need, Server, SessionBus, Workstation, World, claims};
 
 fn world() -> World {
@@ -54,11 +55,7 @@ async fn twenty_at_once_share_one_login_and_one_refresh_in_the_keyring() {
     if Need::Keyring.is_missing() || Need::Clock.is_missing() {
         return;
     }
-    let server = World::with_clock()
-        .client(Client::public("kubectl"))
-        .with("expiry:\n  idTokens: 10m")
-        .start()
-        .await;
+    let server = super::ten_minute_tokens().await;
     let alice = server.workstation();
     let _keyring = Keyring::unlocked(&alice).await;
     let issued = |server: &Server| server.count_in_log("tokens issued");
@@ -72,6 +69,22 @@ async fn twenty_at_once_share_one_login_and_one_refresh_in_the_keyring() {
     let refreshed: Vec<_> = running.into_iter().map(|one| one.ends().token()).collect();
     assert!(refreshed.iter().all(|token| *token == refreshed[0] && *token != tokens[0]));
     assert_eq!((alice.opened().len(), issued(&server)), (1, 2));
+    assert_eq!(place(&alice)["storage"], "keyring");
+}
+
+#[tokio::test]
+async fn a_kill_at_any_time_leaves_usable_tokens_in_the_keyring() {
+    if Need::Keyring.is_missing() || Need::Clock.is_missing() {
+        return;
+    }
+    let server = World::with_clock()
+        .client(Client::public("kubectl"))
+        .with("expiry:\n  idTokens: 10m")
+        .start()
+        .await;
+    let alice = server.workstation();
+    let _keyring = Keyring::unlocked(&alice).await;
+    kills_at_many_times(&server, &alice).await;
     assert_eq!(place(&alice)["storage"], "keyring");
 }
 

@@ -223,7 +223,7 @@ async fn a_refresh_sees_changes_removals_and_strangers() {
     let refreshed = async |entries: Vec<Node>| {
         let now = connector_of(read(entries).0, Hashing::default());
         let refresh = now.refresh.unwrap();
-        assert!(refresh.is_free());
+        assert!(refresh.needs_no_request());
         let known = RefreshRequest {
             identity: &signed_in.identity,
             upstream: None,

@@ -285,7 +285,7 @@ async fn a_refresh_repeats_the_assertion_of_the_login() {
     let outcome = refresh.refresh(request, &mut Trace::default()).await.unwrap();
     let RefreshOutcome::Current(person) = outcome else { panic!("{outcome:?}") };
     assert_eq!(person.identity, jane());
-    assert!(refresh.is_free() && !refresh.needs_offline_login());
+    assert!(refresh.needs_no_request() && !refresh.needs_offline_login());
 }
 
 #[test]

@@ -18,7 +18,7 @@ impl Issuer {
         if pending.request.account_page.is_some() {
             return self.next_step(pending, cookie, false).await;
         }
-        let session = match self.clients.behind(&pending.request) {
+        let session = match self.clients.of_request(&pending.request) {
             Some(client) => self.browser_session_for(&client, cookie).await?,
             None => None,
         };

@@ -55,7 +55,7 @@ impl Issuer {
         if self.is_expired(&pending) {
             return Ok(Step::Expired);
         }
-        let Some(client) = self.clients.behind(&pending.request) else {
+        let Some(client) = self.clients.of_request(&pending.request) else {
             return Ok(Step::ClientRemoved);
         };
         let client = &*client;

@@ -110,7 +110,9 @@ pub struct SignedInBrowser {
 impl Issuer {
     /// Display name of the client of a pending login; empty if the client was removed.
     pub fn client_name(&self, pending: &PendingLogin) -> String {
-        self.clients.behind(&pending.request).map_or_else(String::new, |client| client.name.clone())
+        self.clients
+            .of_request(&pending.request)
+            .map_or_else(String::new, |client| client.name.clone())
     }
 
     /// The connector of this id, if the client of the login may use it.
@@ -119,7 +121,7 @@ impl Issuer {
         pending: &PendingLogin,
         id: &ConnectorId,
     ) -> Option<Arc<Connector>> {
-        let client = self.clients.behind(&pending.request)?;
+        let client = self.clients.of_request(&pending.request)?;
         let requested = pending.request.connector.as_ref();
         self.connectors
             .allowed_for(&client, id, pending.request.grant_type())

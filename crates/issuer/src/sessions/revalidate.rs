@@ -20,7 +20,7 @@ const LEASE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 /// Time allowed from a login to the token request that completes it.
-const TO_FINISH_A_LOGIN: Duration = Duration::from_mins(1);
+const LOGIN_COMPLETION_TIME: Duration = Duration::from_mins(1);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Issuer {
@@ -42,13 +42,13 @@ impl Issuer {
         let Some(refresh) = connector.refresh.as_ref().filter(can_refresh) else {
             // A login within the last minute is accepted however short the limit is; otherwise it could never be
             // completed.
-            let is_old = age > policy.max_snapshot_age && age > TO_FINISH_A_LOGIN;
+            let is_old = age > policy.max_snapshot_age && age > LOGIN_COMPLETION_TIME;
             return Ok(match is_old {
                 true => Revalidation::Rejected(RejectReason::CannotRevalidate),
                 false => valid(session, None),
             });
         };
-        if refresh.is_free() {
+        if refresh.needs_no_request() {
             return self.refresh_identity(connector, &**refresh, session, false).await;
         }
         if age < policy.upstream_refresh_interval {
@@ -166,7 +166,8 @@ impl Issuer {
             RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
             RefreshOutcome::Missing { reason } => UpstreamRefusal::Missing { reason },
         };
-        let outcome = self.record_refusal(connector, &session, refusal, refresh.is_free()).await?;
+        let outcome =
+            self.record_refusal(connector, &session, refusal, refresh.needs_no_request()).await?;
         Ok(Revalidation::Rejected(match outcome {
             RefusalOutcome::Marked { reason } => RejectReason::Missing { reason },
             RefusalOutcome::SessionEnded => RejectReason::Ended,

@@ -12,10 +12,11 @@ use crate::Issuer;
 use crate::sessions::{RejectReason, RevalidatedSession, Revalidation};
 use crate::settings::RefreshPolicy;
 
-const INVALID: &str = "Refresh token is invalid or has already been claimed by another client.";
-const CHANGED: &str = "Sign in again: the account has changed.";
-const BLOCKED: &str = "This account is blocked by an administrator.";
-const OVER: &str = "The session this refresh token belongs to has ended.";
+const INVALID_TOKEN: &str =
+    "Refresh token is invalid or has already been claimed by another client.";
+const ACCOUNT_CHANGED: &str = "Sign in again: the account has changed.";
+const ACCOUNT_BLOCKED: &str = "This account is blocked by an administrator.";
+const SESSION_ENDED: &str = "The session this refresh token belongs to has ended.";
 
 /// What a refresh will issue if the store accepts the rotation.
 struct PendingRotation {
@@ -36,12 +37,13 @@ impl Issuer {
             return Err(TokenError::refused(code, "refresh_token is not enabled"));
         }
         let refresh_token = self.read_refresh_token(token).await?;
-        let refresh_token = refresh_token.ok_or_else(|| TokenError::invalid_grant(INVALID))?;
+        let refresh_token =
+            refresh_token.ok_or_else(|| TokenError::invalid_grant(INVALID_TOKEN))?;
         let found = self.store.grant(&refresh_token.grant).await?;
         let (grant, session) = found
             .filter(|(grant, _)| grant.client == client.id && grant.refreshable)
-            .ok_or_else(|| TokenError::invalid_grant(INVALID))?;
-        self.check_life(client, &grant, &session)?;
+            .ok_or_else(|| TokenError::invalid_grant(INVALID_TOKEN))?;
+        self.check_liveness(client, &grant, &session)?;
         let scopes = self.narrowed_scopes(&grant, narrowed)?;
         let prepared = self.prepare(client, scopes)?;
         // A retry receives the same response without a request to the upstream. Whether it is within the reuse interval
@@ -50,7 +52,7 @@ impl Issuer {
         let is_retry = policy.rotate && refresh_token.generation < grant.generation;
         let checked = match is_retry {
             true if !self.is_valid(Some(client), &session).await? => {
-                return Err(TokenError::invalid_grant(CHANGED));
+                return Err(TokenError::invalid_grant(ACCOUNT_CHANGED));
             }
             true => RevalidatedSession { session, snapshot: None },
             false => self.revalidate_for_refresh(session).await?,
@@ -80,7 +82,7 @@ impl Issuer {
         Ok(self.issue(signed, generation))
     }
 
-    fn check_life(
+    fn check_liveness(
         &self,
         client: &Client,
         grant: &Grant,
@@ -90,7 +92,7 @@ impl Issuer {
             return Err(TokenError::invalid_grant(ended_description(ended)));
         }
         if session.is_blocked(self.now()) {
-            return Err(TokenError::invalid_grant(BLOCKED));
+            return Err(TokenError::invalid_grant(ACCOUNT_BLOCKED));
         }
         if self.is_refresh_expired(client, grant) {
             return Err(TokenError::invalid_grant("Refresh token expired."));
@@ -112,13 +114,15 @@ impl Issuer {
     ) -> Result<RevalidatedSession, TokenError> {
         match self.revalidate(session).await? {
             Revalidation::Valid(checked) => Ok(*checked),
-            Revalidation::Rejected(RejectReason::Ended) => Err(TokenError::invalid_grant(OVER)),
+            Revalidation::Rejected(RejectReason::Ended) => {
+                Err(TokenError::invalid_grant(SESSION_ENDED))
+            }
             Revalidation::Rejected(RejectReason::Missing { .. }) => Err(TokenError::invalid_grant(
                 "The upstream no longer knows this person, or not in a required group.",
             )),
             Revalidation::Rejected(
                 RejectReason::CannotRevalidate | RejectReason::FingerprintChanged,
-            ) => Err(TokenError::invalid_grant(CHANGED)),
+            ) => Err(TokenError::invalid_grant(ACCOUNT_CHANGED)),
         }
     }
 
@@ -152,10 +156,10 @@ impl Issuer {
                 Ok((generation, false))
             }
             Rotation::Reused { tokens_until } => {
-                tracing::warn!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %grant.session, reason = "refresh_reused", tokens_until = %tokens_until, "an old refresh token came back: theft, or a lost answer");
-                Err(TokenError::invalid_grant(INVALID))
+                tracing::warn!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %grant.session, reason = "refresh_reused", tokens_until = %tokens_until, "a rotated refresh token was presented again: it was stolen, or a response was lost");
+                Err(TokenError::invalid_grant(INVALID_TOKEN))
             }
-            Rotation::Ended => Err(TokenError::invalid_grant(OVER)),
+            Rotation::Ended => Err(TokenError::invalid_grant(SESSION_ENDED)),
         }
     }
 
@@ -194,7 +198,7 @@ fn ended_description(ended: &Ended) -> String {
             "because the account is disabled"
         }
         EndReason::ConsentWithdrawn => "because the consent was withdrawn",
-        _ => return format!("{} At {}.", OVER, ended.at),
+        _ => return format!("{} At {}.", SESSION_ENDED, ended.at),
     };
     format!("The session this refresh token belongs to was ended {by} at {}.", ended.at)
 }

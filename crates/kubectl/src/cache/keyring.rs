@@ -52,7 +52,7 @@ enum Kind {
     #[default]
     System,
     #[cfg(test)]
-    Memory(Arc<std::sync::Mutex<memory::State>>),
+    Memory(memory::Memory),
 }
 
 impl Keyring {
@@ -88,7 +88,7 @@ impl Keyring {
         if self.has_timed_out.load(Ordering::Relaxed) {
             return Err(KeyringError::TimedOut);
         }
-        match tokio::time::timeout(TIME_LIMIT, Box::pin(operation)).await {
+        match tokio::time::timeout(TIME_LIMIT, operation).await {
             Ok(result) => result,
             Err(_) => {
                 self.has_timed_out.store(true, Ordering::Relaxed);
@@ -99,9 +99,9 @@ impl Keyring {
 
     async fn get(&self, name: &str) -> Result<Option<String>, KeyringError> {
         match &self.kind {
-            Kind::System => backend::get(name).await,
+            Kind::System => Box::pin(backend::get(name)).await,
             #[cfg(test)]
-            Kind::Memory(state) => state.lock().unwrap().get(name),
+            Kind::Memory(memory) => memory.get(name),
         }
     }
 
@@ -113,22 +113,22 @@ impl Keyring {
         text: &str,
     ) -> Result<Option<String>, KeyringError> {
         match &self.kind {
-            Kind::System => backend::set(name, label, text).await,
+            Kind::System => Box::pin(backend::set(name, label, text)).await,
             #[cfg(test)]
-            Kind::Memory(state) => state.lock().unwrap().set(name, text),
+            Kind::Memory(memory) => memory.set(name, text),
         }
     }
 
     async fn delete(&self, name: &str) -> Result<(), KeyringError> {
         match &self.kind {
-            Kind::System => backend::delete(name).await,
+            Kind::System => Box::pin(backend::delete(name)).await,
             #[cfg(test)]
-            Kind::Memory(state) => state.lock().unwrap().delete(name),
+            Kind::Memory(memory) => memory.delete(name),
         }
     }
 }
 
-/// A keyring for unit tests, which fails as told.
+/// A keyring for unit tests, whose failures the test sets.
 #[cfg(test)]
 pub mod memory {
     use std::collections::BTreeMap;
@@ -147,33 +147,40 @@ pub mod memory {
         pub loses_entries: bool,
     }
 
-    impl State {
+    #[derive(Clone, Debug, Default)]
+    pub struct Memory(Arc<Mutex<State>>);
+
+    impl Memory {
         pub fn get(&self, name: &str) -> Result<Option<String>, KeyringError> {
-            self.error.clone().map_or_else(|| Ok(self.entries.get(name).cloned()), Err)
+            let state = self.0.lock().unwrap();
+            state.error.clone().map_or_else(|| Ok(state.entries.get(name).cloned()), Err)
         }
 
-        pub fn set(&mut self, name: &str, text: &str) -> Result<Option<String>, KeyringError> {
-            if let Some(error) = self.error.clone().or(self.refusal.clone()) {
+        pub fn set(&self, name: &str, text: &str) -> Result<Option<String>, KeyringError> {
+            let mut state = self.0.lock().unwrap();
+            if let Some(error) = state.error.clone().or(state.refusal.clone()) {
                 return Err(error);
             }
-            if !self.loses_entries {
-                self.entries.insert(name.to_owned(), text.to_owned());
+            if !state.loses_entries {
+                state.entries.insert(name.to_owned(), text.to_owned());
             }
+            drop(state);
             self.get(name)
         }
 
-        pub fn delete(&mut self, name: &str) -> Result<(), KeyringError> {
-            if let Some(error) = self.error.clone() {
+        pub fn delete(&self, name: &str) -> Result<(), KeyringError> {
+            let mut state = self.0.lock().unwrap();
+            if let Some(error) = state.error.clone() {
                 return Err(error);
             }
-            self.entries.remove(name);
+            state.entries.remove(name);
             Ok(())
         }
     }
 
     pub fn keyring() -> (Keyring, Arc<Mutex<State>>) {
         let state = Arc::<Mutex<State>>::default();
-        let keyring = Keyring { kind: Kind::Memory(Arc::clone(&state)), ..Keyring::default() };
-        (keyring, state)
+        let kind = Kind::Memory(Memory(Arc::clone(&state)));
+        (Keyring { kind, ..Keyring::default() }, state)
     }
 }

@@ -1,13 +1,15 @@
-//! The approval page: whether an application may receive a user's data.
+//! The approval page: whether an application may receive a user's data; and the pages that return an authorization
+//! response without a redirect: by a form (`response_mode=form_post`), or as a code to copy
+//! (`urn:ietf:wg:oauth:2.0:oob`).
 
 use askama::Template;
 
 use super::device_flow::DeviceInfo;
+use super::href;
 use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::{FormattedMessage, Messages};
-use super::name::Name;
-use super::name::{ClientInfo, SignedInUser};
+use super::name::{ClientInfo, Name, SignedInUser};
 use super::texts::PageText;
 
 /// Above this number the groups are collapsed.
@@ -126,5 +128,39 @@ impl Approval<'_> {
 
     fn folds_groups(&self) -> bool {
         self.groups.len() > UNFOLDED_GROUPS
+    }
+}
+
+#[derive(Template)]
+#[template(path = "pages/form_post.html")]
+pub struct FormPost<'a> {
+    pub layout: &'a Layout,
+    pub client_name: Name,
+    /// The verified redirect URI.
+    pub action: &'a str,
+    pub fields: Vec<(&'a str, &'a str)>,
+}
+
+impl FormPost<'_> {
+    fn title(&self) -> String {
+        self.layout.messages.hand_over.heading.plain(&self.client_name)
+    }
+
+    fn safe_action(&self) -> &str {
+        href::form_action(self.action)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "pages/out_of_band.html")]
+pub struct OutOfBand<'a> {
+    pub layout: &'a Layout,
+    pub client_name: Name,
+    pub code: &'a str,
+}
+
+impl OutOfBand<'_> {
+    fn title(&self) -> String {
+        self.layout.messages.out_of_band.title.plain(&self.client_name)
     }
 }

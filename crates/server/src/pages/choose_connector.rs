@@ -1,4 +1,4 @@
-//! The page on which a user chooses the connector.
+//! The page on which a user chooses the connector, with the logos of upstreams ([`Brand`]).
 
 use askama::Template;
 
@@ -55,8 +55,8 @@ impl ConnectorKind {
     /// The upstream's logo, if its guidelines permit us to show it.
     fn brand(self) -> Option<&'static Brand> {
         match self {
-            ConnectorKind::GitHub => Some(&choose_connector::GITHUB),
-            ConnectorKind::Google => Some(&choose_connector::GOOGLE),
+            ConnectorKind::GitHub => Some(&GITHUB),
+            ConnectorKind::Google => Some(&GOOGLE),
             _ => None,
         }
     }
@@ -87,6 +87,18 @@ impl ChooseConnector<'_> {
     }
 }
 
+/// The logo of an upstream on its login button, only where the owners' guidelines permit them.
+///
+/// | upstream | rule, as published | here |
+/// |---|---|---|
+/// | GitHub | `github.com/logos`: a permitted logo may tell that something integrates with GitHub; unmodified, in its own black or white, less prominent than one's own | the Invertocat, black or white |
+/// | Google | `developers.google.com/identity/branding-guidelines`: a button of one's own has the "G" in its standard colours on the light or dark fill, with the outline, text colour and font they name | the "G", on a button with these |
+/// | GitLab | Trademark Guidelines: logos are not permitted, the name is | our icon |
+/// | Microsoft | logo and "Sign in" buttons as downloaded from Microsoft, to their measures | our icon |
+/// | LinkedIn | LinkedIn's own button images | our icon |
+///
+/// All other upstreams have our own icon. The logos are the owners' own drawings, unmodified as their rules require;
+/// the trademarks remain theirs.
 pub(crate) struct Brand {
     /// The CSS class of the button.
     pub class: &'static str,

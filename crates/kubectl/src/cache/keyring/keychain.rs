@@ -43,6 +43,7 @@ async fn in_thread<T: Send + 'static>(
 impl From<Error> for KeyringError {
     fn from(cause: Error) -> Self {
         match cause {
+            Error::NoDefaultStore => Self::Absent("no Keychain".to_owned()),
             Error::NoStorageAccess(_) => Self::Locked,
             cause => Self::Refused(cause.to_string()),
         }

@@ -110,6 +110,7 @@ pub fn keys(w: &World) -> String {
         frame: frame(w, Section::Keys),
         rotated: Some(("Key 3 has been made. It signs".to_owned(), display_time(w, 3_600_000))),
         rows: [3, 2, 1].map(|number| key(w, number)).into(),
+        kept_by: None,
         action: "/dex/admin/keys".to_owned(),
     };
     shown.render()
