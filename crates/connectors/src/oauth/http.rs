@@ -283,7 +283,7 @@ pub(crate) fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
 
 /// The TLS error, which may be wrapped in an `io::Error`, that again in another one. `source` of an `io::Error` skips
 /// the error it wraps.
-fn tls_error(error: &(dyn Error + 'static)) -> Option<&rustls::Error> {
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut error = error;
     loop {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
