@@ -96,7 +96,7 @@ async fn headers_from_another_address_are_ignored() {
         assert!(page.text().contains("Sign in through your company’s proxy"), "{}", page.text());
         assert!(!is_signed_in(&mallory));
     }
-    server.waits_for_log(2, "NotThroughProxy").await;
+    server.waits_for_log(2, "not through a trusted proxy").await;
 }
 
 /// Dex accepts the callback at `/callback` too, which no proxy protects.

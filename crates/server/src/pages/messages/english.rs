@@ -168,8 +168,8 @@ const PROBLEMS: Problems = Problems {
     invalid_response: ErrorMessages {
         title: "The sign-in did not work",
         happened: "What your identity provider returned through this browser is not valid.",
-        todo: "Go back to the application and sign in again. If it happens again, give your administrator the details \
-               above and the reference below.",
+        todo: "Go back to the application and sign in again. If it happens again, give the details above and the \
+               reference below to those who run this service.",
     },
     upstream_misconfigured: ErrorMessages {
         title: "An administrator must complete the setup",
