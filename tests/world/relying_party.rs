@@ -113,7 +113,10 @@ impl RelyingParty {
         );
         // A relative redirect URI is a path on the issuer's host.
         let redirect_uri = match request.redirect_uri.starts_with('/') {
-            true => request.url.join(&request.redirect_uri).unwrap().to_string(),
+            true => {
+                let issuer = url::Url::parse(&request.url).unwrap();
+                issuer.join(&request.redirect_uri).unwrap().to_string()
+            }
             false => request.redirect_uri.clone(),
         };
         assert!(auth_response.url.as_str().starts_with(&redirect_uri), "{}", auth_response.url);
