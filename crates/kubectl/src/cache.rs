@@ -56,7 +56,7 @@ impl Cache {
         Ok(Self { directory, storage, keyring: Keyring::default() })
     }
 
-    /// Waits for the lock for at most `patience`: another process may be logging in.
+    /// Waits for the lock for at most `wait_limit`: another process may be logging in.
     ///
     /// # Errors
     /// The keyring is required by `--token-cache-storage=keyring` and cannot be used. This is known before a refresh or a
@@ -64,10 +64,10 @@ impl Cache {
     pub async fn lock(
         &self,
         profile: &LoginProfile,
-        patience: Duration,
+        wait_limit: Duration,
     ) -> Result<LockedRecord, Error> {
         let name = file_name(profile);
-        let lock = Lock::acquire(&self.directory.join(format!("{name}.lock")), patience).await?;
+        let lock = Lock::acquire(&self.directory.join(format!("{name}.lock")), wait_limit).await?;
         if self.storage == Some(TokenCacheStorage::Keyring) {
             self.keyring.check().await.map_err(|problem| required(&problem))?;
         }
@@ -81,8 +81,8 @@ impl Cache {
     }
 
     /// The lock held during any interactive login, so that only one browser tab is opened at a time.
-    pub async fn lock_for_login(&self, patience: Duration) -> Result<Lock, Error> {
-        Lock::acquire(&self.directory.join("login.lock"), patience).await
+    pub async fn lock_for_login(&self, wait_limit: Duration) -> Result<Lock, Error> {
+        Lock::acquire(&self.directory.join("login.lock"), wait_limit).await
     }
 
     /// The logins that have a record, in a stable order. Other files are ignored.

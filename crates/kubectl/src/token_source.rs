@@ -107,8 +107,8 @@ impl TokenSource<'_> {
     /// The tokens of the login, confirmed by the issuer at most [`CHECK_INTERVAL`] ago.
     pub async fn valid_login(&self) -> Result<ValidLogin, Error> {
         let started_at = (self.now)();
-        let patience = self.options.timeout + LOCK_MARGIN;
-        let locked = self.cache.lock(self.profile, patience).await?;
+        let wait_limit = self.options.timeout + LOCK_MARGIN;
+        let locked = self.cache.lock(self.profile, wait_limit).await?;
         let mut record = locked.read().await?;
         if let Some(Failure { at, reason }) = &record.failure
             && *at >= started_at

@@ -1,7 +1,7 @@
 //! Tokens in the system's keyring: the Keychain of macOS, elsewhere the Secret Service on the session bus (GNOME
 //! keyring, KWallet, KeePassXC).
 //!
-//! A keyring is never asked to unlock, so no prompt appears, and every operation has a time limit.
+//! No unlocking is ever requested, so no prompt appears, and every operation has a time limit.
 
 #[cfg(target_os = "macos")]
 mod keychain;

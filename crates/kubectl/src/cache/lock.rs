@@ -18,8 +18,8 @@ pub struct Lock {
 
 impl Lock {
     /// # Errors
-    /// Another process has held the lock for longer than `patience`.
-    pub async fn acquire(path: &Path, patience: Duration) -> Result<Self, Error> {
+    /// Another process has held the lock for longer than `wait_limit`.
+    pub async fn acquire(path: &Path, wait_limit: Duration) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -31,14 +31,14 @@ impl Lock {
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) if waited < patience => {
+                Err(TryLockError::WouldBlock) if waited < wait_limit => {
                     tokio::time::sleep(POLL_INTERVAL).await;
                     waited += POLL_INTERVAL;
                 }
                 Err(TryLockError::WouldBlock) => {
                     return Err(Error::Local(format!(
                         "another process has been signing in for {} s; it holds {}",
-                        patience.as_secs(),
+                        wait_limit.as_secs(),
                         path.display()
                     )));
                 }

@@ -109,7 +109,7 @@ fn without_the_file_the_pages_have_no_footer_and_no_help() {
     }
 }
 
-/// Whatever is replaced, a user is told that a code from somebody else is an attack.
+/// Whatever is replaced, the warning that a code from somebody else is an attack stays.
 #[test]
 fn warnings_cannot_be_replaced() {
     let pages = with(|texts| {
