@@ -269,17 +269,14 @@ prepare_relying_party() {
 
 # The program of the commit in tests/previous_version, from the history of this repository. Its dependencies are mostly those
 # of today, so it is built in the same target folder, with a test so that they have the same features; then it is moved
-# aside. Building takes minutes, so `./test` and `./test NAME` use only one that is there already.
+# aside. Building takes minutes, so only `./test previous-version` and `--require previous-version` do it.
 prepare_previous_version() {
   local commit program
   if [[ -n ${COUNTERSIGN_PREVIOUS_PROGRAM-} ]]; then return; fi
   commit=$(grep -v '^#' "$root/tests/previous_version")
   program=$root/target/previous-version/countersign-$commit
   if [[ ! -x $program ]]; then
-    if [[ $part != previous-version && " ${required[*]-} " != *" previous-version "* ]]; then
-      missing[previous-version]="not built; ./test previous-version builds it"
-      return
-    elif ! git -C "$root" cat-file -e "$commit^{commit}" 2>/dev/null; then
+    if ! git -C "$root" cat-file -e "$commit^{commit}" 2>/dev/null; then
       missing[previous-version]="the history here has no commit $commit"
       return
     fi
