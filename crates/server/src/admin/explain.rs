@@ -101,7 +101,7 @@ pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
         people: Vec::new(),
         upstreams: Vec::new(),
     });
-    let room = |bytes: usize, among: usize| bytes / among.clamp(1, MOST);
+    let share = |bytes: usize, among: usize| bytes / among.clamp(1, MOST);
     let (people, upstreams) = (found.people.len(), found.upstreams.len());
     let shown = Explain {
         layout: &app.layout,
@@ -112,14 +112,14 @@ pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
             .people
             .iter()
             .take(MOST)
-            .map(|one| person(app, one, room(GROUP_BYTES, people)))
+            .map(|one| person(app, one, share(GROUP_BYTES, people)))
             .collect(),
         upstreams: found
             .upstreams
             .iter()
             .take(MOST)
             .map(|one| {
-                let bytes = (room(GROUP_BYTES, upstreams), room(TRACE_BYTES, upstreams));
+                let bytes = (share(GROUP_BYTES, upstreams), share(TRACE_BYTES, upstreams));
                 upstream(app, one, bytes)
             })
             .collect(),
