@@ -1,13 +1,25 @@
 //! Makes cargo build this crate again when a file in `templates/custom` is added, changed or removed. A file there that
 //! replaces no template, such as one with a misspelt name, is an error.
+//!
+//! Writes the stylesheets of `templates/static`, minified, to `OUT_DIR`, where `pages::assets` includes them.
 
-use std::fs;
+#[path = "src/pages/minify_css.rs"]
+mod minify_css;
+
 use std::path::{Path, PathBuf};
+use std::{env, fs, io};
 
 const TEMPLATES: &str = "../../templates";
 const CUSTOM: &str = "../../templates/custom";
+const STATIC: &str = "../../templates/static";
+const STYLESHEETS: [&str; 3] = ["countersign.css", "admin.css", "example-app.css"];
 
-fn main() {
+fn main() -> io::Result<()> {
+    check_custom_templates();
+    minify_stylesheets()
+}
+
+fn check_custom_templates() {
     println!("cargo::rerun-if-changed={CUSTOM}");
     for file in files_below(Path::new(CUSTOM)) {
         let Ok(name) = file.strip_prefix(CUSTOM) else { continue };
@@ -18,6 +30,18 @@ fn main() {
             );
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "cargo names the folder in the environment")]
+fn minify_stylesheets() -> io::Result<()> {
+    let out_dir = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?;
+    for name in STYLESHEETS {
+        let source = Path::new(STATIC).join(name);
+        println!("cargo::rerun-if-changed={}", source.display());
+        let minified = minify_css::minify(&fs::read_to_string(&source)?);
+        fs::write(Path::new(&out_dir).join(name), minified)?;
+    }
+    Ok(())
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {

@@ -30,9 +30,9 @@ export class Contracts {
     if (UNDESCRIBED[vendor].some((pattern) => pattern.test(path))) return undefined;
     const operation = this.find(vendor, method, path);
     if (!operation) return { name: `${vendor} ${method} ${path} ${status}`, problems: ['is not in the description'] };
-    const problems = query.filter((asked) => !operation.query.has(asked)).map((asked) => `was asked with ${asked}, which the description lacks`);
-    for (const [wanted, required] of operation.query) {
-      if (required && !query.includes(wanted)) problems.push(`was asked without ${wanted}`);
+    const problems = query.filter((name) => !operation.query.has(name)).map((name) => `was requested with ${name}, which the description lacks`);
+    for (const [name, required] of operation.query) {
+      if (required && !query.includes(name)) problems.push(`was requested without ${name}`);
     }
     const label = `${vendor} ${method} ${operation.path} ${status}`;
     const described = operation.schemas[status];

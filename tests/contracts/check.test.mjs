@@ -25,12 +25,12 @@ test('right answers pass', () => {
   assert.equal(problems(teams({ message: 'token is required' }, [], 401)), '');
 });
 
-for (const [what, answer, told] of [
+for (const [what, answer, reported] of [
   ['a member of another name', groups({ grups: [] }), /grups/],
   ['a member of another name, deep inside', groups({ groups: [{ mail: 'a@example.com' }] }), /\/groups\/0 .*mail/],
   ['a value of another type', groups({ groups: { email: 'a@example.com' } }), /\/groups must be array/],
   ['an error that does not repeat its status', groups({ error: { code: 400, message: 'no' } }, [], 404), /\/error\/code/],
-  ['a question by a parameter that is none', groups({}, ['user']), /asked with user/],
+  ['a question by a parameter that is none', groups({}, ['user']), /requested with user/],
   ['a status that is never answered', groups({}, [], 202), /answers no 202/],
   ['a member left out', emails([{ ...EMAIL, verified: undefined }]), /verified/],
   ['a member made up', emails([{ ...EMAIL, confirmed: true }]), /confirmed/],
@@ -42,14 +42,14 @@ for (const [what, answer, told] of [
   ['a path without its prefix', { ...teams([]), path: '/user/teams' }, /not in the description/],
   ['a method that is none', { ...emails([]), method: 'PUT' }, /not in the description/],
 ]) {
-  test(`${what} is told`, () => {
-    const said = JSON.parse(JSON.stringify(answer));
-    assert.match(problems(said), told);
-    assert.equal(report(contracts, [said], [], silent), false);
+  test(`${what} is reported`, () => {
+    const recorded = JSON.parse(JSON.stringify(answer));
+    assert.match(problems(recorded), reported);
+    assert.equal(report(contracts, [recorded], [], silent), false);
   });
 }
 
-test('a vendor that answered nothing is told', () => {
+test('a vendor that answered nothing is reported', () => {
   assert.equal(report(contracts, [emails([EMAIL])], ['github'], silent), true);
   assert.equal(report(contracts, [emails([EMAIL])], ['github', 'google'], silent), false);
 });

@@ -23,7 +23,7 @@ export function read(folder) {
 function operation(method, path, query, schemas, error) {
   const parts = path.split(/\{[^}]*\}/).map((part) => part.replace(/[.*+?^$()|[\]\\]/g, '\\$&'));
   const pattern = new RegExp(`^${parts.join('[^/]+')}$`);
-  return { method, path, matches: (asked) => asked === path || pattern.test(asked), query, schemas, error };
+  return { method, path, matches: (requested) => requested === path || pattern.test(requested), query, schemas, error };
 }
 
 /** GitHub's and Gitea's: OpenAPI 3.0. `failure` names the schema of an error. */
@@ -37,10 +37,10 @@ function openapi(document, failure) {
   };
   const error = whole(at(`#/components/schemas/${failure}`), words);
   return Object.entries(document.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).filter(([, said]) => said.responses).map(([method, said]) => {
-      const parameters = [...(methods.parameters ?? []), ...(said.parameters ?? [])].map(resolved);
+    Object.entries(methods).filter(([, described]) => described.responses).map(([method, described]) => {
+      const parameters = [...(methods.parameters ?? []), ...(described.parameters ?? [])].map(resolved);
       const query = parameters.filter((parameter) => parameter.in === 'query');
-      const schemas = Object.entries(said.responses).map(([status, response]) => {
+      const schemas = Object.entries(described.responses).map(([status, response]) => {
         const schema = resolved(response).content?.['application/json']?.schema;
         return [status, () => (schema ? whole(schema, words) : null)];
       });

@@ -13,11 +13,11 @@ func TestDistributedGroupsAreReadAtEveryAuthentication(t *testing.T) {
 	i := newIssuer(t)
 	key := newRS256(t, "one")
 	i.publish(key)
-	var asked atomic.Int64
+	var requests atomic.Int64
 	var answer atomic.Value
 	answer.Store(i.token(key, claims{"groups": []string{"dev"}}))
 	i.mux.HandleFunc("GET /groups", func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
+		requests.Add(1)
 		if r.Header.Get("Authorization") != "Bearer handle" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -35,12 +35,12 @@ func TestDistributedGroupsAreReadAtEveryAuthentication(t *testing.T) {
 	// The issuer of the response gets a verifier of its own, which reads discovery when it is first needed.
 	s.refuses("flags", token, "verifier not initialized for issuer")
 	s.waitUntilAccepted("flags", token, 5*time.Second)
-	before := asked.Load()
+	before := requests.Load()
 	sameGroups(t, s.accepts("flags", token), "dev")
 	answer.Store(i.token(key, claims{"groups": []string{"ops"}}))
 	sameGroups(t, s.accepts("flags", token), "ops")
-	if now := asked.Load(); now != before+2 {
-		t.Errorf("two authentications asked %d times", now-before)
+	if now := requests.Load(); now != before+2 {
+		t.Errorf("two authentications sent %d requests", now-before)
 	}
 
 	answer.Store(i.token(key, claims{"groups": []string{"ops"}, "aud": "grafana"}))

@@ -14,7 +14,7 @@ func TestWhenANewKeyIsFetched(t *testing.T) {
 		headers map[string]string
 		atOnce  bool
 	}{
-		"nothing said":              {nil, true},
+		"no header":                 {nil, true},
 		"max-age=0":                 {map[string]string{"Cache-Control": "max-age=0"}, true},
 		"max-age=30":                {map[string]string{"Cache-Control": "max-age=30"}, true},
 		"max-age=300":               {map[string]string{"Cache-Control": "public, max-age=300"}, false},

@@ -10,11 +10,11 @@ import (
 )
 
 // reviewer is a TokenReview endpoint: "anna" is anna, "error" is refused with a reason, all else without one.
-func reviewer(t *testing.T) (kubeconfig string, asked *atomic.Int64) {
+func reviewer(t *testing.T) (kubeconfig string, reviews *atomic.Int64) {
 	t.Helper()
-	asked = &atomic.Int64{}
+	reviews = &atomic.Int64{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
+		reviews.Add(1)
 		var review struct {
 			APIVersion string `json:"apiVersion"`
 			Kind       string `json:"kind"`
@@ -49,12 +49,12 @@ clusters: [{name: countersign, cluster: {server: "%s/review"}}]
 users: [{name: apiserver}]
 contexts: [{name: webhook, context: {cluster: countersign, user: apiserver}}]
 current-context: webhook
-`, server.URL)), asked
+`, server.URL)), reviews
 }
 
 func TestAWebhookIsCalledEveryTimeWithoutACache(t *testing.T) {
 	for _, version := range []string{"v1", "v1beta1"} {
-		kubeconfig, asked := reviewer(t)
+		kubeconfig, reviews := reviewer(t)
 		s := newSession(t)
 		s.open(ask{"op": "webhook", "id": "hook", "kubeconfig": kubeconfig, "version": version})
 
@@ -63,8 +63,8 @@ func TestAWebhookIsCalledEveryTimeWithoutACache(t *testing.T) {
 		s.refuses("hook", "error", "the session has ended")
 		s.refuses("hook", "mallory", "no authenticator recognizes the token")
 
-		if anna.Username != "anna" || anna.UID != "7" || asked.Load() != 4 {
-			t.Errorf("%s: %+v after %d reviews", version, anna, asked.Load())
+		if anna.Username != "anna" || anna.UID != "7" || reviews.Load() != 4 {
+			t.Errorf("%s: %+v after %d reviews", version, anna, reviews.Load())
 		}
 		sameGroups(t, anna, "dev")
 	}
@@ -76,7 +76,7 @@ func TestAWebhookIsCalledEveryTimeWithoutACache(t *testing.T) {
 // Results of a webhook are cached, refusals too; only a refusal with an error is not.
 func TestAWebhooksResponseIsCached(t *testing.T) {
 	for token, want := range map[string]int64{"anna": 1, "mallory": 1, "error": 3} {
-		kubeconfig, asked := reviewer(t)
+		kubeconfig, reviews := reviewer(t)
 		s := newSession(t)
 		s.open(ask{"op": "webhook", "id": "hook", "kubeconfig": kubeconfig, "version": "v1", "cacheTTLSeconds": 60})
 
@@ -84,15 +84,15 @@ func TestAWebhooksResponseIsCached(t *testing.T) {
 			s.authenticate("hook", token)
 		}
 
-		if asked.Load() != want {
-			t.Errorf("%s was reviewed %d times, wanted %d", token, asked.Load(), want)
+		if reviews.Load() != want {
+			t.Errorf("%s was reviewed %d times, wanted %d", token, reviews.Load(), want)
 		}
 	}
 }
 
 // With a TTL of 0 the API server still caches successes, and this cache cannot be disabled.
 func TestTheAPIServersOwnCacheIsInFrontOfTheWebhook(t *testing.T) {
-	kubeconfig, asked := reviewer(t)
+	kubeconfig, reviews := reviewer(t)
 	s := newSession(t)
 	s.open(ask{"op": "webhook", "id": "hook", "kubeconfig": kubeconfig, "version": "v1", "cache": true})
 
@@ -101,7 +101,7 @@ func TestTheAPIServersOwnCacheIsInFrontOfTheWebhook(t *testing.T) {
 		s.refuses("hook", "mallory", "no authenticator recognizes the token")
 	}
 
-	if asked.Load() != 4 {
-		t.Errorf("%d reviews, wanted 1 for anna and 3 for mallory", asked.Load())
+	if reviews.Load() != 4 {
+		t.Errorf("%d reviews, wanted 1 for anna and 3 for mallory", reviews.Load())
 	}
 }

@@ -64,11 +64,11 @@ const provider = new Provider(issuer, {
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   findAccount(_, sub) {
     const person = people.get(sub);
-    return person && { accountId: sub, claims: () => told(person) };
+    return person && { accountId: sub, claims: () => claimsOf(person) };
   },
 });
 
-function told({ sub, name, email, groups }) {
+function claimsOf({ sub, name, email, groups }) {
   return { sub, name, preferred_username: email.split('@')[0], email, email_verified: true, groups };
 }
 

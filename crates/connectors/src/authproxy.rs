@@ -100,14 +100,14 @@ impl AuthProxy {
         for group in &groups {
             trace.included(group, "named by the proxy");
         }
-        let standing = config.static_groups.iter().filter(|group| !groups.contains(*group));
+        let added = config.static_groups.iter().filter(|group| !groups.contains(*group));
         Ok(Identity {
             user_id: user_id.unwrap_or_else(|| user.clone()),
             preferred_username: name.unwrap_or_else(|| user.clone()),
             email: email.unwrap_or_else(|| user.clone()),
             email_verified: true,
             username: user,
-            groups: groups.iter().chain(standing).cloned().collect(),
+            groups: groups.iter().chain(added).cloned().collect(),
         })
     }
 }

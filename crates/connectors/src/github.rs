@@ -175,7 +175,7 @@ impl Upstream for GitHub {
         self.judge(&tokens, &question, trace).await.map_err(|stop| match stop {
             ApiError::Failed(failure) => failure,
             _ => UpstreamError::Configuration(
-                "GitHub refuses the token it has just given".to_owned(),
+                "GitHub refuses the token it has just issued".to_owned(),
             ),
         })
     }

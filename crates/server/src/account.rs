@@ -13,7 +13,7 @@ use countersign_issuer::login::AccountPage;
 use crate::app::App;
 use crate::form::{Query, once};
 use crate::login::authorization::first_step;
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::{Device, DisplayTime, GrantLine, PageErrorKind, SignInCard, SignedInUser};
 use crate::request_context::RequestContext;
 use crate::response::see_other;
@@ -25,19 +25,11 @@ pub async fn sign_in(
     State(app): State<App>,
     context: RequestContext,
     Query(pairs): Query,
-) -> Response {
-    into_response(&app, &context, Box::pin(begin(&app, &context, &pairs)).await)
-}
-
-async fn begin(
-    app: &App,
-    context: &RequestContext,
-    pairs: &[(String, String)],
 ) -> Result<Response, PageError> {
-    let page = once(pairs, "to").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
+    let page = once(&pairs, "to").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
     let again = pairs.iter().any(|(name, _)| name == "fresh");
     let request = app.issuer.account_page_request(page, again)?;
-    Box::pin(first_step(app, context, request)).await
+    Box::pin(first_step(&app, &context, request)).await
 }
 
 /// The session of this browser, with groups as fresh as for any client. `None`: the caller redirects with

@@ -38,8 +38,11 @@ use crate::pages::{PageErrorKind, PageLink};
 use crate::request_context::{ClientAddress, RequestContext};
 use crate::userinfo::bearer_token;
 
-/// Extractor: the browser is signed in as an administrator, checked for this request.
+/// Extractor: the browser is signed in as an administrator, checked for this request. Most handlers of pages need
+/// nothing else.
 pub struct AdminSession {
+    pub app: App,
+    pub context: RequestContext,
     pub who: Administrator,
     pub session: Session,
     /// The query.
@@ -62,9 +65,9 @@ impl FromRequestParts<App> for AdminSession {
             Some(address(path, &page_pairs)).filter(|page| AccountPage::parse(page).is_some());
         let page = page.unwrap_or_else(|| Section::Sessions.path().to_owned());
         match enter(app, &context, &page).await {
-            Ok((who, session)) => Ok(Self { who, session, pairs, page }),
+            Ok((who, session)) => Ok(Self { app: app.clone(), context, who, session, pairs, page }),
             Err(NoAdministrator::SignIn(redirect)) => Err(redirect),
-            Err(NoAdministrator::Page(page_error)) => Err(page_error.show(app, &context)),
+            Err(NoAdministrator::Page(page_error)) => Err(page_error.into_response()),
         }
     }
 }
@@ -108,24 +111,23 @@ impl AdminSession {
     /// login, which returns to this page.
     pub fn require_fresh_sign_in(
         &self,
-        app: &App,
-        context: &RequestContext,
         form: &[(String, String)],
     ) -> Result<Option<Response>, PageError> {
-        check_form(app, context, form)?;
-        match app.issuer.signed_in_freshly(&self.session, FRESH_SIGN_IN) {
+        check_form(&self.app, &self.context, form)?;
+        match self.app.issuer.signed_in_freshly(&self.session, FRESH_SIGN_IN) {
             true => Ok(None),
-            false => Ok(Some(sign_in_first(app, &self.page, true))),
+            false => Ok(Some(sign_in_first(&self.app, &self.page, true))),
         }
     }
 
-    pub fn frame<'a>(&self, app: &'a App, context: &RequestContext, section: Section) -> Frame<'a> {
+    pub fn frame(&self, section: Section) -> Frame<'_> {
+        let app = &self.app;
         Frame {
             layout: &app.layout,
             section,
             user: user(app, &self.session).name,
             base: app.issuer.settings.issuer.base_path().to_owned(),
-            csrf: app.issuer.form_token(context.session.as_ref()),
+            csrf: app.issuer.form_token(self.context.session.as_ref()),
             flash: None,
             configuration_failure: app.process.reload_state().failure.map(|(_, reason)| reason),
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::account::{own_session, sign_in_first, user};
 use crate::app::App;
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::{ClusterCard, Clusters, Page, PageErrorKind};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, json, page};
@@ -22,9 +22,13 @@ struct ClusterList<'a> {
     clusters: Vec<ListedCluster<'a>>,
 }
 
-pub async fn get(State(app): State<App>, context: RequestContext, headers: HeaderMap) -> Response {
+pub async fn get(
+    State(app): State<App>,
+    context: RequestContext,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
     if let Some(token) = bearer_token(&headers) {
-        return match app.issuer.clusters_of_token(&token).await {
+        return Ok(match app.issuer.clusters_of_token(&token).await {
             Ok(Some(clusters)) => {
                 let clusters = clusters.into_iter().map(ListedCluster::from).collect();
                 json(StatusCode::OK, &ClusterList { clusters })
@@ -33,13 +37,13 @@ pub async fn get(State(app): State<App>, context: RequestContext, headers: Heade
                 bearer_error(StatusCode::UNAUTHORIZED, Some("invalid_token"))
             }
             Err(error) => failed(&error),
-        };
+        });
     }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.trim_start().starts_with("application/json")) {
-        return bearer_error(StatusCode::UNAUTHORIZED, None);
+        return Ok(bearer_error(StatusCode::UNAUTHORIZED, None));
     }
-    into_response(&app, &context, list(&app, &context).await)
+    list(&app, &context).await
 }
 
 fn failed(error: &IssuerError) -> Response {
@@ -79,8 +83,11 @@ async fn list(app: &App, context: &RequestContext) -> Result<Response, PageError
 }
 
 /// Downloads a kubeconfig with all clusters of the list.
-pub async fn all_kubeconfigs(State(app): State<App>, context: RequestContext) -> Response {
-    into_response(&app, &context, download(&app, &context, None).await)
+pub async fn all_kubeconfigs(
+    State(app): State<App>,
+    context: RequestContext,
+) -> Result<Response, PageError> {
+    download(&app, &context, None).await
 }
 
 /// Downloads a kubeconfig with one cluster.
@@ -88,8 +95,8 @@ pub async fn kubeconfig(
     State(app): State<App>,
     context: RequestContext,
     Path(name): Path<String>,
-) -> Response {
-    into_response(&app, &context, download(&app, &context, Some(&name)).await)
+) -> Result<Response, PageError> {
+    download(&app, &context, Some(&name)).await
 }
 
 async fn download(

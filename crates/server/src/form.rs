@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -31,12 +31,9 @@ pub struct Query(pub Pairs);
 impl FromRequestParts<App> for Query {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Response> {
         let query = parts.uri.query().unwrap_or_default();
-        match decode(query.as_bytes()) {
-            Ok(pairs) => Ok(Self(pairs)),
-            Err(status) => Err(error_page(parts, app, status).await),
-        }
+        decode(query.as_bytes()).map(Self).map_err(error_page)
     }
 }
 
@@ -46,12 +43,9 @@ pub struct Form(pub Pairs);
 impl FromRequest<App> for Form {
     type Rejection = Response;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
-        let (mut parts, body) = request.into_parts();
-        match read(&parts.headers, body).await {
-            Ok(pairs) => Ok(Self(pairs)),
-            Err(status) => Err(error_page(&mut parts, app, status).await),
-        }
+    async fn from_request(request: Request, _: &App) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        read(&parts.headers, body).await.map(Self).map_err(error_page)
     }
 }
 
@@ -61,19 +55,15 @@ pub struct SamlForm(pub Pairs);
 impl FromRequest<App> for SamlForm {
     type Rejection = Response;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
-        let (mut parts, body) = request.into_parts();
-        match read_at_most(MAX_SAML_BODY_BYTES, &parts.headers, body).await {
-            Ok(pairs) => Ok(Self(pairs)),
-            Err(status) => Err(error_page(&mut parts, app, status).await),
-        }
+    async fn from_request(request: Request, _: &App) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        read_at_most(MAX_SAML_BODY_BYTES, &parts.headers, body).await.map(Self).map_err(error_page)
     }
 }
 
 /// The error page for a malformed request, with this status.
-async fn error_page(parts: &mut Parts, app: &App, status: StatusCode) -> Response {
-    let Ok(context) = RequestContext::from_request_parts(parts, app).await;
-    let mut response = PageError::from(PageErrorKind::BadRequest).show(app, &context);
+fn error_page(status: StatusCode) -> Response {
+    let mut response = PageError::from(PageErrorKind::BadRequest).into_response();
     *response.status_mut() = status;
     response
 }

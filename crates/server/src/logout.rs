@@ -13,8 +13,8 @@ use countersign_issuer::logout::{LogoutRequest, SignOutOutcome};
 use crate::account::{check_form, user};
 use crate::app::App;
 use crate::cookies::SetCookies;
-use crate::form::{Form, Pairs, Query, once};
-use crate::page_error::{PageError, into_response};
+use crate::form::{Form, Query, once};
+use crate::page_error::PageError;
 use crate::pages::{self, Name, OfflineGrants, Page, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page, see_other, with_cookies};
@@ -22,8 +22,29 @@ use crate::response::{PagePolicy, page, see_other, with_cookies};
 /// The hidden field, and the parameter of our own redirect, with the sealed logout request.
 const REQUEST: &str = "request";
 
-pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
-    into_response(&app, &context, start(&app, &context, pairs).await)
+pub async fn get(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Result<Response, PageError> {
+    let request = match once(&pairs, REQUEST) {
+        Some(sealed) => app.issuer.open_logout(sealed),
+        None => parse(&app, &Params::new(pairs))?,
+    };
+    let session = app.issuer.session_for_any_client(context.session.as_ref()).await?;
+    match (session, &context.session) {
+        (Some(session), Some(cookie)) if request.proves(&session) => {
+            sign_out(&app, &context, cookie, &request, false).await
+        }
+        (Some(session), _) => confirm(&app, &context, &session, &request).await,
+        (None, _) => {
+            let hint_refused = request.hint_refused();
+            let ended = app.issuer.end_hinted_session(&request).await?;
+            let notified = ended.unwrap_or_default().notified;
+            let result = LogoutResult { notified, hint_refused, ..LogoutResult::default() };
+            Ok(finish(&app, &request, result))
+        }
+    }
 }
 
 /// A client's request (which may be a POST, section 2), or the submitted confirmation.
@@ -32,14 +53,13 @@ pub async fn post(
     context: RequestContext,
     Query(query): Query,
     Form(body): Form,
-) -> Response {
+) -> Result<Response, PageError> {
     let is_confirmation = body.iter().any(|(name, _)| name == "csrf");
     let params = Params::new(query.into_iter().chain(body.iter().cloned()).collect());
-    let result = match !is_confirmation && LogoutRequest::is_requested_by(&params) {
+    match !is_confirmation && LogoutRequest::is_requested_by(&params) {
         true => redirect_to_get(&app, &params),
         false => confirmed(&app, &context, &body).await,
-    };
-    into_response(&app, &context, result)
+    }
 }
 
 /// Redirects with 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none.
@@ -53,27 +73,6 @@ fn parse(app: &App, params: &Params) -> Result<LogoutRequest, PageError> {
     app.issuer
         .parse_logout(params)
         .map_err(|what| PageError::from(PageErrorKind::BadRequest).detail(what))
-}
-
-async fn start(app: &App, context: &RequestContext, pairs: Pairs) -> Result<Response, PageError> {
-    let request = match once(&pairs, REQUEST) {
-        Some(sealed) => app.issuer.open_logout(sealed),
-        None => parse(app, &Params::new(pairs))?,
-    };
-    let session = app.issuer.session_for_any_client(context.session.as_ref()).await?;
-    match (session, &context.session) {
-        (Some(session), Some(cookie)) if request.proves(&session) => {
-            sign_out(app, context, cookie, &request, false).await
-        }
-        (Some(session), _) => confirm(app, context, &session, &request).await,
-        (None, _) => {
-            let hint_refused = request.hint_refused();
-            let ended = app.issuer.end_hinted_session(&request).await?;
-            let notified = ended.unwrap_or_default().notified;
-            let result = LogoutResult { notified, hint_refused, ..LogoutResult::default() };
-            Ok(finish(app, &request, result))
-        }
-    }
 }
 
 async fn confirm(

@@ -15,10 +15,10 @@ use tracing::Instrument;
 use crate::app::App;
 use crate::exported_request;
 use crate::metrics::RequestMetrics;
-use crate::page_error::{PageError, RETRY_AFTER};
+use crate::page_error::{self, PageError, RETRY_AFTER};
 use crate::pages::PageErrorKind;
 use crate::proxy_headers::{self, StrippedHeaders, peer_address};
-use crate::request_context::{ClientAddress, RequestContext, RequestId};
+use crate::request_context::{ClientAddress, RequestId};
 use crate::request_limits;
 use crate::response::json;
 use countersign_core::connector::ProxyHeaders;
@@ -43,15 +43,15 @@ async fn around_handler(State(app): State<App>, mut request: Request, next: Next
 async fn respond(app: &App, request: Request, next: Next) -> Response {
     let version = request.version();
     let format = ErrorFormat::for_path(request.uri().path());
-    let context = match format {
-        ErrorFormat::Page => Some(RequestContext::of_request(app, &request)),
-        _ => None,
-    };
+    let request_id = RequestId::of(request.extensions());
     let path = request.uri().clone();
-    let bare = checked(app, request, next).await;
-    let mut response = match is_bare_error(&bare) {
-        true => render_bare_error(app, bare, &BareError { format, path: path.path(), context }),
-        false => bare,
+    let response = page_error::render(app, &request_id, checked(app, request, next).await);
+    let mut response = match is_bare_error(&response) {
+        true => {
+            let error = BareError { format, path: path.path(), request_id: &request_id };
+            render_bare_error(app, response, &error)
+        }
+        false => response,
     };
     set_headers(app, version, response.headers_mut());
     response
@@ -129,22 +129,20 @@ fn is_bare_error(response: &Response) -> bool {
 struct BareError<'a> {
     format: ErrorFormat,
     path: &'a str,
-    /// Only for paths that return pages.
-    context: Option<RequestContext>,
+    request_id: &'a str,
 }
 
 /// Adds a body in the format of the path to an error response.
 fn render_bare_error(app: &App, bare: Response, error: &BareError<'_>) -> Response {
     let status = bare.status();
-    let mut response = match (&error.format, &error.context) {
-        (ErrorFormat::ProblemDetails, _) => crate::admin::problem_details::bare(status),
-        (ErrorFormat::OAuth, _) => {
-            json(status, &serde_json::json!({ "error": oauth_code(status) }))
+    let mut response = match error.format {
+        ErrorFormat::ProblemDetails => crate::admin::problem_details::bare(status),
+        ErrorFormat::OAuth => json(status, &serde_json::json!({ "error": oauth_code(status) })),
+        ErrorFormat::Page => {
+            let kind = PageErrorKind::of_status(status.as_u16());
+            PageError::from(kind).show(app, error.request_id)
         }
-        (ErrorFormat::Page, Some(context)) => {
-            PageError::from(PageErrorKind::of_status(status.as_u16())).show(app, context)
-        }
-        (ErrorFormat::Unchanged | ErrorFormat::Page, _) => return bare,
+        ErrorFormat::Unchanged => return bare,
     };
     *response.status_mut() = status;
     // On 503 with Retry-After an API server would wait and repeat the review instead of sending it to another replica.

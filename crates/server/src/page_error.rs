@@ -1,21 +1,22 @@
 //! An error that is shown as a page: the user sees what to do and a reference id, the log contains the cause.
+//!
+//! A handler returns it as the error of its `Result`, or as a response; [`render`] makes the page.
 
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use countersign_issuer::IssuerError;
 
 use crate::app::App;
 use crate::pages::{ErrorPage, Name, Page, PageErrorKind, PageLink};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
 /// In seconds; sent with every 503 page.
 pub const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PageError(Box<Details>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Details {
     kind: PageErrorKind,
     items: Vec<String>,
@@ -92,7 +93,7 @@ impl PageError {
 
     /// Logs the error and renders its page. Most errors can occur during a client's login, so their pages keep
     /// `window.opener`.
-    pub fn show(self, app: &App, context: &RequestContext) -> Response {
+    pub fn show(self, app: &App, request_id: &str) -> Response {
         let Details { kind, items, details, link, cause } = *self.0;
         let status = kind.status();
         if status >= 500 {
@@ -104,7 +105,7 @@ impl PageError {
             tracing::info!(kind = ?kind, detail, "an error page was shown");
         }
         let items: Vec<Name> = items.iter().map(|item| item.as_str().into()).collect();
-        let mut view = ErrorPage::new(&app.layout, kind, &context.id).items(items);
+        let mut view = ErrorPage::new(&app.layout, kind, request_id).items(items);
         for detail in &details {
             view = view.detail(detail);
         }
@@ -129,11 +130,44 @@ fn policy(kind: PageErrorKind) -> PagePolicy {
     }
 }
 
-/// The response, or the error rendered as a page.
-pub fn into_response(
-    app: &App,
-    context: &RequestContext,
-    result: Result<Response, PageError>,
-) -> Response {
-    result.unwrap_or_else(|page_error| page_error.show(app, context))
+/// A response without a body that carries the error to [`render`], which knows the layout and the request id.
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let status = self.0.kind.status();
+        let mut response = Response::default();
+        *response.status_mut() =
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Replaces a response that carries a [`PageError`] by its page, and keeps the status and headers (such as cookies) that
+/// the handler set. Other responses are returned as they are.
+pub fn render(app: &App, request_id: &str, mut response: Response) -> Response {
+    let Some(page_error) = response.extensions_mut().remove::<PageError>() else {
+        return response;
+    };
+    let mut page = page_error.show(app, request_id);
+    *page.status_mut() = response.status();
+    for (name, value) in response.headers() {
+        page.headers_mut().append(name.clone(), value.clone());
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::PageError;
+    use crate::pages::PageErrorKind;
+
+    #[test]
+    fn the_response_of_an_error_has_its_status_and_carries_it() {
+        let response = PageError::from(PageErrorKind::NotFound).into_response();
+        assert_eq!(response.status(), 404);
+        assert!(response.headers().is_empty());
+        assert!(response.extensions().get::<PageError>().is_some());
+    }
 }

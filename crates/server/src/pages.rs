@@ -21,6 +21,8 @@ mod icon;
 mod layout;
 mod logout;
 pub mod messages;
+#[cfg(test)]
+mod minify_css;
 mod name;
 mod password;
 mod sessions;

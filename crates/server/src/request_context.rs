@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Method, header};
 use countersign_core::Secret;
@@ -15,6 +15,13 @@ use crate::cookies::Cookies;
 /// Identifies a request in the log, in the header `X-Request-Id`, and on error pages.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
+
+impl RequestId {
+    /// The id that the middleware gave the request; empty without one.
+    pub fn of(extensions: &Extensions) -> String {
+        extensions.get::<Self>().map(|id| id.0.clone()).unwrap_or_default()
+    }
+}
 
 /// The client's address, determined by `web.clientRemoteIP`.
 #[derive(Clone, Copy, Debug)]
@@ -58,15 +65,11 @@ impl FromRequestParts<App> for RequestContext {
 }
 
 impl RequestContext {
-    pub fn of_request(app: &App, request: &Request) -> Self {
-        Self::new(app, request.method(), request.headers(), request.extensions())
-    }
-
     fn new(app: &App, method: &Method, headers: &HeaderMap, extensions: &Extensions) -> Self {
         let cookies = Cookies::of(headers);
         let address = extensions.get::<ClientAddress>().map(|found| found.0);
         Self {
-            id: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+            id: RequestId::of(extensions),
             address: address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             user_agent: text(headers, &header::USER_AGENT).unwrap_or_default().to_owned(),
             binding: cookies.binding(&app.cookies).and_then(BrowserBinding::from_cookie),

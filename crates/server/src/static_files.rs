@@ -8,17 +8,10 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::page_error::PageError;
 use crate::pages::{PageErrorKind, assets};
-use crate::request_context::RequestContext;
 
 /// File names change with the content, so the response may be cached for a year.
-pub async fn get(
-    State(app): State<App>,
-    context: RequestContext,
-    Path(file): Path<String>,
-) -> Response {
-    let Some(asset) = assets::find(&file) else {
-        return PageError::from(PageErrorKind::NotFound).show(&app, &context);
-    };
+pub async fn get(Path(file): Path<String>) -> Result<Response, PageError> {
+    let asset = assets::find(&file).ok_or(PageErrorKind::NotFound)?;
     let mut response = Response::new(Body::from(asset.bytes));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
@@ -26,18 +19,15 @@ pub async fn get(
     headers.insert(header::CACHE_CONTROL, ever);
     let policy = HeaderValue::from_static("default-src 'none'");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    response
+    Ok(response)
 }
 
 /// `/theme/{file}`: the custom stylesheet, logo and favicon, at Dex's paths.
 pub async fn theme_file(
     State(app): State<App>,
-    context: RequestContext,
     Path(file): Path<String>,
-) -> Response {
-    let Some((bytes, content_type)) = app.settings.theme.find(&file) else {
-        return PageError::from(PageErrorKind::NotFound).show(&app, &context);
-    };
+) -> Result<Response, PageError> {
+    let (bytes, content_type) = app.settings.theme.find(&file).ok_or(PageErrorKind::NotFound)?;
     let mut response = Response::new(Body::from(bytes.to_vec()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -45,13 +35,13 @@ pub async fn theme_file(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     let policy = HeaderValue::from_static("default-src 'none'");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    response
+    Ok(response)
 }
 
 pub async fn robots() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain")], "User-agent: *\nDisallow: /\n")
 }
 
-pub async fn not_found(State(app): State<App>, context: RequestContext) -> Response {
-    PageError::from(PageErrorKind::NotFound).show(&app, &context)
+pub async fn not_found() -> PageError {
+    PageErrorKind::NotFound.into()
 }

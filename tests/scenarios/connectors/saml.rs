@@ -150,7 +150,7 @@ async fn a_copy_of_alices_browser_cannot_use_her_saml_response_again() {
     assert!(!server.log().contains("InvalidResponse {"), "{}", server.log());
 }
 
-/// Threats 108 and 114: the HTTP-Redirect binding, whose content is compressed, is not spoken, and `RelayState` is no
+/// Threats 108 and 114: the HTTP-Redirect binding, whose content is compressed, is not supported, and `RelayState` is no
 /// address to go to.
 #[tokio::test]
 async fn a_saml_response_in_a_query_or_with_a_foreign_relay_state_is_refused() {

@@ -122,13 +122,13 @@ async fn ending_one_grant_leaves_the_other_grants_live() {
     let mut third = grant_to(&mut alice, &wiki).await;
 
     let page = alice.opens(server.url("/")).await;
-    let lines = page.all(".given > li");
+    let lines = page.all(".grants > li");
     assert_eq!(lines.len(), 3, "one line for each grant: {lines:?}");
     let of_wiki = lines.iter().position(|line| line.contains("The wiki")).unwrap();
     let wikis = buttons(page, "grant").remove(of_wiki);
     let page = presses(&mut alice, "grant", &wikis).await;
     assert!(page.all("[role=status]").concat().contains("What The wiki was given has ended"));
-    assert_eq!(page.all(".given > li").len(), 2);
+    assert_eq!(page.all(".grants > li").len(), 2);
     assert!(!is_accepted(&wiki, &mut third).await);
     assert!(is_accepted(&app, &mut first).await && is_accepted(&app, &mut second).await);
 
@@ -229,7 +229,7 @@ async fn nobody_else_can_end_alices_sessions_or_grants() {
     assert!(is_accepted(&app, &mut held).await);
 }
 
-/// Threat 126: the notice shown depends on the sealed query parameter, not on any link.
+/// Threat 126: the flash message shown depends on the sealed query parameter, not on any link.
 #[tokio::test]
 async fn a_link_cannot_make_the_page_claim_that_a_session_ended() {
     let (server, _app) = start().await;

@@ -162,7 +162,7 @@ async fn a_hint_of_another_session_requires_confirmation() {
     assert!(is_signed_in(&mut alice, &app).await);
 }
 
-/// A confirmed request is redirected back, since the hint's client asked for it.
+/// A confirmed request is redirected back, since the hint's client requested it.
 #[tokio::test]
 async fn after_her_confirmation_alice_is_redirected_back() {
     let (server, mut alice, app) = start().await;
@@ -198,7 +198,7 @@ async fn a_clients_back_end_ends_the_session_of_its_id_token() {
     assert_eq!(refreshed.status, 200, "{}", refreshed.page.body);
     let events = server.runs_command(&["events", "--config", "CONFIG", "--output", "json"], &[]);
     let events = String::from_utf8(events.stdout).unwrap();
-    assert!(events.contains("client:example-app"), "the event names who asked: {events}");
+    assert!(events.contains("client:example-app"), "the event names the client: {events}");
 }
 
 /// A token that is not a valid hint ends no session, and the page says so.

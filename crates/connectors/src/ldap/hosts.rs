@@ -46,7 +46,8 @@ pub(super) fn read(section: &Section<'_>, security: Option<&Security>) -> Option
     }
     if matches!(security, Some(Security::Tls(_))) && hosts.iter().any(|host| host.port == 389) {
         let instead = "give startTLS: true or another port";
-        section.warning(key, format!("port 389 is meant to be spoken to without TLS: {instead}"));
+        section
+            .warning(key, format!("port 389 is for connections that begin without TLS: {instead}"));
     }
     if clear && !hosts.iter().all(|host| is_loopback_host(&host.name)) {
         section.warning("insecureNoSSL", "sends every password over the network in clear");

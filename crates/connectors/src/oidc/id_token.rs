@@ -83,7 +83,7 @@ fn wrong(claims: &Claims, algorithm: UpstreamAlgorithm, rules: &Rules<'_>) -> Op
     }
     // Section 2: `azp` is optional, even with several audiences. If present it must be our client id.
     if claims.text("azp").is_some_and(|azp| azp != rules.client_id) {
-        return Some("it was given to another client (azp)");
+        return Some("it was issued to another client (azp)");
     }
     let Some(issued) = claims.number("iat") else { return Some("it does not say when (iat)") };
     if Timestamp::from_secs(issued) > rules.now + LEEWAY {
@@ -102,7 +102,7 @@ fn wrong(claims: &Claims, algorithm: UpstreamAlgorithm, rules: &Rules<'_>) -> Op
         && let Some(access_token) = rules.access_token
         && at_hash.as_str() != Some(algorithm.half_hash(access_token.expose()).as_str())
     {
-        return Some("it was given with another access token (at_hash)");
+        return Some("it was issued with another access token (at_hash)");
     }
     match claims.text("sub") {
         None | Some("") => Some("it does not say who (sub)"),

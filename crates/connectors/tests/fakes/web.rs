@@ -180,7 +180,7 @@ async fn serve(
     requests.lock().unwrap().push(request.clone());
     let response = |status: u16, more: &str, body: &str| {
         format!(
-            "HTTP/1.1 {status} Said\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            "HTTP/1.1 {status} Fake\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         )
     };
@@ -204,7 +204,7 @@ async fn serve(
             return;
         }
         Reply::Endless => {
-            let head = format!("HTTP/1.1 200 Said\r\n{json}Connection: close\r\n\r\n{{\"a\":\"");
+            let head = format!("HTTP/1.1 200 Fake\r\n{json}Connection: close\r\n\r\n{{\"a\":\"");
             let mut sent = stream.write_all(head.as_bytes()).await;
             let chunk = [b'a'; 16 * 1024];
             while sent.is_ok() {

@@ -107,7 +107,7 @@ async fn unexpected_slow_and_oversized_responses_are_errors_within_limits() {
         (
             "/login/oauth/access_token",
             ok(json!({ "access_token": "nobody's", "token_type": "bearer" })),
-            "refuses the token it has just given",
+            "refuses the token it has just issued",
         ),
     ] {
         fake.set(|state| state.replies = vec![(path, reply)]);

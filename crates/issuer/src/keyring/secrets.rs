@@ -9,6 +9,7 @@ use countersign_store::{SecretRow, Store};
 use crate::IssuerError;
 
 pub(super) const REFRESH_MAC: &str = "refresh-token";
+/// The name in the database is that of the first version.
 pub(super) const LOGIN_STATE: &str = "envelope";
 pub(super) const SIGNING_KEY: &str = "signing-key";
 

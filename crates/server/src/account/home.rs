@@ -10,8 +10,8 @@ use super::{
     user,
 };
 use crate::app::App;
-use crate::form::{Pairs, Query, once};
-use crate::page_error::{PageError, into_response};
+use crate::form::{Query, once};
+use crate::page_error::PageError;
 use crate::pages::{self, DisplayTime, HeldGroups, Name, Page};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
@@ -22,21 +22,21 @@ const GRANTS_HERE: usize = 4;
 const GRANTS_OF_OTHER_SIGN_INS: usize = 2;
 const GROUP_BYTES: usize = 3 * 1024;
 
-pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
-    into_response(&app, &context, home(&app, &context, &pairs).await)
-}
-
-async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Response, PageError> {
+pub async fn get(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Result<Response, PageError> {
     let discovery = app.issuer.settings.issuer.endpoint("/.well-known/openid-configuration");
-    let flash = end_flash(app, context, pairs);
-    let Some(account_view) = account_view(app, context).await? else {
+    let flash = end_flash(&app, &context, &pairs);
+    let Some(account_view) = account_view(&app, &context).await? else {
         let shown = pages::HomeSignedOut {
             layout: &app.layout,
-            sign_in: &sign_in_link(app, "/", false),
+            sign_in: &sign_in_link(&app, "/", false),
             flash,
             discovery: &discovery,
         };
-        return Ok(page(app, 200, PagePolicy::Standalone, shown.render()));
+        return Ok(page(&app, 200, PagePolicy::Standalone, shown.render()));
     };
     let session = &account_view.session;
     let now = app.issuer.now();
@@ -44,7 +44,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         DisplayTime::new(at.millis(), now.millis(), app.layout.messages)
     };
     let sign_ins = app.issuer.account_sessions(session).await?;
-    let of = Cards::new(app, session);
+    let of = Cards::new(&app, session);
     let mut cards = of.of(sign_ins.iter().take(1), GRANTS_HERE).await?;
     cards.extend(
         of.of(sign_ins.iter().skip(1).take(OTHER_SIGN_INS), GRANTS_OF_OTHER_SIGN_INS).await?,
@@ -52,7 +52,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
     let groups = &session.identity.groups;
     let shown = pages::HomeSignedIn {
         layout: &app.layout,
-        user: user(app, session),
+        user: user(&app, session),
         flash,
         since: display_time(session.auth_time),
         until: display_time(app.issuer.browser_session_expires_at(session)),
@@ -61,7 +61,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         all_sign_ins: &app.path("/sessions"),
         end: &app.path("/sessions"),
         groups: held_groups(
-            app,
+            &app,
             &account_view,
             HeldGroups::fitting(groups, GROUP_BYTES),
             groups.len(),
@@ -75,7 +75,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         clusters: (!app.issuer.clusters_of(session).is_empty()).then(|| app.path("/clusters")),
         admin: app.issuer.administrator(session, None).is_some().then(|| app.path("/admin")),
     };
-    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
+    Ok(page(&app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// Markup bytes for the group names of one page.
@@ -85,23 +85,15 @@ pub async fn get_groups(
     State(app): State<App>,
     context: RequestContext,
     Query(pairs): Query,
-) -> Response {
-    into_response(&app, &context, show_groups(&app, &context, &pairs).await)
-}
-
-async fn show_groups(
-    app: &App,
-    context: &RequestContext,
-    pairs: &Pairs,
 ) -> Result<Response, PageError> {
-    let Some(account_view) = account_view(app, context).await? else {
-        return Ok(sign_in_first(app, "/groups", false));
+    let Some(account_view) = account_view(&app, &context).await? else {
+        return Ok(sign_in_first(&app, "/groups", false));
     };
     if account_view.groups_not_requested {
-        return Ok(sign_in_first(app, "/groups", false));
+        return Ok(sign_in_first(&app, "/groups", false));
     }
-    let search: String = once(pairs, "q").unwrap_or_default().trim().chars().take(256).collect();
-    let from = once(pairs, "from").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let search: String = once(&pairs, "q").unwrap_or_default().trim().chars().take(256).collect();
+    let from = once(&pairs, "from").and_then(|text| text.parse().ok()).unwrap_or(0);
     let wanted = search.to_lowercase();
     let all = &account_view.session.identity.groups;
     let found: Vec<&String> =
@@ -115,13 +107,13 @@ async fn show_groups(
     };
     let shown = pages::Groups {
         layout: &app.layout,
-        groups: held_groups(app, &account_view, names, found.len()),
+        groups: held_groups(&app, &account_view, names, found.len()),
         search: &search,
         action: &app.path("/groups"),
         earlier: (from > 0).then(|| link(0)),
         more: (next < found.len()).then(|| link(next)),
     };
-    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
+    Ok(page(&app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// The groups shown on a page; `count` is their total number.

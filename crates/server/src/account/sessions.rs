@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, flash, once, redirect_with_flash};
 use crate::login::next_step::scope_for_display;
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::{self, ConsentLine, EndFlash, Page, PageErrorKind};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page, with_cookies};
@@ -70,26 +70,18 @@ pub async fn list(
     State(app): State<App>,
     context: RequestContext,
     Query(pairs): Query,
-) -> Response {
-    into_response(&app, &context, show_list(&app, &context, &pairs).await)
-}
-
-async fn show_list(
-    app: &App,
-    context: &RequestContext,
-    pairs: &Pairs,
 ) -> Result<Response, PageError> {
-    let Some(mine) = live_session(app, context).await? else {
-        return Ok(sign_in_first(app, "/sessions", false));
+    let Some(mine) = live_session(&app, &context).await? else {
+        return Ok(sign_in_first(&app, "/sessions", false));
     };
-    let number = page_number(pairs);
+    let number = page_number(&pairs);
     let all = app.issuer.account_sessions(&mine).await?;
     let links = PageLinks::of("/sessions", number, all.len(), SIGN_INS_PER_PAGE);
     let shown = all.iter().skip(links.skipped).take(SIGN_INS_PER_PAGE);
-    let cards = Cards::new(app, &mine).of(shown, GRANTS_PER_SIGN_IN).await?;
+    let cards = Cards::new(&app, &mine).of(shown, GRANTS_PER_SIGN_IN).await?;
     let shown = pages::Sessions {
         layout: &app.layout,
-        flash: end_flash(app, context, pairs),
+        flash: end_flash(&app, &context, &pairs),
         cards,
         others: all.len() > 1,
         action: &app.path("/sessions"),
@@ -98,7 +90,7 @@ async fn show_list(
         newer: links.newer.map(|to| app.path(&to)),
         older: links.older.map(|to| app.path(&to)),
     };
-    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
+    Ok(page(&app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 pub async fn one(
@@ -106,65 +98,53 @@ pub async fn one(
     context: RequestContext,
     Path(id): Path<String>,
     Query(pairs): Query,
-) -> Response {
-    into_response(&app, &context, show_one(&app, &context, SessionId::new(id), &pairs).await)
-}
-
-async fn show_one(
-    app: &App,
-    context: &RequestContext,
-    id: SessionId,
-    pairs: &Pairs,
 ) -> Result<Response, PageError> {
-    let Some(mine) = live_session(app, context).await? else {
-        return Ok(sign_in_first(app, "/sessions", false));
+    let id = SessionId::new(id);
+    let Some(mine) = live_session(&app, &context).await? else {
+        return Ok(sign_in_first(&app, "/sessions", false));
     };
     let found = app.issuer.account_session(&mine, &id).await?;
     let session = found.ok_or(PageErrorKind::NotFound)?;
-    let number = page_number(pairs);
+    let number = page_number(&pairs);
     let (card, count) =
-        Cards::new(app, &mine).one(&session, number * GRANTS_PER_PAGE, GRANTS_PER_PAGE).await?;
+        Cards::new(&app, &mine).one(&session, number * GRANTS_PER_PAGE, GRANTS_PER_PAGE).await?;
     let links = PageLinks::of(&format!("/sessions/{}", session.id), number, count, GRANTS_PER_PAGE);
     let until =
         Some(app.issuer.browser_session_expires_at(&session)).filter(|at| *at > app.issuer.now());
     let shown = pages::OneSession {
         layout: &app.layout,
-        flash: end_flash(app, context, pairs),
+        flash: end_flash(&app, &context, &pairs),
         card,
-        browser_until: until.map(|at| display_time(app, at)),
+        browser_until: until.map(|at| display_time(&app, at)),
         action: &app.path("/sessions"),
         csrf: &app.issuer.form_token(context.session.as_ref()),
         back: &links.here,
         newer: links.newer.map(|to| app.path(&to)),
         older: links.older.map(|to| app.path(&to)),
     };
-    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
+    Ok(page(&app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// Handles the buttons: `session` and `grant` end the named one, `others` ends all sessions except this one.
-pub async fn end(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
-    into_response(&app, &context, end_selected(&app, &context, &pairs).await)
-}
-
-async fn end_selected(
-    app: &App,
-    context: &RequestContext,
-    pairs: &Pairs,
+pub async fn end(
+    State(app): State<App>,
+    context: RequestContext,
+    Form(pairs): Form,
 ) -> Result<Response, PageError> {
-    check_form(app, context, pairs)?;
-    let Some(mine) = live_session(app, context).await? else {
-        return Ok(sign_in_first(app, "/", false));
+    check_form(&app, &context, &pairs)?;
+    let Some(mine) = live_session(&app, &context).await? else {
+        return Ok(sign_in_first(&app, "/", false));
     };
     let ip = context.address.to_string();
-    let back = once(pairs, "back").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
-    let wanted = ["session", "grant", "others"].map(|name| once(pairs, name));
+    let back = once(&pairs, "back").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
+    let wanted = ["session", "grant", "others"].map(|name| once(&pairs, name));
     match wanted {
         [Some(id), None, None] => {
             let id = SessionId::new(id);
             let ended = app.issuer.end_account_session(&mine, &id, &ip).await?;
             let ended = ended.ok_or(PageErrorKind::NotFound)?;
             let result = EndResult { what: EndedItem::SignIn, tokens_until: ended.tokens_until };
-            after_sign_in(app, context, id == mine.id, &back, &result)
+            after_sign_in(&app, &context, id == mine.id, &back, &result)
         }
         [None, Some(id), None] => {
             let ended = app.issuer.end_account_grant(&mine, &GrantId::new(id), &ip).await?;
@@ -173,13 +153,13 @@ async fn end_selected(
             let name = client.as_ref().map_or(grant.client.as_str(), |client| &client.name);
             let what = EndedItem::Grant(name.to_owned());
             let result = EndResult { what, tokens_until: ended.tokens_until };
-            redirect_with_flash(app, context, back.as_str(), ABOUT, &result)
+            redirect_with_flash(&app, &context, back.as_str(), ABOUT, &result)
         }
         [None, None, Some("all")] => {
             let (count, ended) = app.issuer.end_other_account_sessions(&mine, &ip).await?;
             let result =
                 EndResult { what: EndedItem::Others(count), tokens_until: ended.tokens_until };
-            redirect_with_flash(app, context, "/", ABOUT, &result)
+            redirect_with_flash(&app, &context, "/", ABOUT, &result)
         }
         _ => Err(PageError::from(PageErrorKind::BadRequest).detail("session, grant, others")),
     }
@@ -235,17 +215,9 @@ pub async fn list_consents(
     State(app): State<App>,
     context: RequestContext,
     Query(pairs): Query,
-) -> Response {
-    into_response(&app, &context, show_consents(&app, &context, &pairs).await)
-}
-
-async fn show_consents(
-    app: &App,
-    context: &RequestContext,
-    pairs: &Pairs,
 ) -> Result<Response, PageError> {
-    let Some(mine) = live_session(app, context).await? else {
-        return Ok(sign_in_first(app, CONSENTS_PATH, false));
+    let Some(mine) = live_session(&app, &context).await? else {
+        return Ok(sign_in_first(&app, CONSENTS_PATH, false));
     };
     let consents = app.issuer.account_consents(&mine).await?;
     let lines = consents.iter().map(|consent| {
@@ -253,43 +225,35 @@ async fn show_consents(
         ConsentLine {
             client_id: consent.client.to_string(),
             app: client.as_ref().map_or(consent.client.as_str(), |client| &client.name).into(),
-            scopes: consent.scopes.iter().map(|scope| scope_for_display(app, scope)).collect(),
-            granted: display_time(app, consent.granted_at),
+            scopes: consent.scopes.iter().map(|scope| scope_for_display(&app, scope)).collect(),
+            granted: display_time(&app, consent.granted_at),
         }
     });
     let shown = pages::Consents {
         layout: &app.layout,
-        flash: end_flash(app, context, pairs),
+        flash: end_flash(&app, &context, &pairs),
         consents: lines.collect(),
         action: &app.path(CONSENTS_PATH),
         csrf: &app.issuer.form_token(context.session.as_ref()),
     };
-    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
+    Ok(page(&app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 pub async fn withdraw_consent(
     State(app): State<App>,
     context: RequestContext,
     Form(pairs): Form,
-) -> Response {
-    into_response(&app, &context, withdraw(&app, &context, &pairs).await)
-}
-
-async fn withdraw(
-    app: &App,
-    context: &RequestContext,
-    pairs: &Pairs,
 ) -> Result<Response, PageError> {
-    check_form(app, context, pairs)?;
-    let Some(mine) = live_session(app, context).await? else {
-        return Ok(sign_in_first(app, CONSENTS_PATH, false));
+    check_form(&app, &context, &pairs)?;
+    let Some(mine) = live_session(&app, &context).await? else {
+        return Ok(sign_in_first(&app, CONSENTS_PATH, false));
     };
-    let client = once(pairs, "client").map(ClientId::new);
+    let client = once(&pairs, "client").map(ClientId::new);
     let client =
         client.ok_or_else(|| PageError::from(PageErrorKind::BadRequest).detail("client"))?;
     let ended = app.issuer.withdraw_account_consent(&mine, &client).await?;
     let ended = ended.ok_or(PageErrorKind::NotFound)?;
     let known = app.issuer.clients.get(&client);
     let name = known.as_ref().map_or(client.as_str(), |client| &client.name);
-    consent_withdrawn(app, context, CONSENTS_PATH, name, ended.tokens_until)
+    consent_withdrawn(&app, &context, CONSENTS_PATH, name, ended.tokens_until)
 }

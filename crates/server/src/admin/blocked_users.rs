@@ -24,10 +24,9 @@ use super::sessions::api::body_fields;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::{Form, Pairs, flash, redirect_with_flash};
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, json, page};
 
 pub const BLOCK_PATH: &str = "/admin/block";
@@ -71,25 +70,14 @@ pub enum BlockFlash {
     Lifted { name: String },
 }
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show_list(&app, &context, &admin).await)
-}
-
-async fn show_list(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
     let pairs = admin.query();
     let found = app.issuer.blocked_users(&requested_page(&pairs, ROWS)).await;
     let (found, problem) = found_or_problem(found)?;
     let path = Section::BlockedUsers.path();
     let (first, next) = next_page_links(app, path, &pairs, found.next.as_deref());
-    let mut frame = admin.frame(app, context, Section::BlockedUsers);
+    let mut frame = admin.frame(Section::BlockedUsers);
     let done: Option<BlockFlash> = flash(app, context, &admin.pairs, ABOUT);
     frame.flash = done.as_ref().map(|done| done.message(&app.layout.messages.admin));
     let connectors = app.issuer.connectors.iter();
@@ -124,25 +112,12 @@ fn row(app: &App, user: &BlockedUserView) -> BlockedUserRow {
 }
 
 /// Lifts a block.
-pub async fn post_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-    Form(form): Form,
-) -> Response {
-    into_response(&app, &context, handle_unblock(&app, &context, &admin, &form).await)
-}
-
-async fn handle_unblock(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    form: &Pairs,
-) -> Result<Response, PageError> {
-    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
+pub async fn post_page(admin: AdminSession, Form(form): Form) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
+    if let Some(first) = admin.require_fresh_sign_in(&form)? {
         return Ok(first);
     }
-    let fields = without_csrf(form);
+    let fields = without_csrf(&form);
     let person = Fields::new(&fields, &PERSON_FIELDS, app.issuer.now()).and_then(|f| f.person());
     let person = person.map_err(bad_request)?;
     app.issuer.unblock_user(&admin.who, &person).await?;

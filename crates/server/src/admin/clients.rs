@@ -8,10 +8,9 @@ use super::frame::{
 use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Layout, Name, Page};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, json, page};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -52,19 +51,8 @@ pub struct ClientRow {
     pub href: String,
 }
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show_clients(&app, &context, &admin).await)
-}
-
-async fn show_clients(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    let app = &admin.app;
     let pairs = admin.query();
     let found = app.issuer.client_views(&requested_page(&pairs, CLIENTS)).await;
     let (found, problem) = found_or_problem(found)?;
@@ -72,7 +60,7 @@ async fn show_clients(
         next_page_links(app, Section::Clients.path(), &pairs, found.next.as_deref());
     let shown = Clients {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Clients),
+        frame: admin.frame(Section::Clients),
         clients: found.clients.iter().map(|client| client_row(app, client)).collect(),
         total: found.total,
         first,

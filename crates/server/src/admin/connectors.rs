@@ -9,11 +9,10 @@ use super::frame::{
 use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
-use crate::form::{Form, Pairs, flash, once, redirect_with_flash};
-use crate::page_error::{PageError, into_response};
+use crate::form::{Form, flash, once, redirect_with_flash};
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, json, page};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -66,26 +65,15 @@ pub enum Health {
     CircuitOpen,
 }
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show_connectors(&app, &context, &admin).await)
-}
-
-async fn show_connectors(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
     let pairs = admin.query();
     let found = app.issuer.connector_views(&requested_page(&pairs, CONNECTORS)).await;
     let (found, problem) = found_or_problem(found)?;
     let (first, next) =
         next_page_links(app, Section::Connectors.path(), &pairs, found.next.as_deref());
     let confirmed: Option<(String, bool)> = flash(app, context, &admin.pairs, ABOUT);
-    let mut frame = admin.frame(app, context, Section::Connectors);
+    let mut frame = admin.frame(Section::Connectors);
     frame.flash = confirmed.map(|(id, released)| {
         let t = &app.layout.messages.admin.inventory;
         let flash = if released { t.confirmed } else { t.check_circuit_closed };
@@ -127,25 +115,12 @@ fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
     }
 }
 
-pub async fn post_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-    Form(form): Form,
-) -> Response {
-    into_response(&app, &context, handle_confirm(&app, &context, &admin, &form).await)
-}
-
-async fn handle_confirm(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    form: &Pairs,
-) -> Result<Response, PageError> {
-    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
+pub async fn post_page(admin: AdminSession, Form(form): Form) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
+    if let Some(first) = admin.require_fresh_sign_in(&form)? {
         return Ok(first);
     }
-    let id = ConnectorId::new(once(form, "connector").unwrap_or_default());
+    let id = ConnectorId::new(once(&form, "connector").unwrap_or_default());
     if app.issuer.connectors.get(&id).is_none() {
         return Err(PageErrorKind::NotFound.into());
     }

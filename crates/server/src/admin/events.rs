@@ -8,10 +8,9 @@ use super::frame::{
 use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, json, page};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -50,19 +49,8 @@ pub struct EventRow {
     pub details: Option<Name>,
 }
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show_events(&app, &context, &admin).await)
-}
-
-async fn show_events(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    let app = &admin.app;
     let pairs = admin.query();
     let query = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now()).and_then(|f| f.events());
     let found = match query {
@@ -85,7 +73,7 @@ async fn show_events(
     let (first, next) = next_page_links(app, Section::Events.path(), &pairs, found.next.as_deref());
     let shown = Events {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Events),
+        frame: admin.frame(Section::Events),
         form: search.form(app, &pairs, problem.as_ref()),
         rows: found.events.iter().map(|event| row(app, event)).collect(),
         first,

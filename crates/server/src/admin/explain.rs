@@ -10,10 +10,9 @@ use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::Pairs;
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Layout, Name, Page};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, json, page};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -79,19 +78,8 @@ const TRACE_BYTES: usize = 4 * 1024;
 /// At most this many users and upstreams; a name usually occurs once per connector.
 const MOST: usize = 6;
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show(&app, &context, &admin).await)
-}
-
-async fn show(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    let app = &admin.app;
     let pairs = admin.query();
     let (found, problem) = match question(app, &pairs) {
         Ok(Some((user, client))) => {
@@ -113,25 +101,25 @@ async fn show(
         people: Vec::new(),
         upstreams: Vec::new(),
     });
-    let room = |bytes: usize, among: usize| bytes / among.clamp(1, MOST);
+    let share = |bytes: usize, among: usize| bytes / among.clamp(1, MOST);
     let (people, upstreams) = (found.people.len(), found.upstreams.len());
     let shown = Explain {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Explain),
+        frame: admin.frame(Section::Explain),
         form: search.form(app, &pairs, problem.as_ref()),
         has_query,
         people: found
             .people
             .iter()
             .take(MOST)
-            .map(|one| person(app, one, room(GROUP_BYTES, people)))
+            .map(|one| person(app, one, share(GROUP_BYTES, people)))
             .collect(),
         upstreams: found
             .upstreams
             .iter()
             .take(MOST)
             .map(|one| {
-                let bytes = (room(GROUP_BYTES, upstreams), room(TRACE_BYTES, upstreams));
+                let bytes = (share(GROUP_BYTES, upstreams), share(TRACE_BYTES, upstreams));
                 upstream(app, one, bytes)
             })
             .collect(),

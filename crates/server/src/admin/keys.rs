@@ -5,11 +5,10 @@ use super::frame::{Frame, Section, display_time_of};
 use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken};
 use crate::app::App;
-use crate::form::{Form, Pairs, flash, redirect_with_flash};
-use crate::page_error::{PageError, into_response};
+use crate::form::{Form, flash, redirect_with_flash};
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, json, page};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -62,23 +61,12 @@ const ABOUT_DROP: &str = "a dropped key";
 /// Maximum number of rows, newest first; more keys are kept only with very long lifetimes.
 const ROWS: usize = 20;
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show(&app, &context, &admin).await)
-}
-
-async fn show(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
     let t = &app.layout.messages.admin.keys;
     let keys = app.issuer.signing_keys().await?;
     let rotated: Option<RotationView> = flash(app, context, &admin.pairs, ABOUT);
-    let mut frame = admin.frame(app, context, Section::Keys);
+    let mut frame = admin.frame(Section::Keys);
     let dropped: Option<KeyDropView> = flash(app, context, &admin.pairs, ABOUT_DROP);
     frame.flash = dropped.map(|drop| {
         let dropped = t.dropped.plain(&Name::new(&drop.number.to_string()));
@@ -126,22 +114,9 @@ fn row(app: &App, key: &KeyView) -> KeyRow {
     }
 }
 
-pub async fn post_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-    Form(form): Form,
-) -> Response {
-    into_response(&app, &context, handle_rotate(&app, &context, &admin, &form).await)
-}
-
-async fn handle_rotate(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    form: &Pairs,
-) -> Result<Response, PageError> {
-    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
+pub async fn post_page(admin: AdminSession, Form(form): Form) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
+    if let Some(first) = admin.require_fresh_sign_in(&form)? {
         return Ok(first);
     }
     let rotated = app.issuer.rotate_keys(&admin.who).await?;
@@ -149,26 +124,16 @@ async fn handle_rotate(
 }
 
 pub async fn get_drop_page(
-    State(app): State<App>,
-    context: RequestContext,
     admin: AdminSession,
     Path(number): Path<String>,
-) -> Response {
-    into_response(&app, &context, show_drop(&app, &context, &admin, &number).await)
-}
-
-async fn show_drop(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    number: &str,
 ) -> Result<Response, PageError> {
-    let found = app.issuer.preview_drop_key(parse_number(number)).await?;
+    let app = &admin.app;
+    let found = app.issuer.preview_drop_key(parse_number(&number)).await?;
     let found = found.ok_or(PageErrorKind::NotFound)?;
     let key = row(app, &found.key);
     let shown = KeyDrop {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Keys),
+        frame: admin.frame(Section::Keys),
         tokens_until: found.tokens_until.as_deref().map(|at| display_time_of(app, at)),
         signing_kid: found.signing_kid.as_deref().map(Into::into),
         action: key.drop.clone(),
@@ -179,22 +144,17 @@ async fn show_drop(
 }
 
 pub async fn post_drop_page(
-    State(app): State<App>,
-    context: RequestContext,
     admin: AdminSession,
     Path(number): Path<String>,
     Form(form): Form,
-) -> Response {
-    let number = parse_number(&number);
-    let response = async {
-        if let Some(first) = admin.require_fresh_sign_in(&app, &context, &form)? {
-            return Ok(first);
-        }
-        let dropped = app.issuer.drop_key(&admin.who, number).await?;
-        let dropped = dropped.ok_or(PageErrorKind::NotFound)?;
-        redirect_with_flash(&app, &context, Section::Keys.path(), ABOUT_DROP, &dropped)
-    };
-    into_response(&app, &context, response.await)
+) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
+    if let Some(first) = admin.require_fresh_sign_in(&form)? {
+        return Ok(first);
+    }
+    let dropped = app.issuer.drop_key(&admin.who, parse_number(&number)).await?;
+    let dropped = dropped.ok_or(PageErrorKind::NotFound)?;
+    redirect_with_flash(app, context, Section::Keys.path(), ABOUT_DROP, &dropped)
 }
 
 /// Parses a key number. Keys are numbered from 1, so an invalid number becomes 0, which matches none.

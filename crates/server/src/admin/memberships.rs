@@ -8,10 +8,9 @@ use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::Pairs;
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, json, page};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -53,28 +52,8 @@ pub struct Interval {
     pub tokens_until: Option<DisplayTime>,
 }
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show_page(&app, &context, &admin).await)
-}
-
-fn question(
-    app: &App,
-    pairs: &Pairs,
-) -> Result<Option<(MembershipQuery, PageRequest)>, FieldError> {
-    let fields = Fields::new(pairs, &HOLDER_FIELDS, app.issuer.now())?;
-    let page = PageRequest { after: fields.text("page").map(str::to_owned), limit: MEMBERSHIPS };
-    Ok(fields.memberships()?.map(|query| (query, page)))
-}
-
-async fn show_page(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    let app = &admin.app;
     let pairs = admin.query();
     let found = match question(app, &pairs) {
         Ok(Some((query, page))) => app.issuer.memberships(&query, &page).await.map(Some),
@@ -93,7 +72,7 @@ async fn show_page(
     };
     let shown = Memberships {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Memberships),
+        frame: admin.frame(Section::Memberships),
         form: search.form(app, &pairs, problem.as_ref()),
         has_query: found.is_some(),
         rows: rows(app, found.as_ref().map_or(&[], |found| &found.memberships)),
@@ -101,6 +80,15 @@ async fn show_page(
         next,
     };
     Ok(page(app, status(problem.as_ref()), PagePolicy::Standalone, shown.render()))
+}
+
+fn question(
+    app: &App,
+    pairs: &Pairs,
+) -> Result<Option<(MembershipQuery, PageRequest)>, FieldError> {
+    let fields = Fields::new(pairs, &HOLDER_FIELDS, app.issuer.now())?;
+    let page = PageRequest { after: fields.text("page").map(str::to_owned), limit: MEMBERSHIPS };
+    Ok(fields.memberships()?.map(|query| (query, page)))
 }
 
 fn rows(app: &App, memberships: &[MembershipView]) -> Vec<MembershipRow> {

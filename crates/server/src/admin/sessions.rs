@@ -6,7 +6,6 @@ pub mod detail;
 pub mod end;
 pub mod end_views;
 
-use axum::extract::State;
 use axum::response::Response;
 use countersign_core::identity::display_name;
 use countersign_issuer::admin::fields::{
@@ -23,10 +22,9 @@ use super::frame::{
 };
 use crate::app::App;
 use crate::form::{Pairs, once};
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Device, DisplayTime, Layout, Name, Page};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
 /// Sessions on one page.
@@ -76,19 +74,8 @@ pub struct EndedLine {
     pub reason: Name,
 }
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show_list(&app, &context, &admin).await)
-}
-
-async fn show_list(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    let app = &admin.app;
     let pairs = admin.query();
     let (found, problem) = found_or_problem(find(app, &pairs, SESSIONS).await)?;
     let path = Section::Sessions.path();
@@ -96,7 +83,7 @@ async fn show_list(
     let turned = once(&pairs, "page").is_some_and(|page| !page.is_empty());
     let shown = SessionList {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Sessions),
+        frame: admin.frame(Section::Sessions),
         form: form(app, &pairs, problem.as_ref()),
         total: found.total.map(count),
         end_selected: app.path("/admin/end"),

@@ -15,7 +15,7 @@ use super::{connector_path, login_expired, login_link, open_pending_login, retry
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, once};
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 use crate::response::{see_other, with_cookies};
@@ -23,17 +23,20 @@ use crate::response::{see_other, with_cookies};
 /// Longest query that [`redirect_to_get`] puts into a URL.
 const MAX_QUERY_BYTES: usize = 24 * 1024;
 
-pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
-    into_response(&app, &context, Box::pin(begin(&app, &context, pairs, None)).await)
+pub async fn get(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Result<Response, PageError> {
+    Box::pin(begin(&app, &context, pairs, None)).await
 }
 
 pub async fn post(
     State(app): State<App>,
-    context: RequestContext,
     Query(query): Query,
     Form(body): Form,
-) -> Response {
-    into_response(&app, &context, redirect_to_get(&app, "/auth", &query, &body))
+) -> Result<Response, PageError> {
+    redirect_to_get(&app, "/auth", &query, &body)
 }
 
 pub async fn get_connector(
@@ -41,30 +44,27 @@ pub async fn get_connector(
     context: RequestContext,
     Path(connector): Path<String>,
     Query(pairs): Query,
-) -> Response {
+) -> Result<Response, PageError> {
     let connector = ConnectorId::new(connector);
     // An authorization request has `client_id`; a pending login has only `req`.
     let is_new = pairs.iter().any(|(name, _)| name == "client_id");
-    let result = match is_new {
+    match is_new {
         true => Box::pin(begin(&app, &context, pairs, Some(connector))).await,
         false => sign_in_at(&app, &context, connector, once(&pairs, "req")).await,
-    };
-    into_response(&app, &context, result)
+    }
 }
 
 pub async fn post_connector(
     State(app): State<App>,
-    context: RequestContext,
     Path(connector): Path<String>,
     Query(query): Query,
     Form(body): Form,
-) -> Response {
+) -> Result<Response, PageError> {
     // Only the id of a configured connector is put into `Location`.
-    let result = match app.issuer.connectors.get(&ConnectorId::new(connector)) {
+    match app.issuer.connectors.get(&ConnectorId::new(connector)) {
         Some(known) => redirect_to_get(&app, &connector_path(&known.id), &query, &body),
         None => Err(PageError::from(PageErrorKind::BadRequest).detail("connector")),
-    };
-    into_response(&app, &context, result)
+    }
 }
 
 /// Redirects with 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none.

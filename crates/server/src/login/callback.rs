@@ -4,7 +4,7 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::Uri;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use countersign_core::connector::{ProxyHeaders, Refusal};
 use countersign_issuer::login::{CallbackParams, PostedFormOutcome, SignInOutcome, state_id};
 use url::Url;
@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Pairs, Query, SamlForm, once};
 use crate::metrics::LoginResult;
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::PageErrorKind;
 use crate::proxy_headers::StrippedHeaders;
 use crate::request_context::RequestContext;
@@ -47,8 +47,8 @@ pub async fn post(
     State(app): State<App>,
     context: RequestContext,
     SamlForm(pairs): SamlForm,
-) -> Response {
-    into_response(&app, &context, verify_posted(&app, &context, &pairs, None))
+) -> Result<Response, PageError> {
+    verify_posted(&app, &context, &pairs, None)
 }
 
 pub async fn post_connector(
@@ -56,8 +56,8 @@ pub async fn post_connector(
     context: RequestContext,
     Path(connector): Path<String>,
     SamlForm(pairs): SamlForm,
-) -> Response {
-    into_response(&app, &context, verify_posted(&app, &context, &pairs, Some(&connector)))
+) -> Result<Response, PageError> {
+    verify_posted(&app, &context, &pairs, Some(&connector))
 }
 
 /// Redirects with 303 to `GET /callback` with the verified result. Cookies are neither read nor set, because the form
@@ -102,7 +102,7 @@ fn is_canonical_path(app: &App, connector: &str, uri: &Uri) -> bool {
 /// Completes the login at the upstream. Its cookies are removed with every response, whatever the outcome.
 async fn respond(app: &App, context: &RequestContext, params: &CallbackParams<'_>) -> Response {
     let state = state_id(once(params.query, "state").unwrap_or_default()).to_owned();
-    let response = into_response(app, context, finish(app, context, &state, params).await);
+    let response = finish(app, context, &state, params).await.into_response();
     let mut cookies = SetCookies::default();
     cookies.remove_upstream_login(&app.cookies, &context.cookies, &state);
     with_cookies(response, cookies)

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use super::{client_info, login_link, seal_pending_login};
 use crate::app::App;
 use crate::cookies::SetCookies;
-use crate::form::{Form, Pairs, Query, flash, once, redirect_with_flash};
-use crate::page_error::{PageError, into_response};
+use crate::form::{Form, Query, flash, once, redirect_with_flash};
+use crate::page_error::PageError;
 use crate::pages::{
     Device, DeviceConfirm, DeviceDone, DeviceForm, DeviceInfo, DisplayTime, Page, PageErrorKind,
     UserCodeError,
@@ -65,8 +65,29 @@ pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): 
 }
 
 /// `POST /device`: looks up the user code and shows the page that requires a confirmation.
-pub async fn post(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
-    into_response(&app, &context, look_up(&app, &context, &pairs).await)
+pub async fn post(
+    State(app): State<App>,
+    context: RequestContext,
+    Form(pairs): Form,
+) -> Result<Response, PageError> {
+    if context.is_cross_site() {
+        return Err(PageErrorKind::FormExpired.into());
+    }
+    let typed = once(&pairs, USER_CODE).unwrap_or_default();
+    match app.issuer.find_device_request(typed, &context.browser()).await? {
+        UserCodeOutcome::Found(pending) => confirm(&app, &context, &pending),
+        UserCodeOutcome::NotFound => {
+            Ok(show_form(&app, &context, typed, Some(UserCodeError::Wrong)))
+        }
+        UserCodeOutcome::RateLimited(wait) => {
+            let retry_after_seconds = wait.as_secs().max(1);
+            let error = UserCodeError::TooMany { retry_after_seconds };
+            let mut response = show_form(&app, &context, typed, Some(error));
+            let seconds = HeaderValue::from(retry_after_seconds);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            Ok(response)
+        }
+    }
 }
 
 fn show_form(
@@ -93,29 +114,6 @@ fn show_form(
         Some(UserCodeError::TooMany { .. }) => 429,
     };
     page(app, status, PagePolicy::Standalone, view.render())
-}
-
-async fn look_up(
-    app: &App,
-    context: &RequestContext,
-    pairs: &Pairs,
-) -> Result<Response, PageError> {
-    if context.is_cross_site() {
-        return Err(PageErrorKind::FormExpired.into());
-    }
-    let typed = once(pairs, USER_CODE).unwrap_or_default();
-    match app.issuer.find_device_request(typed, &context.browser()).await? {
-        UserCodeOutcome::Found(pending) => confirm(app, context, &pending),
-        UserCodeOutcome::NotFound => Ok(show_form(app, context, typed, Some(UserCodeError::Wrong))),
-        UserCodeOutcome::RateLimited(wait) => {
-            let retry_after_seconds = wait.as_secs().max(1);
-            let error = UserCodeError::TooMany { retry_after_seconds };
-            let mut response = show_form(app, context, typed, Some(error));
-            let seconds = HeaderValue::from(retry_after_seconds);
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-            Ok(response)
-        }
-    }
 }
 
 /// Names the client and the device (section 5.4). The link to the next step contains the login sealed to this browser,
@@ -184,16 +182,14 @@ pub async fn callback(
     State(app): State<App>,
     context: RequestContext,
     Query(pairs): Query,
-) -> Response {
-    let Some(Decided { client, approved }) = flash(&app, &context, &pairs, DECIDED) else {
-        let expired = PageError::from(PageErrorKind::LoginExpired);
-        return expired.show(&app, &context);
-    };
+) -> Result<Response, PageError> {
+    let decided: Option<Decided> = flash(&app, &context, &pairs, DECIDED);
+    let Decided { client, approved } = decided.ok_or(PageErrorKind::LoginExpired)?;
     let client = app.issuer.clients.get(&client);
     let view = DeviceDone {
         layout: &app.layout,
         client_name: client.as_ref().map_or("", |client| client.name.as_str()).into(),
         approved,
     };
-    page(&app, 200, PagePolicy::Standalone, view.render())
+    Ok(page(&app, 200, PagePolicy::Standalone, view.render()))
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::app::App;
 use crate::form::{Form, Query, once};
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::{
     self, ConnectorEntry, ConnectorKind, FormPost, OutOfBand, Page, PageErrorKind, Scope,
     SignedInUser,
@@ -27,8 +27,15 @@ use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page, see_other};
 
 /// `GET /continue` and `GET /approval`: the next step of the pending login.
-pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
-    into_response(&app, &context, resume(&app, &context, once(&pairs, "req")).await)
+pub async fn get(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Result<Response, PageError> {
+    let (pending, binding) = open_pending_login(&app, &context, once(&pairs, "req"))?;
+    let client_name = app.issuer.client_name(&pending);
+    let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
+    step_response(&app, &context, step, &client_name, &binding)
 }
 
 /// `GET /continue`: like [`get`], but redirects to `/approval` for the approval page, where clients written for Dex
@@ -37,35 +44,15 @@ pub async fn get_continue(
     State(app): State<App>,
     context: RequestContext,
     Query(pairs): Query,
-) -> Response {
-    let response = continued(&app, &context, once(&pairs, "req")).await;
-    into_response(&app, &context, response)
-}
-
-async fn continued(
-    app: &App,
-    context: &RequestContext,
-    req: Option<&str>,
 ) -> Result<Response, PageError> {
-    let (pending, binding) = open_pending_login(app, context, req)?;
+    let (pending, binding) = open_pending_login(&app, &context, once(&pairs, "req"))?;
     let client_name = app.issuer.client_name(&pending);
     let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
     if let Step::AskApproval { pending, .. } = &step {
-        let req = seal_pending_login(app, pending, &binding)?;
-        return Ok(see_other(&login_link(app, "/approval", &req)));
+        let req = seal_pending_login(&app, pending, &binding)?;
+        return Ok(see_other(&login_link(&app, "/approval", &req)));
     }
-    step_response(app, context, step, &client_name, &binding)
-}
-
-async fn resume(
-    app: &App,
-    context: &RequestContext,
-    req: Option<&str>,
-) -> Result<Response, PageError> {
-    let (pending, binding) = open_pending_login(app, context, req)?;
-    let client_name = app.issuer.client_name(&pending);
-    let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
-    step_response(app, context, step, &client_name, &binding)
+    step_response(&app, &context, step, &client_name, &binding)
 }
 
 /// `POST /approval`: `approve`, `rejected`, or `switch` (sign in as another user).
@@ -74,9 +61,9 @@ pub async fn post_approval(
     context: RequestContext,
     Query(query): Query,
     Form(pairs): Form,
-) -> Response {
+) -> Result<Response, PageError> {
     let pairs = with_req_of_query(pairs, &query);
-    into_response(&app, &context, Box::pin(decide(&app, &context, &pairs)).await)
+    Box::pin(decide(&app, &context, &pairs)).await
 }
 
 async fn decide(

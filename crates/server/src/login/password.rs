@@ -15,7 +15,7 @@ use super::{
 use crate::app::App;
 use crate::form::{Form, Query, once};
 use crate::metrics::LoginResult;
-use crate::page_error::{PageError, RETRY_AFTER, into_response};
+use crate::page_error::{PageError, RETRY_AFTER};
 use crate::pages::{LoginError, LoginKind, Page, PageErrorKind, Password};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
@@ -25,17 +25,15 @@ pub async fn get(
     context: RequestContext,
     Path(connector): Path<String>,
     Query(pairs): Query,
-) -> Response {
+) -> Result<Response, PageError> {
     let connector = ConnectorId::new(connector);
-    let shown = open_pending_login(&app, &context, once(&pairs, "req")).and_then(|(pending, _)| {
-        if app.issuer.is_expired(&pending) {
-            return Err(login_expired(&app));
-        }
-        let hint = pending.request.login_hint.clone().unwrap_or_default();
-        let form = LoginForm { connector: &connector, login: &hint, error: None };
-        show(&app, &context, &pending, once(&pairs, "req").unwrap_or_default(), form)
-    });
-    into_response(&app, &context, shown)
+    let (pending, _) = open_pending_login(&app, &context, once(&pairs, "req"))?;
+    if app.issuer.is_expired(&pending) {
+        return Err(login_expired(&app));
+    }
+    let hint = pending.request.login_hint.clone().unwrap_or_default();
+    let form = LoginForm { connector: &connector, login: &hint, error: None };
+    show(&app, &context, &pending, once(&pairs, "req").unwrap_or_default(), form)
 }
 
 pub async fn post(
@@ -44,10 +42,10 @@ pub async fn post(
     Path(connector): Path<String>,
     Query(query): Query,
     Form(pairs): Form,
-) -> Response {
+) -> Result<Response, PageError> {
     let connector = ConnectorId::new(connector);
     let pairs = with_req_of_query(pairs, &query);
-    into_response(&app, &context, submit(&app, &context, &connector, &pairs).await)
+    submit(&app, &context, &connector, &pairs).await
 }
 
 struct LoginForm<'a> {

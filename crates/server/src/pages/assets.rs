@@ -1,7 +1,7 @@
 //! The static files of the pages, and the custom files of `frontend.dir`.
 //!
 //! The static files are compiled in and served under names that change with their content, so that they may be cached
-//! for a year.
+//! for a year. The stylesheets are those of `templates/static`, minified by the build script (`minify_css.rs`).
 
 /// One static file.
 pub struct Asset {
@@ -16,19 +16,19 @@ pub const STYLESHEET: Asset = Asset::new(
     "countersign",
     "css",
     "text/css; charset=utf-8",
-    include_bytes!("../../../../templates/static/countersign.css"),
+    include_bytes!(concat!(env!("OUT_DIR"), "/countersign.css")),
 );
 pub const ADMIN_STYLESHEET: Asset = Asset::new(
     "admin",
     "css",
     "text/css; charset=utf-8",
-    include_bytes!("../../../../templates/static/admin.css"),
+    include_bytes!(concat!(env!("OUT_DIR"), "/admin.css")),
 );
 pub const EXAMPLE_APP_STYLESHEET: Asset = Asset::new(
     "example-app",
     "css",
     "text/css; charset=utf-8",
-    include_bytes!("../../../../templates/static/example-app.css"),
+    include_bytes!(concat!(env!("OUT_DIR"), "/example-app.css")),
 );
 pub const FORM_POST_SCRIPT: Asset = Asset::new(
     "form-post",

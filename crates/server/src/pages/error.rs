@@ -92,7 +92,7 @@ pub enum PageErrorKind {
     NoAdministratorConfigured,
     /// The upstream's response cannot be used.
     UpstreamFailed,
-    /// What the browser brought from the upstream or the proxy is invalid, such as an unsigned SAML response.
+    /// The response of the upstream or the proxy that the browser presents is invalid, such as unsigned SAML.
     InvalidResponse,
     /// The connector's configuration or the user's data at the upstream is incomplete.
     UpstreamMisconfigured,

@@ -1,6 +1,5 @@
 //! The page `/admin/block`: what blocking a user would end, and the form that blocks.
 
-use axum::extract::State;
 use axum::response::Response;
 use countersign_core::Timestamp;
 use countersign_issuer::admin::blocked_users::{BLOCK_FIELDS, BlockPreviewView, PERSON_FIELDS};
@@ -14,10 +13,9 @@ use super::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
 use crate::admin::AdminSession;
 use crate::app::App;
 use crate::form::{Form, Pairs, redirect_with_flash};
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
 const APPS: usize = 10;
@@ -50,16 +48,8 @@ pub struct BlockPreview {
     pub action: String,
 }
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(
-        &app,
-        &context,
-        show_preview(&app, &context, &admin, RejectedForm::default()).await,
-    )
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    show_preview(&admin, RejectedForm::default()).await
 }
 
 /// The submitted values of a refused form, and the reason.
@@ -69,12 +59,8 @@ struct RejectedForm {
     problem: Option<FieldError>,
 }
 
-async fn show_preview(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    rejected: RejectedForm,
-) -> Result<Response, PageError> {
+async fn show_preview(admin: &AdminSession, rejected: RejectedForm) -> Result<Response, PageError> {
+    let app = &admin.app;
     let pairs = admin.query();
     let person = Fields::new(&pairs, &PERSON_FIELDS, app.issuer.now()).and_then(|f| f.person());
     let found = match person {
@@ -87,7 +73,7 @@ async fn show_preview(
     let problem = not_found.or(problem);
     let shown = Block {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::BlockedUsers),
+        frame: admin.frame(Section::BlockedUsers),
         problem: problem.as_ref().map(|bad| bad.to_string().into()),
         preview,
         back: app.path(Section::BlockedUsers.path()),
@@ -143,26 +129,13 @@ fn still_to_come(app: &App, instant: &str) -> Option<DisplayTime> {
     (at > app.issuer.now()).then(|| display_time(app, at))
 }
 
-pub async fn post_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-    Form(form): Form,
-) -> Response {
-    into_response(&app, &context, handle_block(&app, &context, &admin, &form).await)
-}
-
-async fn handle_block(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    form: &Pairs,
-) -> Result<Response, PageError> {
-    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
+pub async fn post_page(admin: AdminSession, Form(form): Form) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
+    if let Some(first) = admin.require_fresh_sign_in(&form)? {
         return Ok(first);
     }
     let mut pairs = admin.query();
-    pairs.extend(without_csrf(form));
+    pairs.extend(without_csrf(&form));
     let request = Fields::new(&pairs, &BLOCK_FIELDS, app.issuer.now()).and_then(|f| f.block());
     let blocked = match request {
         Ok(request) => app.issuer.block_user(&admin.who, request).await.map(Some),
@@ -173,9 +146,7 @@ async fn handle_block(
             let done = BlockFlash::of(&blocked);
             redirect_with_flash(app, context, Section::BlockedUsers.path(), ABOUT, &done)
         }
-        (None, problem) => {
-            show_preview(app, context, admin, RejectedForm { typed: pairs, problem }).await
-        }
+        (None, problem) => show_preview(&admin, RejectedForm { typed: pairs, problem }).await,
     }
 }
 

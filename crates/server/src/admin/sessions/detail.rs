@@ -1,7 +1,7 @@
 //! The page `/admin/sessions/{id}`: one session with its grants, groups, events and trace, and the buttons that end
 //! the session or one grant.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 
 use countersign_core::{ConnectorId, GrantId, SessionId};
@@ -16,12 +16,11 @@ use super::end_views::{EndSummary, Ended};
 use super::{EndedLine, ended_line, person};
 use crate::admin::AdminSession;
 use crate::app::App;
-use crate::form::{Form, Pairs, flash, once, redirect_with_flash};
-use crate::page_error::{PageError, into_response};
+use crate::form::{Form, flash, once, redirect_with_flash};
+use crate::page_error::PageError;
 use crate::pages::messages::FormattedMessage;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Device, DisplayTime, Layout, Name, Page, PageErrorKind};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
 #[derive(askama::Template)]
@@ -102,21 +101,9 @@ const TRACE_BYTES: usize = 768;
 
 const ABOUT: &str = "an end in a session";
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-    Path(id): Path<String>,
-) -> Response {
-    into_response(&app, &context, show_one(&app, &context, &admin, SessionId::new(id)).await)
-}
-
-async fn show_one(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    id: SessionId,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession, Path(id): Path<String>) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
+    let id = SessionId::new(id);
     let found = app.issuer.session_details(&id).await?.ok_or(PageErrorKind::NotFound)?;
     let SessionDetailView { session, grants, events } = &found;
     let connector = ConnectorId::new(&session.connector);
@@ -129,7 +116,7 @@ async fn show_one(
     let result = flash::<EndResult>(app, context, &admin.pairs, ABOUT);
     let shown = SessionDetail {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Sessions),
+        frame: admin.frame(Section::Sessions),
         done: result.map(|result| result.summary(app)),
         id: &session.id,
         own: id == admin.session.id,
@@ -201,30 +188,17 @@ fn grant_row(app: &App, grant: &GrantView) -> GrantRow {
 
 /// Handles the buttons: `session` and `grant` end the named one.
 pub async fn post_page(
-    State(app): State<App>,
-    context: RequestContext,
     admin: AdminSession,
     Path(id): Path<String>,
     Form(form): Form,
-) -> Response {
-    into_response(
-        &app,
-        &context,
-        handle_end(&app, &context, &admin, (SessionId::new(id), &form)).await,
-    )
-}
-
-async fn handle_end(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    (id, form): (SessionId, &Pairs),
 ) -> Result<Response, PageError> {
-    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
+    let AdminSession { app, context, .. } = &admin;
+    let id = SessionId::new(id);
+    if let Some(first) = admin.require_fresh_sign_in(&form)? {
         return Ok(first);
     }
     let path = format!("/admin/sessions/{id}");
-    let result = match (once(form, "session"), once(form, "grant")) {
+    let result = match (once(&form, "session"), once(&form, "grant")) {
         (Some(named), None) if named == id.as_str() => {
             let end = app.issuer.end_session(&admin.who, &id).await?;
             let end = end.ok_or(PageErrorKind::FormExpired)?;
@@ -245,20 +219,16 @@ async fn handle_end(
     };
     match result.sessions > 0 && id == admin.session.id {
         false => redirect_with_flash(app, context, &path, ABOUT, &result),
-        true => Ok(own_ended(app, context, admin, &result)),
+        true => Ok(own_ended(&admin, &result)),
     }
 }
 
 /// The response after ending the administrator's own session, with which a further request would be refused.
-fn own_ended(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    result: &EndResult,
-) -> Response {
+fn own_ended(admin: &AdminSession, result: &EndResult) -> Response {
+    let app = &admin.app;
     let shown = Ended {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Sessions),
+        frame: admin.frame(Section::Sessions),
         chips: None,
         done: result.summary(app),
         more: None,

@@ -9,13 +9,11 @@ use super::{names, narrowing};
 use crate::admin::AdminSession;
 use crate::app::App;
 use crate::form::{Form, Pairs, flash, once, redirect_with_flash};
-use crate::page_error::{PageError, into_response};
+use crate::page_error::PageError;
 use crate::pages::{Name, Page};
-use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 use std::collections::BTreeSet;
 
-use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{ClientId, SessionFilter, Timestamp};
 use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields};
@@ -49,57 +47,33 @@ impl EndResult {
     }
 }
 
-pub async fn get_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show_preview(&app, &context, &admin).await)
-}
-
-async fn show_preview(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
+pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
     let pairs = admin.query();
     if pairs.iter().all(|(_, value)| value.trim().is_empty()) {
-        return Ok(offer(app, context, admin, None));
+        return Ok(offer(&admin, None));
     }
     let selection = match EndSelection::of(app, &pairs) {
         Ok(selection) => selection,
-        Err(bad) => return Ok(offer(app, context, admin, Some(&bad))),
+        Err(bad) => return Ok(offer(&admin, Some(&bad))),
     };
     match flash::<EndResult>(app, context, &admin.pairs, ABOUT) {
-        Some(result) => Ok(ended(app, context, admin, &selection, (&result, false))),
-        None => would_end(app, context, admin, &selection, false).await,
+        Some(result) => Ok(ended(&admin, &selection, &result, false)),
+        None => would_end(&admin, &selection, false).await,
     }
 }
 
-pub async fn post_page(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-    Form(form): Form,
-) -> Response {
-    into_response(&app, &context, handle_end(&app, &context, &admin, &form).await)
-}
-
-async fn handle_end(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    form: &Pairs,
-) -> Result<Response, PageError> {
-    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
+pub async fn post_page(admin: AdminSession, Form(form): Form) -> Result<Response, PageError> {
+    let AdminSession { app, context, .. } = &admin;
+    if let Some(first) = admin.require_fresh_sign_in(&form)? {
         return Ok(first);
     }
     let selection = match EndSelection::of(app, &admin.query()) {
         Ok(selection) => selection,
-        Err(bad) => return Ok(offer(app, context, admin, Some(&bad))),
+        Err(bad) => return Ok(offer(&admin, Some(&bad))),
     };
-    if selection.is_wide() && once(form, "sure") != Some("yes") {
-        return would_end(app, context, admin, &selection, true).await;
+    if selection.is_wide() && once(&form, "sure") != Some("yes") {
+        return would_end(&admin, &selection, true).await;
     }
     let batch = app.issuer.end_sessions(&admin.who, selection.filter.clone()).await?;
     let result = EndResult {
@@ -114,7 +88,7 @@ async fn handle_end(
             redirect_with_flash(app, context, &address(PATH, &selection.pairs), ABOUT, &result)
         }
         // The administrator's own session may have ended: a further request would be refused.
-        _ => Ok(ended(app, context, admin, &selection, (&result, true))),
+        _ => Ok(ended(&admin, &selection, &result, true)),
     }
 }
 
@@ -178,17 +152,13 @@ fn exactly(at: Timestamp) -> String {
     format!("{}.{:03}Z", at.to_string().trim_end_matches('Z'), at.millis().rem_euclid(1000))
 }
 
-fn offer(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-    problem: Option<&FieldError>,
-) -> Response {
+fn offer(admin: &AdminSession, problem: Option<&FieldError>) -> Response {
     const SINCE: &str = "created_since";
+    let app = &admin.app;
     let pairs = admin.query();
     let shown = EndMany {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Sessions),
+        frame: admin.frame(Section::Sessions),
         since: field(app, SINCE, &pairs, problem),
         problem: problem.filter(|bad| bad.field != SINCE).map(|bad| bad.to_string().into()),
         action: app.path(PATH),
@@ -198,12 +168,11 @@ fn offer(
 }
 
 async fn would_end(
-    app: &App,
-    context: &RequestContext,
     admin: &AdminSession,
     selection: &EndSelection,
     forgotten: bool,
 ) -> Result<Response, PageError> {
+    let app = &admin.app;
     let found = app.issuer.preview_end_sessions(&selection.filter).await?;
     let mine = &admin.session;
     let yours = SessionFilter {
@@ -213,7 +182,7 @@ async fn would_end(
     let yours = found.sessions > 0 && app.issuer.preview_end_sessions(&yours).await?.sessions > 0;
     let shown = Preview {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Sessions),
+        frame: admin.frame(Section::Sessions),
         chips: selection.chips(app),
         sessions: count(found.sessions),
         people: count(found.people),
@@ -257,15 +226,15 @@ fn apps(app: &App, clients: &[(ClientId, i64)]) -> Vec<(Name, u64)> {
 }
 
 fn ended(
-    app: &App,
-    context: &RequestContext,
     admin: &AdminSession,
     selection: &EndSelection,
-    (result, own_ended): (&EndResult, bool),
+    result: &EndResult,
+    own_ended: bool,
 ) -> Response {
+    let app = &admin.app;
     let shown = Ended {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Sessions),
+        frame: admin.frame(Section::Sessions),
         chips: Some(selection.chips(app)),
         done: result.summary(app),
         more: (result.more && !own_ended).then(|| app.path(&address(PATH, &selection.pairs))),
