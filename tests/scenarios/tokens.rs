@@ -12,6 +12,7 @@ pub mod refresh_tokens;
 pub mod revocation_and_introspection;
 pub mod scopes_and_claims;
 pub mod signing_keys;
+pub mod signing_order;
 pub mod third_party_clients;
 pub mod token_requests;
 pub mod upstream_token_exchange;

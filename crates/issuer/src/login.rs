@@ -33,6 +33,7 @@ mod account_page;
 mod approval;
 mod device;
 mod device_cookie;
+mod new_session;
 mod next_step;
 mod parse;
 mod pending_login;
@@ -45,6 +46,7 @@ mod upstream_login;
 mod upstream_login_state;
 
 pub use device::{DeviceLogin, UserCodeOutcome};
+pub(crate) use new_session::NewSession;
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
 pub use pending_login::{BrowserBinding, PendingLogin};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign_core::connector::{Fingerprint, LoginMethod, LoginOutcome, Refusal, SignedIn};
 use countersign_core::{
-    Connector, ConnectorId, LoginScopes, Secret, Session, SessionId, Timestamp, Trace, ids,
+    Connector, ConnectorId, LoginScopes, Secret, SessionId, Timestamp, Trace, ids,
 };
 use countersign_jose::hash;
 use countersign_store::{SignIn, UsedAssertion};
@@ -58,7 +58,7 @@ pub enum SignInOutcome {
 }
 
 /// The first write of a login.
-enum StoredSignIn {
+pub(super) enum StoredSignIn {
     Stored {
         session: SessionId,
         now: Timestamp,
@@ -212,22 +212,6 @@ impl Issuer {
         }
     }
 
-    /// Creates a session for a user who authenticated without a browser. `None`: the user is blocked.
-    pub(crate) async fn create_session(
-        &self,
-        connector: &Connector,
-        user: AuthenticatedUser,
-        caller: &Browser,
-    ) -> Result<Option<Session>, IssuerError> {
-        // No browser receives this cookie, and it is already expired.
-        let cookie = Secret::new(ids::random_token()?);
-        let caller = Browser { cookie: None, ..caller.clone() };
-        match self.store_sign_in(connector, user, &caller, (&cookie, Duration::ZERO)).await? {
-            StoredSignIn::Stored { session, .. } => Ok(self.store.session(&session).await?),
-            StoredSignIn::Blocked { .. } | StoredSignIn::Refused(_) => Ok(None),
-        }
-    }
-
     /// The first write of a login: stores the session of an authenticated user.
     pub(super) async fn sign_in(
         &self,
@@ -238,8 +222,8 @@ impl Issuer {
     ) -> Result<SignInOutcome, IssuerError> {
         let lifetime = self.settings.longest_sign_on().absolute_lifetime;
         let cookie = Secret::new(ids::random_token()?);
-        let stored = self.store_sign_in(connector, user, browser, (&cookie, lifetime)).await?;
-        let (session, now) = match stored {
+        let sign_in = self.prepare_sign_in(connector, user, browser, (&cookie, lifetime))?;
+        let (session, now) = match self.store_sign_in(connector, sign_in, browser).await? {
             StoredSignIn::Stored { session, now } => (session, now),
             StoredSignIn::Blocked { until } => return Ok(SignInOutcome::Blocked { until }),
             StoredSignIn::Refused(refusal) => return Ok(SignInOutcome::Refused(refusal)),
@@ -257,13 +241,14 @@ impl Issuer {
         })))
     }
 
-    async fn store_sign_in(
+    /// The sign-in of an authenticated user, with the id that a new session would have. Writes nothing.
+    pub(super) fn prepare_sign_in(
         &self,
         connector: &Connector,
         user: AuthenticatedUser,
         browser: &Browser,
         (cookie, lifetime): (&Secret, Duration),
-    ) -> Result<StoredSignIn, IssuerError> {
+    ) -> Result<SignIn, IssuerError> {
         let AuthenticatedUser { person, login_scopes, trace, assertion, .. } = user;
         let now = self.now();
         let fingerprint = match (&connector.fingerprint, person.fingerprint) {
@@ -276,13 +261,13 @@ impl Issuer {
                 )));
             }
         };
-        let sign_in = SignIn {
+        Ok(SignIn {
             previous_cookie: browser.cookie.as_ref().map(|c| hash::sha256(c.expose())),
             cookie: hash::sha256(cookie.expose()),
             cookie_until: now + lifetime,
             id: SessionId::random()?,
             connector: connector.id.clone(),
-            identity: person.identity.clone(),
+            identity: person.identity,
             fingerprint,
             login_scopes,
             upstream: self.seal_upstream(person.upstream.as_ref())?,
@@ -291,7 +276,18 @@ impl Issuer {
             trace: Some(trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS)),
             assertion,
             now,
-        };
+        })
+    }
+
+    /// Stores the sign-in, and logs it or why the user is refused.
+    pub(super) async fn store_sign_in(
+        &self,
+        connector: &Connector,
+        sign_in: SignIn,
+        browser: &Browser,
+    ) -> Result<StoredSignIn, IssuerError> {
+        let (identity, now) = (sign_in.identity.clone(), sign_in.now);
+        let trace = sign_in.trace.clone().unwrap_or_default();
         let (session, reauthenticated) = match self.store.sign_in(sign_in).await? {
             countersign_store::SignInOutcome::SignedIn { session, reauthenticated } => {
                 (session, reauthenticated)
@@ -313,9 +309,9 @@ impl Issuer {
             event = "signed_in",
             session = %session,
             connector = %connector.id,
-            user_id = %person.identity.user_id,
-            email = %person.identity.email,
-            groups = person.identity.groups.len(),
+            user_id = %identity.user_id,
+            email = %identity.email,
+            groups = identity.groups.len(),
             address = %browser.address,
             again = reauthenticated,
             "login successful"

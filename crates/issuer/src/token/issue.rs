@@ -140,8 +140,6 @@ impl<'a> PersonClaims<'a> {
 
 /// All that may be refused about the tokens, decided before a code or refresh token is consumed.
 pub(super) struct PreparedTokens {
-    signer: TokenSigner,
-    access_token_signer: TokenSigner,
     audience: Audience,
     scopes: Scopes,
     issued_at: Timestamp,
@@ -151,7 +149,7 @@ pub(super) struct PreparedTokens {
 }
 
 impl Issuer {
-    /// Decides audience, expiry and keys. An audience that does not trust the client is refused (`invalid_scope`).
+    /// Decides audience and expiry. An audience that does not trust the client is refused (`invalid_scope`).
     pub(super) fn prepare(
         &self,
         client: &Client,
@@ -164,30 +162,26 @@ impl Issuer {
         let named = audience.iter().filter_map(|id| self.clients.get(id));
         let lifetimes = named.map(|named| self.settings.token_lifetime_of(&named));
         let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
-        let keys = self.keyring.keys();
-        Ok(PreparedTokens {
-            signer: keys.signer(now)?,
-            access_token_signer: keys.access_token_signer(now)?,
-            audience,
-            scopes,
-            issued_at: now,
-            tokens_until: now + lifetime,
-        })
+        Ok(PreparedTokens { audience, scopes, issued_at: now, tokens_until: now + lifetime })
     }
 
     /// Signs the tokens of a grant. Called before the store changes anything, because the service that keeps the signing
-    /// key may be unavailable; the tokens leave only by [`Issuer::issue`], after the store has accepted the grant.
+    /// key may be unavailable; the tokens leave only by [`Issuer::issue`], after the store has accepted the grant. Only
+    /// for a superseded refresh token, which is repeated or a replay, is the store asked first.
     pub(super) async fn sign_tokens(
         &self,
         prepared: PreparedTokens,
         subject: TokenSubject,
     ) -> Result<SignedTokens, TokenError> {
-        let PreparedTokens { audience, scopes, tokens_until, .. } = &prepared;
+        let PreparedTokens { audience, scopes, tokens_until, issued_at } = &prepared;
+        let keys = self.keyring.keys();
         let grant = &subject.grant.id;
         let for_cluster = audience
             .iter()
             .any(|id| self.clients.get(id).is_some_and(|client| client.kubernetes.is_some()));
         let work = SigningJob {
+            signer: keys.signer(*issued_at)?,
+            access_token_signer: keys.access_token_signer(*issued_at)?,
             distributed: self.distributed_claims(grant, audience, scopes, *tokens_until)?,
             prepared,
             subject,
@@ -196,7 +190,7 @@ impl Issuer {
             access_jti: ids::random_id()?,
             id_jti: ids::random_id()?,
         };
-        let turn = work.prepared.signer.turn(&self.keyring.signing_threads).await?;
+        let turn = work.signer.turn(&self.keyring.signing_threads).await?;
         let (access_token, id_token) = work.sign(turn.as_ref()).await?;
         Ok(SignedTokens { work, access_token, id_token })
     }
@@ -265,6 +259,8 @@ impl SignedTokens {
 
 /// Input of both signatures.
 struct SigningJob {
+    signer: TokenSigner,
+    access_token_signer: TokenSigner,
     prepared: PreparedTokens,
     subject: TokenSubject,
     distributed: Option<DistributedClaims>,
@@ -306,8 +302,7 @@ impl SigningJob {
         turn: Option<&SigningTurn>,
     ) -> Result<(String, Option<String>), IssuerError> {
         let TokenSubject { grant, session, code, has_access_token } = &self.subject;
-        let PreparedTokens { signer, audience, scopes, issued_at, tokens_until, .. } =
-            &self.prepared;
+        let PreparedTokens { audience, scopes, issued_at, tokens_until } = &self.prepared;
         let (iat, exp) = (issued_at.secs(), tokens_until.secs());
         let sub = identity::subject(&session.identity.user_id, &session.connector);
         // Claims of both tokens, because an API server accepts an access token in place of an ID token.
@@ -331,14 +326,13 @@ impl SigningJob {
             grant_id: grant.id.as_str(),
             person: person(),
         };
-        let access_token_signer = &self.prepared.access_token_signer;
         let access = json(&access)?;
-        let access = access_token_signer.sign(turn, Some(ACCESS_TOKEN_TYPE), access).await?;
+        let access = self.access_token_signer.sign(turn, Some(ACCESS_TOKEN_TYPE), access).await?;
         if !scopes.has(scopes::OPENID) {
             return Ok((access, None));
         }
         // `at_hash` follows the `alg` of the ID token (OpenID Connect Core 3.1.3.6).
-        let algorithm = signer.algorithm();
+        let algorithm = self.signer.algorithm();
         let id = IdToken {
             iss: &self.iss,
             sub: &sub,
@@ -355,7 +349,7 @@ impl SigningJob {
             c_hash: code.as_ref().map(|code| hash::half_hash(algorithm, code.expose())),
             person: person(),
         };
-        let id = signer.sign(turn, None, json(&id)?).await?;
+        let id = self.signer.sign(turn, None, json(&id)?).await?;
         Ok((access, Some(id)))
     }
 }

@@ -62,16 +62,17 @@ impl Issuer {
                     return Err(TokenError::refused(TokenErrorCode::TooManyRequests, reason));
                 }
             };
-        let session = self.create_session(&connector, user, &request.caller).await?;
-        let Some(session) = session else {
-            return Err(TokenError::invalid_grant("This account may not sign in."));
-        };
+        let new_session = self.new_session(connector, user, &request.caller)?;
+        let session = new_session.session();
         let auth_time = session.auth_time;
         let terms = GrantTerms { scopes, nonce: request.nonce, auth_time };
         let grant = self.new_grant(client, &session, terms)?;
         let (prepared, grant) = self.prepare_grant(client, grant)?;
         let subject = TokenSubject::new(grant.clone(), session);
         let (signed, generation) = (self.sign_tokens(prepared, subject).await?, grant.generation);
+        if !self.store_new_session(new_session).await? {
+            return Err(TokenError::invalid_grant("This account may not sign in."));
+        }
         match self.store.issue_grant(grant, self.now(), OFFLINE_LIMIT).await? {
             Some(dropped) => log_dropped(signed.session(), &dropped),
             None => return Err(TokenError::invalid_grant("The session has ended.")),

@@ -1,11 +1,14 @@
 //! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotates the refresh token by generation and
-//! revalidates the user at the upstream. If the upstream is unavailable nothing is consumed.
+//! revalidates the user at the upstream. If the upstream or the signer is unavailable nothing is consumed.
+//!
+//! Tokens for the current refresh token are signed before it is consumed. A superseded one is decided by the store
+//! first, so that its replay ends the grant although the signer is unavailable, and costs no signature.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};
 use countersign_store::{Rotate, Rotation, Snapshot};
 
-use super::issue::TokenSubject;
+use super::issue::{PreparedTokens, TokenSubject};
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
@@ -46,17 +49,15 @@ impl Issuer {
         self.check_liveness(client, &grant, &session)?;
         let scopes = self.narrowed_scopes(&grant, narrowed)?;
         let prepared = self.prepare(client, scopes)?;
-        // A retry receives the same response without a request to the upstream. Whether it is within the reuse interval
-        // is decided by the store, in one transaction with the rest.
         let policy = self.settings.refresh_of(client);
-        let is_retry = policy.rotate && refresh_token.generation < grant.generation;
-        let checked = match is_retry {
-            true if !self.is_valid(Some(client), &session).await? => {
+        if refresh_token.generation < grant.generation {
+            if !self.is_valid(Some(client), &session).await? {
                 return Err(TokenError::invalid_grant(ACCOUNT_CHANGED));
             }
-            true => RevalidatedSession { session, snapshot: None },
-            false => self.revalidate_for_refresh(session).await?,
-        };
+            let subject = TokenSubject::new(grant, session);
+            return Box::pin(self.repeat(&refresh_token, policy, prepared, subject)).await;
+        }
+        let checked = self.revalidate_for_refresh(session).await?;
         let snapshot = checked.snapshot.clone();
         let until = prepared.tokens_until;
         let pending = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
@@ -79,6 +80,26 @@ impl Issuer {
             }
         }
         let (signed, generation, _) = rotated?;
+        Ok(self.issue(signed, generation))
+    }
+
+    /// For a refresh token that was superseded when it was read. The store decides, in one transaction, whether it is
+    /// repeated within the reuse interval, and else ends the grant (RFC 9700 section 4.14.2). A repetition receives the
+    /// same refresh token without a request to the upstream; only for it are tokens signed, and it consumes nothing.
+    ///
+    /// Only if a server has reverted the rotation since the token was read is the token the current one again, and
+    /// consumed before its tokens are signed; if signing fails, it is repeated within the reuse interval.
+    async fn repeat(
+        &self,
+        refresh_token: &RefreshTokenClaims,
+        policy: RefreshPolicy,
+        prepared: PreparedTokens,
+        subject: TokenSubject,
+    ) -> Result<Tokens, TokenError> {
+        let tokens_until = prepared.tokens_until;
+        let pending = PendingRotation { policy, tokens_until, snapshot: None };
+        let (generation, _) = self.rotate(&subject.grant, refresh_token, pending).await?;
+        let signed = self.sign_tokens(prepared, subject).await?;
         Ok(self.issue(signed, generation))
     }
 

@@ -18,11 +18,14 @@ use super::issue::TokenSubject;
 use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
-use crate::login::{AuthenticatedUser, Browser};
+use crate::login::{AuthenticatedUser, Browser, NewSession};
 
 /// RFC 8693 section 3.
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 pub(super) const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+
+const UPSTREAM_TOKEN_REFUSED: &str =
+    "The subject token is invalid, expired, not for this service, or its user may not sign in.";
 
 /// A token exchange request.
 pub struct TokenExchangeRequest {
@@ -65,9 +68,15 @@ impl Issuer {
             Some(ID_TOKEN) => true,
             Some(_) => return Err(invalid("Invalid requested_token_type.")),
         };
-        let (granted, session) = match &request.connector_id {
-            Some(connector) => self.upstream_subject(client, &request, connector).await?,
-            None => self.exchanged_subject(client, &request).await?,
+        let (granted, session, new_session) = match &request.connector_id {
+            Some(connector) => {
+                let (granted, new) = self.upstream_subject(client, &request, connector).await?;
+                (granted, new.session(), Some(new))
+            }
+            None => {
+                let (granted, session) = self.exchanged_subject(client, &request).await?;
+                (granted, session, None)
+            }
         };
         let scopes = self.exchanged_scopes(client, &request, &granted)?;
         if requests_id_token && !scopes.has(scopes::OPENID) {
@@ -80,6 +89,11 @@ impl Issuer {
         let (prepared, grant) = self.prepare_grant(client, grant)?;
         let subject = TokenSubject::new(grant.clone(), session);
         let (signed, generation) = (self.sign_tokens(prepared, subject).await?, grant.generation);
+        if let Some(new_session) = new_session
+            && !self.store_new_session(new_session).await?
+        {
+            return Err(invalid(UPSTREAM_TOKEN_REFUSED));
+        }
         match self.store.issue_grant(grant, self.now(), OFFLINE_LIMIT).await? {
             Some(dropped) => log_dropped(signed.session(), &dropped),
             None => return Err(invalid("The subject token's session has ended.")),
@@ -179,13 +193,14 @@ fn printable(id: &ClientId) -> String {
 }
 
 impl Issuer {
-    /// For a subject token of an upstream: the scopes that the caller may receive, and a new session of the user.
+    /// For a subject token of an upstream: the scopes that the caller may receive, and a new session of the user,
+    /// which is stored after its tokens are signed.
     pub(super) async fn upstream_subject(
         &self,
         client: &Client,
         request: &TokenExchangeRequest,
         connector: &ConnectorId,
-    ) -> Result<(Scopes, Session), TokenError> {
+    ) -> Result<(Scopes, NewSession), TokenError> {
         let invalid = |text: &str| TokenError::refused(TokenErrorCode::InvalidRequest, text);
         if request.subject_token_type != ID_TOKEN {
             return Err(invalid(
@@ -200,7 +215,7 @@ impl Issuer {
         let granted = self.requested_scopes(&requested, client).map_err(|error| {
             TokenError::refused(TokenErrorCode::InvalidScope, error.description)
         })?;
-        // Checked here so that no session is created for a request that is refused.
+        // Checked here so that no request that is refused reaches the upstream.
         self.exchanged_scopes(client, request, &granted)?;
         let connector = self.connectors.allowed_for(client, connector, GrantType::TokenExchange);
         let unknown =
@@ -213,9 +228,7 @@ impl Issuer {
         let outcome = self.call_connector_unrecorded(&connector, login).await;
         let refused = |reason: &str| {
             tracing::warn!(event = "login_refused", connector = %connector.id, client = %client.id, reason, address = %request.caller.address, "a token of an upstream was not exchanged");
-            invalid(
-                "The subject token is invalid, expired, not for this service, or its user may not sign in.",
-            )
+            invalid(UPSTREAM_TOKEN_REFUSED)
         };
         let person = match outcome {
             Ok(None) => return Err(unknown()),
@@ -236,8 +249,6 @@ impl Issuer {
             device_cookie: None,
             assertion: None,
         };
-        let session = self.create_session(&connector, user, &request.caller).await?;
-        let session = session.ok_or_else(|| refused("blocked"))?;
-        Ok((granted, session))
+        Ok((granted, self.new_session(connector, user, &request.caller)?))
     }
 }
