@@ -18,6 +18,8 @@ packages() {
   cat <<'LIST'
 postgres /usr/lib/postgresql/*/bin/initdb postgresql
 postgres /usr/bin/psql postgresql-client
+mysql /usr/sbin/mariadbd mariadb-server-core
+mysql /usr/bin/mariadb mariadb-client-core
 ldap /usr/sbin/slapd slapd
 ldap /usr/bin/ldapmodify ldap-utils
 browser /usr/bin/chromium chromium
@@ -138,6 +140,40 @@ prepare_postgres() {
   else
     missing[postgres]="it does not start: $(last_line "$work/postgres.log")"
   fi
+}
+
+# One server of MariaDB for the whole run, whose data is removed at its end. Its programs without Debian's service.
+prepare_mysql() {
+  local address data=$work/mysql as=()
+  if ! exists /usr/sbin/mariadbd || ! exists /usr/bin/mariadb; then
+    missing[mysql]="no MariaDB server is installed"
+    return
+  fi
+  address=$(own_address)
+  mkdir "$data"
+  if [[ $(id -u) == 0 ]]; then
+    as=(--user=nobody)
+    chown nobody "$data"
+  fi
+  if ! mariadb-install-db --no-defaults "--datadir=$data/data" ${as[@]+"${as[@]}"} --skip-name-resolve --skip-test-db \
+    --auth-root-authentication-method=normal </dev/null >"$work/mysql.log" 2>&1; then
+    missing[mysql]="its database is not created: $(last_line "$work/mysql.log")"
+    return
+  fi
+  /usr/sbin/mariadbd --no-defaults "--datadir=$data/data" ${as[@]+"${as[@]}"} "--bind-address=$address" --port=3306 \
+    "--socket=$data/socket" "--pid-file=$data/pid" --skip-name-resolve --innodb-flush-log-at-trx-commit=0 \
+    --innodb-buffer-pool-size=32M </dev/null >"$work/mysql.log" 2>&1 &
+  mysql_stop=(kill -KILL $!)
+  disown
+  local account="CREATE USER IF NOT EXISTS tests@'%'; GRANT ALL ON *.* TO tests@'%' WITH GRANT OPTION"
+  for _ in {1..150}; do
+    if mariadb --no-defaults "--socket=$data/socket" --user=root --execute="$account" </dev/null >/dev/null 2>&1; then
+      export COUNTERSIGN_TEST_MYSQL="mysql://tests@$address:3306"
+      return
+    fi
+    sleep 0.2
+  done
+  missing[mysql]="it does not start: $(last_line "$work/mysql.log")"
 }
 
 prepare_ldap() {

@@ -1,7 +1,7 @@
 //! The test harness: servers, browsers, relying parties, upstreams and clusters.
 //!
 //! Every test has its own folder, database and loopback address, and its own clock if it asks for one.
-//! Only the PostgreSQL cluster is shared, in which each test has its own database. Nothing here calls the
+//! Only the PostgreSQL cluster and the MySQL server are shared, in which each test has its own database. Nothing here calls the
 //! program's own functions.
 
 mod address;
@@ -55,7 +55,7 @@ pub use chromium::{Chromium, Display};
 pub use cluster::{Cluster, kubectl};
 pub use collector::{Collector, ExportedSpan};
 pub use config::{Client, Person, World};
-pub use database::new_database;
+pub use database::{MYSQL_PASSWORD, new_database, new_mysql_database};
 pub use dex_client::DexClient;
 pub use failover::PrimaryAndStandby;
 pub use keyring::{Keyring, SessionBus};

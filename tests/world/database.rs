@@ -1,7 +1,9 @@
-//! Databases of servers under test: one PostgreSQL database for each test that wants one, and state written
-//! directly into SQLite.
+//! Databases of servers under test: one PostgreSQL database for each test that wants one, databases of a Dex on MySQL,
+//! and state written directly into SQLite.
 
+use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -49,6 +51,41 @@ fn every_test_has_a_database_of_its_own() {
     assert_ne!(one, other);
     let yaml = World::on_postgres(one).yaml();
     assert!(yaml.contains("type: postgres") && yaml.contains("database: test_"), "{yaml}");
+}
+
+/// Of the accounts of [`new_mysql_database`].
+pub const MYSQL_PASSWORD: &str = "read-0nly/MySQL";
+
+/// A database of its own on the MySQL server with the content of this dump: the URL with an account that may only read it.
+/// `Need::MySql` must have been checked.
+pub fn new_mysql_database(dump: &Path) -> Url {
+    let server = std::env::var("COUNTERSIGN_TEST_MYSQL").expect("checked by Need::MySql");
+    let mut url = Url::parse(&server).expect("COUNTERSIGN_TEST_MYSQL is a URL");
+    let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let sql = format!(
+        "CREATE DATABASE {name}; CREATE USER {name}@'%' IDENTIFIED BY '{MYSQL_PASSWORD}'; \
+         GRANT SELECT ON {name}.* TO {name}@'%'"
+    );
+    runs_mariadb(&url, &["--execute", &sql], Stdio::null());
+    runs_mariadb(&url, &["--database", &name], Stdio::from(File::open(dump).unwrap()));
+    url.set_username(&name).unwrap();
+    url.set_password(Some(MYSQL_PASSWORD)).unwrap();
+    url.set_path(&format!("/{name}"));
+    url.set_query(Some("ssl-mode=DISABLED"));
+    url
+}
+
+/// MariaDB's client, as the administrator of the server.
+fn runs_mariadb(server: &Url, arguments: &[&str], input: Stdio) {
+    let output = Command::new("mariadb")
+        .args(["--no-defaults", "--skip-ssl", "--protocol=tcp", "--user", server.username()])
+        .args(["--host", server.host_str().unwrap()])
+        .args(["--port", &server.port().unwrap_or(3306).to_string()])
+        .args(arguments)
+        .stdin(input)
+        .output()
+        .expect("mariadb is installed with MariaDB");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 const PROGRAM: &str = "/usr/bin/sqlite3";

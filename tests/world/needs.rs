@@ -12,6 +12,8 @@ pub(super) const PREVIOUS_PROGRAM: &str = "COUNTERSIGN_PREVIOUS_PROGRAM";
 pub enum Need {
     /// `COUNTERSIGN_TEST_POSTGRES`: the URL of a cluster in which databases may be created.
     Postgres,
+    /// `COUNTERSIGN_TEST_MYSQL`: the URL of a MariaDB server in which databases may be created.
+    MySql,
     /// Chromium and its driver.
     Browser,
     /// libfaketime.
@@ -59,6 +61,7 @@ impl Need {
     fn name(self) -> &'static str {
         match self {
             Self::Postgres => "POSTGRES",
+            Self::MySql => "MYSQL",
             Self::Browser => "BROWSER",
             Self::Clock => "CLOCK",
             Self::Mounts => "MOUNTS",
@@ -79,6 +82,8 @@ impl Need {
         match self {
             Self::Postgres => unset("COUNTERSIGN_TEST_POSTGRES")
                 .then_some("COUNTERSIGN_TEST_POSTGRES names no PostgreSQL (./test starts one)"),
+            Self::MySql => unset("COUNTERSIGN_TEST_MYSQL")
+                .then_some("COUNTERSIGN_TEST_MYSQL names no MySQL (./test starts one)"),
             Self::Browser => (!Path::new("/usr/bin/chromedriver").exists()
                 || !Path::new("/usr/bin/chromium").exists())
             .then_some("chromium and chromium-driver are not installed"),

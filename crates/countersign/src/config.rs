@@ -25,8 +25,9 @@ mod web;
 use std::collections::HashMap;
 use std::path::Path;
 
-use countersign_config::{Environment, Item, Section};
+use countersign_config::{Environment, Item, Section, Severity};
 use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesCluster, Limits};
+use countersign_import::Source;
 use countersign_issuer::admin::AdminPolicy;
 use countersign_issuer::settings::SignOnPolicy;
 use countersign_store::Location;
@@ -103,6 +104,16 @@ pub fn load_with(
 pub fn load_without_listener(file: &Path, env: Environment<'_>) -> Loaded {
     let anywhere = Addresses { web_http: Listen::parse("127.0.0.1:0"), ..Addresses::default() };
     load_with(file, env, true, &anywhere)
+}
+
+/// Reads `storage` of a configuration file of Dex, to import from it; the other blocks are not read. The error has a line
+/// for each problem.
+pub fn dex_source(file: &Path, env: Environment<'_>) -> Result<Source, String> {
+    // Lenient, because the blocks that are not read are unknown keys.
+    let loaded = countersign_config::load(file, env, true, storage::read_dex);
+    let errors = loaded.problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let errors: Vec<String> = errors.map(|problem| loaded.line(problem)).collect();
+    loaded.config.ok_or_else(|| errors.join("\n"))
 }
 
 /// Listen addresses from the command line.

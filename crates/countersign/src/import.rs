@@ -31,8 +31,8 @@ pub enum ImportCommand {
 
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// Dex's storage: an SQLite file, postgres://…, a dump of MySQL or PostgreSQL, or what `kubectl get -o json`
-    /// or `etcdctl get -w json` printed
+    /// Dex's storage: an SQLite file, postgres://…, mysql://…, a configuration file of Dex (*.yaml) whose storage is
+    /// one of these, a dump of MySQL or PostgreSQL, or what `kubectl get -o json` or `etcdctl get -w json` printed
     #[arg(long, value_name = "FILE|URL")]
     pub from: String,
     /// Configuration file: Dex's own, with the storage of this program
@@ -97,7 +97,7 @@ fn read_config(file: &Path, lenient: bool) -> Option<Config> {
 }
 
 async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), String> {
-    let source = Source::open(&arguments.from).map_err(|e| e.to_string())?;
+    let source = source_of(&arguments.from)?;
     let preview = preview(config, read(&source).await?).await?;
     print!("{preview}");
     let in_memory = matches!(config.storage, Location::Memory);
@@ -126,6 +126,16 @@ async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), Stri
         "Dex's own data is as it was. Start countersign with the same configuration file now."
     );
     Ok(())
+}
+
+/// A YAML file is Dex's configuration, which names the storage: so a password need not be in the command line.
+fn source_of(from: &str) -> Result<Source, String> {
+    let file = Path::new(from);
+    let is_yaml = file.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    if !is_yaml || from.contains("://") {
+        return Source::open(from).map_err(|e| e.to_string());
+    }
+    config::dex_source(file, &crate::environment::variable)
 }
 
 async fn read(source: &Source) -> Result<DexData, String> {

@@ -3,8 +3,8 @@
 //! [`source`] reads Dex's storage into the types of [`dex`], [`mod@plan`] decides how each object is imported, and
 //! [`mod@apply`] writes the plan in one transaction. Dex's data is never written.
 //!
-//! SQLite and PostgreSQL are read by `countersign_store::dex`, because only that crate uses a database driver. MySQL is
-//! read from a dump: its driver would be linked into the server for a command that runs once.
+//! SQLite, PostgreSQL and MySQL are read by `countersign_store::dex`, because only that crate uses a database driver.
+//! Dumps of PostgreSQL and MySQL are read too.
 
 pub mod apply;
 pub mod dex;

@@ -1,11 +1,12 @@
 //! `--from`: selects and reads Dex's storage.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use countersign_store::dex::{self, DexDatabase};
-use countersign_store::{Location, PostgresOptions};
+use countersign_store::dex::{self, DexDatabase, MySqlOptions};
+use countersign_store::{Location, OpenError, PostgresOptions};
 
 use crate::dex::{DexData, KINDS};
 use crate::record::Record;
@@ -20,6 +21,8 @@ const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 #[derive(Debug)]
 pub enum Source {
     Database(Location),
+    /// MySQL or MariaDB.
+    MySql(MySqlOptions),
     /// A dump of MySQL or PostgreSQL.
     Dump(String),
     /// The output of `kubectl` or `etcdctl`.
@@ -27,7 +30,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// A file, whose format is detected from its content, or `postgres://…`.
+    /// A file, whose format is detected from its content, `postgres://…` or `mysql://…`.
     pub fn open(from: &str) -> Result<Self, ReadError> {
         if from.starts_with("postgres://") || from.starts_with("postgresql://") {
             let options = PostgresOptions::from_url(from);
@@ -35,7 +38,9 @@ impl Source {
             return Ok(Self::Database(Location::Postgres(options)));
         }
         if from.starts_with("mysql://") || from.starts_with("mariadb://") {
-            return Err(ReadError::Instruction(MYSQL.to_owned()));
+            let options = MySqlOptions::from_url(from);
+            let options = options.map_err(|e| ReadError::Database(e.to_string()))?;
+            return Ok(Self::MySql(options));
         }
         if from.starts_with("http://") || from.starts_with("https://") {
             return Err(ReadError::Instruction(ETCD.to_owned()));
@@ -71,13 +76,18 @@ pub async fn read(source: &Source) -> Result<DexData, ReadError> {
     match source {
         Source::Json(text) => json::read(text),
         Source::Dump(text) => Ok(of_database(sql_dump::read(text)?)),
-        Source::Database(location) => {
-            let found = dex::read(location).await;
-            let found = found.map_err(|e| ReadError::Database(e.to_string()))?;
-            let none = || ReadError::Database(format!("{location} has none of Dex's tables"));
-            Ok(of_database(found.ok_or_else(none)?))
-        }
+        Source::Database(location) => of_server(dex::read(location).await, location),
+        Source::MySql(options) => of_server(dex::read_mysql(options).await, options),
     }
+}
+
+fn of_server(
+    found: Result<Option<DexDatabase>, OpenError>,
+    place: &impl fmt::Display,
+) -> Result<DexData, ReadError> {
+    let found = found.map_err(|e| ReadError::Database(e.to_string()))?;
+    let none = || ReadError::Database(format!("{place} has none of Dex's tables"));
+    Ok(of_database(found.ok_or_else(none)?))
 }
 
 fn of_database(database: DexDatabase) -> DexData {
@@ -98,8 +108,6 @@ fn of_database(database: DexDatabase) -> DexData {
 }
 
 /// Instructions for storages that are not read directly.
-pub const MYSQL: &str = "MySQL is read from a dump: run `mysqldump --hex-blob --single-transaction DATABASE > dex.sql` \
-    and give --from dex.sql";
 pub const KUBERNETES: &str = "custom resources are read from a file: run `kubectl get -n NAMESPACE -o json oauth2clients.dex.coreos.com,\
     passwords.dex.coreos.com,connectors.dex.coreos.com,signingkeies.dex.coreos.com,refreshtokens.dex.coreos.com,\
     offlinesessionses.dex.coreos.com > dex.json` and give --from dex.json";

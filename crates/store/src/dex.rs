@@ -3,10 +3,12 @@
 //! All values are read as text in one read-only transaction: lists and objects are JSON text, times are in the engine's
 //! format. `countersign-import` interprets the rows. Nothing is written.
 
+mod mysql;
 mod read;
 
 use std::collections::BTreeMap;
 
+pub use mysql::{MySqlOptions, read_mysql};
 pub(crate) use read::{is_unclaimed_postgres, is_unclaimed_sqlite};
 pub use read::{read, state};
 

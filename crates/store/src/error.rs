@@ -45,6 +45,8 @@ pub enum OpenError {
     Dex { location: String },
     #[error("not a PostgreSQL URL: {0}")]
     Url(String),
+    #[error("not a MySQL URL: {0}")]
+    MySqlUrl(String),
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -216,7 +216,7 @@ fn split_servers(text: &str) -> (String, Vec<&str>) {
 }
 
 /// Percent-decoding of a URL's user information, in which a plus is a plus.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let form = format!("v={}", text.replace('+', "%2B").replace('&', "%26"));
     url::form_urlencoded::parse(form.as_bytes())
         .next()

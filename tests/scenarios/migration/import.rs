@@ -7,7 +7,9 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::data_sets::{DataSet, imported, list, text};
-use crate::world::{Need, Server, World, claims, new_database, verified};
+use crate::world::{
+    MYSQL_PASSWORD, Need, Server, World, claims, new_database, new_mysql_database, verified,
+};
 
 /// All tokens that clients have are accepted after the import.
 async fn clients_see_no_difference(server: &Server, data: &DataSet) {
@@ -86,13 +88,17 @@ async fn people_sign_in(server: &Server, data: &DataSet) {
     assert_eq!(web.redeems(&request, &arrival).await.status, 200);
 }
 
+async fn nobody_notices_the_import(data: &DataSet, world: World, from: &str) {
+    let server = imported(data.world(world), from).await;
+    clients_see_no_difference(&server, data).await;
+    people_sign_in(&server, data).await;
+}
+
 async fn is_imported(name: &str, file: &str) {
     let data = DataSet::named(name);
     let from = data.file(file);
     let before = std::fs::read(&from).unwrap();
-    let server = imported(data.world(World::empty()), from.to_str().unwrap()).await;
-    clients_see_no_difference(&server, &data).await;
-    people_sign_in(&server, &data).await;
+    nobody_notices_the_import(&data, World::empty(), from.to_str().unwrap()).await;
     assert_eq!(std::fs::read(&from).unwrap(), before, "Dex's own data is as it was");
 }
 
@@ -130,6 +136,64 @@ async fn a_dex_on_kubernetes_is_imported_from_the_output_of_kubectl() {
 #[tokio::test]
 async fn a_dex_on_etcd_is_imported_from_the_output_of_etcdctl() {
     is_imported("etcd", "dex.json").await;
+}
+
+/// The account of the URL has no right but SELECT.
+#[tokio::test]
+async fn mysql_a_dex_is_imported_from_its_server() {
+    if Need::MySql.is_missing() {
+        return;
+    }
+    let data = DataSet::named("mysql");
+    let database = new_mysql_database(&data.file("dex.sql"));
+    nobody_notices_the_import(&data, World::empty(), database.as_str()).await;
+}
+
+#[tokio::test]
+async fn mysql_a_dex_is_imported_from_the_server_that_its_configuration_file_names() {
+    if Need::MySql.is_missing() {
+        return;
+    }
+    let data = DataSet::named("mysql");
+    let database = new_mysql_database(&data.file("dex.sql"));
+    let world = World::empty();
+    let file = world.dir().join("dex.yaml");
+    let yaml = format!(
+        "issuer: http://127.0.0.1:5556/dex\nstorage:\n  type: mysql\n  config:\n    host: {}\n    port: {}\n    \
+         database: {}\n    user: {}\n    password: {}\n    maxOpenConns: 5\n    params: {{charset: utf8mb4}}\n    \
+         ssl: {{mode: 'false'}}\nweb:\n  http: 127.0.0.1:5556\n",
+        database.host_str().unwrap(),
+        database.port().unwrap_or(3306),
+        database.path().trim_start_matches('/'),
+        database.username(),
+        MYSQL_PASSWORD,
+    );
+    std::fs::write(&file, yaml).unwrap();
+    nobody_notices_the_import(&data, world, file.to_str().unwrap()).await;
+}
+
+#[tokio::test]
+async fn mysql_a_server_that_refuses_is_named_without_the_password() {
+    if Need::MySql.is_missing() {
+        return;
+    }
+    let data = DataSet::named("mysql");
+    let database = new_mysql_database(&data.file("dex.sql"));
+    let world = data.world(World::empty());
+    let mut other_password = database.clone();
+    other_password.set_password(Some("wrong-Passw0rd")).unwrap();
+    // The default is a verified certificate, as in Dex, and this server has none.
+    let mut with_tls = database.clone();
+    with_tls.set_query(None);
+    for from in [other_password, with_tls] {
+        let arguments = ["import", "dex", "--from", from.as_str(), "--config", "CONFIG", "--yes"];
+        let refused = world.runs_before_start(&arguments);
+        let printed = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success());
+        let name = database.username();
+        assert!(printed.contains(&format!("cannot use the database {name} on ")), "{printed}");
+        assert!(!printed.contains("Passw0rd") && !printed.contains("0nly"), "{printed}");
+    }
 }
 
 /// A database as Dex left it.

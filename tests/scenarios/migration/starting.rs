@@ -57,8 +57,8 @@ async fn storages_of_dex_alone_are_named_with_the_steps_to_take() {
         (
             "{type: mysql, config: {database: d, user: u, host: db.example.com, password: p}}",
             [
-                "mysqldump --hex-blob --single-transaction -h db.example.com -u u -p d",
-                "--from dex.sql",
+                "mysqldump --hex-blob --single-transaction -h db.example.com -u u -p d > dex.sql` and give `--from dex.sql`",
+                "import dex --from dex.yaml --config",
             ],
         ),
     ] {

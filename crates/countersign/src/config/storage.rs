@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use countersign_config::Section;
+use countersign_import::Source;
+use countersign_store::dex::MySqlOptions;
 use countersign_store::{Location, PostgresHost, PostgresOptions, SslMode};
 
 /// Connections are replaced after this time, so that they are distributed over the servers behind one name.
@@ -37,6 +39,72 @@ pub fn read(root: &Section<'_>) -> Option<Location> {
     });
     section.finish();
     storage
+}
+
+/// Reads the storage of a configuration file of Dex, to import from it.
+pub fn read_dex(root: &Section<'_>) -> Option<Source> {
+    if let Some(section) = root.section("storage")
+        && section.text("type").as_deref() == Some("mysql")
+    {
+        let options = read_mysql(&section, section.section("config"));
+        section.finish();
+        return options.map(Source::MySql);
+    }
+    let location = read(root)?;
+    if matches!(location, Location::Memory) {
+        root.error("storage", "is in memory, from which nothing can be read");
+        return None;
+    }
+    Some(Source::Database(location))
+}
+
+/// Reads Dex's keys, with Dex's defaults.
+fn read_mysql(section: &Section<'_>, config: Option<Section<'_>>) -> Option<MySqlOptions> {
+    let Some(config) = config else {
+        section.error("config", "is missing");
+        return None;
+    };
+    let database = config.required_text("database");
+    let user = config.required_text("user");
+    let host = config.text("host").filter(|host| !host.is_empty());
+    let port = config.number("port", 0, 65_535).and_then(|n| u16::try_from(n).ok());
+    let ssl = config.section("ssl");
+    let file = |key| {
+        let text = ssl.as_ref().and_then(|ssl| ssl.text(key));
+        text.filter(|text| !text.is_empty()).map(PathBuf::from)
+    };
+    // The names of Dex's driver. With files of its own Dex ignores the mode and verifies.
+    let modes = [
+        ("", SslMode::VerifyFull),
+        ("true", SslMode::VerifyFull),
+        ("custom", SslMode::VerifyFull),
+        ("preferred", SslMode::Prefer),
+        ("skip-verify", SslMode::Require),
+        ("false", SslMode::Disable),
+    ];
+    let mode = ssl.as_ref().and_then(|ssl| ssl.choice("mode", &modes));
+    let (root, cert, key) = (file("caFile"), file("certFile"), file("keyFile"));
+    let has_files = root.is_some() || cert.is_some() || key.is_some();
+    if let Some(ssl) = ssl {
+        ssl.finish();
+    }
+    for key in ["connectionTimeout", "maxOpenConns", "maxIdleConns", "connMaxLifetime", "params"] {
+        config.ignored(key, "it is not used for an import");
+    }
+    let password = config.secret("password").unwrap_or_default();
+    config.finish();
+    let defaults = MySqlOptions::default();
+    Some(MySqlOptions {
+        host: host.unwrap_or(defaults.host),
+        port: port.filter(|port| *port > 0).unwrap_or(defaults.port),
+        user: user?,
+        password,
+        database: database?,
+        ssl_mode: mode.filter(|_| !has_files).unwrap_or_default(),
+        ssl_root_cert: root,
+        ssl_cert: cert,
+        ssl_key: key,
+    })
 }
 
 fn read_sqlite(section: &Section<'_>, config: Option<Section<'_>>) -> Option<Location> {
@@ -158,14 +226,15 @@ fn parse_host(text: &str, default_port: u16) -> Option<PostgresHost> {
 
 /// What was found, and the exact steps for importing its data, with the values of this file.
 pub fn steps(kind: &str, config: Option<&Section<'_>>) -> String {
+    let run = |export: &str| format!("run `{export} > dex.json`");
     let (export, file) = match kind {
-        "mysql" => (mysqldump(config), "dex.sql"),
-        "etcd" => (etcdctl(config), "dex.json"),
-        _ => (KUBECTL.to_owned(), "dex.json"),
+        "mysql" => (copy_or_dump(config), "dex.yaml"),
+        "etcd" => (run(&etcdctl(config)), "dex.json"),
+        _ => (run(KUBECTL), "dex.json"),
     };
     format!(
-        "found {kind:?}, which is a storage of Dex that is not served from, only taken over. 1. Stop Dex and run \
-         `{export} > {file}`. 2. Write instead of this block `storage: {{type: sqlite3, config: {{file: \
+        "found {kind:?}, which is a storage of Dex that is not served from, only taken over. 1. Stop Dex and \
+         {export}. 2. Write instead of this block `storage: {{type: sqlite3, config: {{file: \
          /var/lib/countersign/countersign.db}}}}`, or `type: postgres` for several replicas. 3. Run `countersign \
          import dex --from {file} --config` with this file, then `countersign serve` with it: see \
          docs/moving-from-dex.md"
@@ -175,6 +244,15 @@ pub fn steps(kind: &str, config: Option<&Section<'_>>) -> String {
 const KUBECTL: &str = "kubectl get -n NAMESPACE_OF_DEX -o json \
      oauth2clients.dex.coreos.com,passwords.dex.coreos.com,connectors.dex.coreos.com,signingkeies.dex.coreos.com,\
      refreshtokens.dex.coreos.com,offlinesessionses.dex.coreos.com";
+
+/// The database is read over the network, as this block says; or from a dump.
+fn copy_or_dump(config: Option<&Section<'_>>) -> String {
+    let dump = mysqldump(config);
+    format!(
+        "keep a copy of this file as `dex.yaml`, which names the database; or, if that is not reachable from here, run \
+         `{dump} > dex.sql` and give `--from dex.sql` in step 3"
+    )
+}
 
 fn mysqldump(config: Option<&Section<'_>>) -> String {
     let text = |key| config.and_then(|config| config.text(key)).filter(|text| !text.is_empty());

@@ -9,6 +9,7 @@ use super::{Addresses, Config, Loaded, read_blocks};
 mod admin;
 mod clients;
 mod dex_corpus;
+mod dex_storage;
 mod environment;
 mod example;
 mod frontend_dir;

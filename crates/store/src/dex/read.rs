@@ -1,4 +1,4 @@
-//! The statements of both engines.
+//! The statements of the engines that this program is served from.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -215,7 +215,7 @@ fn postgres_text(name: &str, kind: &str) -> String {
 }
 
 /// Only names from our own list, since they become part of a statement.
-fn wanted(names: &[String]) -> Vec<&'static str> {
+pub(super) fn wanted(names: &[String]) -> Vec<&'static str> {
     let Some(is_ent) = layout(names) else { return Vec::new() };
     let tables = READ.iter().chain(COUNTED.iter().map(|(table, _)| table));
     tables
