@@ -6,6 +6,7 @@ mod greeting;
 mod housekeeping;
 pub mod plan;
 mod reload;
+mod retry;
 mod signals;
 mod watch;
 
@@ -204,7 +205,8 @@ async fn serve(
     let (requests, to_reload) = mpsc::channel(4);
     process.set_reloader(requests);
     let (arguments, certificates) = (arguments.clone(), ports.certificates);
-    let reloader = Reloader { arguments, config, current, shared, certificates, log, watch };
+    let retry = None;
+    let reloader = Reloader { arguments, config, current, shared, certificates, log, watch, retry };
     let reloader = tokio::spawn(reloader.run(signals.hangups(), to_reload));
     let signal = tokio::select! {
         signal = signals.stop() => signal,

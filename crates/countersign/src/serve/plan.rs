@@ -56,6 +56,14 @@ impl Plan {
     }
 }
 
+/// Whether the signing key, or the service that keeps it, is another one.
+pub fn changes_signer(changes: &[Change]) -> bool {
+    changes.iter().any(|change| {
+        let key = change.key.to_lowercase();
+        key.split('.').next() == Some("signer")
+    })
+}
+
 fn change(difference: Difference) -> Change {
     match difference {
         Difference::Added(key) => Change { key, kind: ChangeKind::Added },

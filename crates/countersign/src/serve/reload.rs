@@ -15,7 +15,8 @@ use countersign_server::{CurrentApp, ReloadState};
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 
-use super::plan::{Plan, digest, ending_sessions};
+use super::plan::{Plan, changes_signer, digest, ending_sessions};
+use super::retry::Retry;
 use super::watch::{FileWatch, LOOK_INTERVAL, WatchedFiles};
 use super::{Certificates, read_again};
 use crate::cli::ServeArguments;
@@ -36,6 +37,8 @@ pub struct Reloader {
     pub certificates: Certificates,
     pub log: Option<LogHandle>,
     pub watch: FileWatch,
+    /// Set after a valid configuration could not be applied.
+    pub retry: Option<Retry>,
 }
 
 impl Reloader {
@@ -61,20 +64,37 @@ impl Reloader {
                 () = tokio::time::sleep(LOOK_INTERVAL) => {
                     if self.watch.has_changed() {
                         Box::pin(self.reload("a changed file", SYSTEM)).await;
+                    } else if let Some((reason, actor)) = self.due_retry() {
+                        Box::pin(self.reload(&reason, &actor)).await;
                     }
                 }
             }
         }
     }
 
-    /// `actor` is recorded in the audit log.
+    /// Reason and actor of a reload that is to be repeated now.
+    fn due_retry(&self) -> Option<(String, String)> {
+        let now = self.shared.clock.now();
+        let retry = self.retry.as_ref().filter(|retry| retry.is_due(now))?;
+        Some((retry.reason.clone(), retry.actor.clone()))
+    }
+
+    /// `actor` is recorded in the audit log. A configuration that cannot be used is not tried again until a file changes.
+    /// One that is valid and could not be applied is tried again every 30 seconds, because the cause may pass.
     async fn reload(&mut self, reason: &str, actor: &str) -> ReloadReport {
         self.watch.take_up();
+        let before = self.retry.take();
         let (config, mut report) = self.plan().await;
         if let Some(config) = config {
-            match Box::pin(self.apply(config)).await {
+            let is_signer_unchanged = !changes_signer(&report.changes);
+            match Box::pin(self.apply(config, is_signer_unchanged)).await {
                 Ok(()) => report.applied = true,
-                Err(problem) => report.problems.push(problem),
+                Err(problem) => {
+                    report.problems.push(problem.clone());
+                    let (reason, actor) = (reason.to_owned(), actor.to_owned());
+                    let tried_at = self.shared.clock.now();
+                    self.retry = Some(Retry { reason, actor, problem, tried_at });
+                }
             }
         }
         self.record(&report);
@@ -89,6 +109,14 @@ impl Reloader {
             );
             self.audit(&report, reason, actor).await;
         } else {
+            self.log_failure(&report, reason, before.as_ref());
+        }
+        report
+    }
+
+    /// Each cause of a repeated reload is logged once, not at each attempt.
+    fn log_failure(&self, report: &ReloadReport, reason: &str, before: Option<&Retry>) {
+        let Some(retry) = &self.retry else {
             for problem in &report.problems {
                 tracing::error!(
                     event = "configuration_reload_failed",
@@ -97,8 +125,16 @@ impl Reloader {
                     "the configuration file cannot be used; the one in use stays"
                 );
             }
+            return;
+        };
+        if before.is_none_or(|before| before.problem != retry.problem) {
+            tracing::error!(
+                event = "configuration_reload_failed",
+                reason,
+                problem = retry.problem,
+                "the configuration could not be applied; it is tried again every 30 seconds"
+            );
         }
-        report
     }
 
     /// Each replica reads its own file and records its own changes.
@@ -150,9 +186,10 @@ impl Reloader {
         report
     }
 
-    async fn apply(&mut self, config: Config) -> Result<(), String> {
+    async fn apply(&mut self, config: Config, is_signer_unchanged: bool) -> Result<(), String> {
         let tls = NewTls::of(&config)?;
-        let app = wiring::reopen(&config, &self.current.app(), &self.shared).await?;
+        let (running, shared) = (self.current.app(), &self.shared);
+        let app = wiring::reopen(&config, &running, shared, is_signer_unchanged).await?;
         wiring::check_signer(&app)?;
         self.current.replace(app);
         let Certificates { web, grpc } = &self.certificates;
