@@ -63,7 +63,7 @@ impl Credential {
                 return None;
             }
             (Some(token), None) => token,
-            (None, Some(file)) => match read_file(file) {
+            (None, Some(file)) => match token_of(section.files().read_text(file, MAX_FILE_BYTES)) {
                 Ok(token) => token,
                 Err(reason) => {
                     section.error("tokenFile", format!("the file {} {reason}", file.display()));
@@ -101,7 +101,8 @@ impl Credential {
     /// Reads the file again. Returns whether its token is another one; an unreadable file changes nothing.
     pub(super) async fn reload(&self) -> bool {
         let Some(file) = self.file.clone() else { return false };
-        let read = tokio::task::spawn_blocking(move || read_file(&file)).await;
+        let read =
+            tokio::task::spawn_blocking(move || token_of(read_text(&file, MAX_FILE_BYTES))).await;
         let Ok(Ok(found)) = read else { return false };
         let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
         let is_new = !token.matches(found.expose());
@@ -110,10 +111,9 @@ impl Credential {
     }
 }
 
-/// The error does not contain the name of the file.
-fn read_file(file: &std::path::Path) -> Result<Secret, String> {
-    let text = read_text(file, MAX_FILE_BYTES)?;
-    match text.trim() {
+/// The token of a file that was read. The error does not contain the name of the file.
+fn token_of(text: Result<String, String>) -> Result<Secret, String> {
+    match text?.trim() {
         "" => Err("is empty".to_owned()),
         token => Ok(Secret::new(token)),
     }

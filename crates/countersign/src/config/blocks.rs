@@ -1,5 +1,5 @@
 //! The content of the file, key by key, for comparing two versions: a digest of each value (with environment variables
-//! expanded), and the files it names whose changes cause a reload.
+//! expanded), and the files that were read with it, whose changes cause a reload.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,7 +13,7 @@ use super::pages::DirFile;
 #[derive(Clone, Debug, Default)]
 pub struct Blocks {
     digests: BTreeMap<String, u64>,
-    /// Files with keys and certificates that the configuration file names.
+    /// Files that the configuration file or the environment names and that were read: keys, certificates, tokens.
     pub files: Vec<PathBuf>,
     /// Files of `frontend.dir`, which need not exist.
     pub optional_files: Vec<PathBuf>,
@@ -22,16 +22,10 @@ pub struct Blocks {
 /// Lists whose entries are identified by a key, and these keys.
 const LISTS: [(&str, &[&str]); 3] =
     [("connectors", &["id"]), ("staticclients", &["id", "idenv"]), ("staticpasswords", &["email"])];
-const FILES: [(&str, &str); 5] = [
-    ("web", "tlsCert"),
-    ("web", "tlsKey"),
-    ("grpc", "tlsCert"),
-    ("grpc", "tlsKey"),
-    ("grpc", "tlsClientCA"),
-];
 
+/// Called after all readers: the files are those that they have read.
 pub fn read(root: &Section<'_>) -> Blocks {
-    let mut blocks = Blocks::default();
+    let mut blocks = Blocks { files: root.files().paths(), ..Blocks::default() };
     for (key, node) in root.entries() {
         let name = key.text.to_lowercase();
         let names = LISTS.iter().find(|(list, _)| *list == name).map(|(_, names)| *names);
@@ -49,25 +43,6 @@ pub fn read(root: &Section<'_>) -> Blocks {
             }
             _ => blocks.add(key.text.clone(), node),
         }
-    }
-    for (block, key) in FILES {
-        let file = root.entries().iter().find(|(name, _)| name.text.eq_ignore_ascii_case(block));
-        if let Some((_, Node { value: Value::Map(entries), .. })) = file {
-            blocks.files.extend(text_of(entries, key).map(PathBuf::from));
-        }
-    }
-    let root_key =
-        root.entries().iter().find(|(key, _)| key.text.eq_ignore_ascii_case("rootKeyFile"));
-    match root_key.map(|(_, node)| &node.value) {
-        Some(Value::Scalar { text, .. }) => blocks.files.push(PathBuf::from(text)),
-        Some(Value::List(list)) => {
-            let texts = list.iter().filter_map(|node| match &node.value {
-                Value::Scalar { text, .. } => Some(PathBuf::from(text)),
-                _ => None,
-            });
-            blocks.files.extend(texts);
-        }
-        _ => {}
     }
     blocks
 }

@@ -11,6 +11,7 @@ mod clients;
 mod dex_corpus;
 mod environment;
 mod example;
+mod files;
 mod frontend_dir;
 mod grpc;
 mod kubernetes;

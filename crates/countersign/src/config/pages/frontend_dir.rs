@@ -42,19 +42,21 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
             .error("theme", format!("found {theme:?}, expected the name of a folder below themes"));
         return found;
     }
-    if !dir.is_dir() {
+    let is_there = dir.is_dir();
+    if is_there {
+        warn_of_templates(section, &dir.join("templates"));
+    } else {
         // Dex's own image has this directory, and its configuration files are used with other images.
         let missing = dir.display().to_string();
         section.warning(
             "dir",
             format!("the folder {missing:?} does not exist: the pages look as without it"),
         );
-        return found;
     }
-    warn_of_templates(section, &dir.join("templates"));
+    // Also the files of a missing directory are kept, so that it is noticed when it appears.
     let mut file = |name: String| {
         let path = dir.join(&name);
-        let bytes = read_file(section, &path);
+        let bytes = is_there.then(|| read_file(section, &path)).flatten();
         found.files.push(DirFile { name, path, digest: bytes.as_deref().map(digest) });
         bytes
     };
@@ -72,7 +74,7 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
     if let Some(bytes) = own_texts {
         found.texts = texts::read(section, &dir.join(texts::FILE_NAME), &bytes);
     }
-    if is_empty {
+    if is_there && is_empty {
         let what = "none of styles.css, logo.png and favicon.png";
         section
             .warning("dir", format!("has {what} in themes/{theme}: the pages look as without it"));
