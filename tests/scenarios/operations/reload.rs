@@ -199,6 +199,24 @@ async fn check_against_a_server_shows_what_a_file_would_change_there() {
     assert!(problems.contains("storage.type"), "{problems}");
 }
 
+/// Two versions that compute them differently would report every key as changed.
+#[tokio::test]
+async fn digests_of_another_format_are_refused_as_incomparable() {
+    let server = world().start().await;
+    let ops = server.relying_party("ops");
+    let token = ops.client_credentials_token().await;
+    let hmacs = json!({ "issuer": "0123456789abcdef" });
+    for format in [json!({ "values": hmacs }), json!({ "format": 2, "hmacs": hmacs })] {
+        let mut body = json!({ "connectors": {}, "users": null, "clients": [] });
+        body["is_grpc_encrypted"] = Value::Null;
+        body.as_object_mut().unwrap().extend(format.as_object().unwrap().clone());
+        let plan = ops.calls_api("POST", "/configuration/plan", &token, body).await;
+        let problems = plan.json["problems"].to_string();
+        assert!(problems.contains("cannot be compared"), "{}", plan.json);
+        assert_eq!(plan.json["changes"], json!([]), "{}", plan.json);
+    }
+}
+
 #[tokio::test]
 async fn no_request_in_progress_fails_during_reloads() {
     let mut server = World::new().start().await;

@@ -7,6 +7,7 @@ use countersign_config::Environment;
 use super::{Addresses, Config, Loaded, read_blocks};
 
 mod admin;
+mod blocks;
 mod clients;
 mod dex_corpus;
 mod environment;

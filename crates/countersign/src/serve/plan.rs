@@ -2,11 +2,11 @@
 //! would end.
 
 use countersign_core::connector::Fingerprint;
-use countersign_core::{ConnectorId, SessionFilter};
+use countersign_core::{ConnectorId, Secret, SessionFilter};
 use countersign_issuer::Issuer;
 use countersign_server::process_state::{Change, ChangeKind, ConfigurationDigest, EndingSessions};
 
-use crate::config::blocks::{Difference, differences};
+use crate::config::blocks::{Difference, FORMAT, differences};
 use crate::config::{Config, LOCAL};
 
 /// Keys that identify the server and its data. A file with other values belongs to another server.
@@ -37,7 +37,7 @@ impl Plan {
     pub fn of(running: &ConfigurationDigest, newer: &ConfigurationDigest) -> Self {
         let mut plan =
             Self { changes: Vec::new(), needs_restart: Vec::new(), refusals: Vec::new() };
-        for difference in differences(&running.values, &newer.values) {
+        for difference in differences(&running.hmacs, &newer.hmacs) {
             let key = difference.key().to_lowercase();
             let block = key.split(['.', '[']).next().unwrap_or_default();
             if REFUSED.contains(&block) {
@@ -72,15 +72,16 @@ fn change(difference: Difference) -> Change {
     }
 }
 
-/// What is compared of a configuration.
-pub fn digest(config: &Config) -> ConfigurationDigest {
+/// What is compared of a configuration, with HMACs that `key` makes.
+pub fn digest(config: &Config, key: &Secret) -> ConfigurationDigest {
     let users = config.password_db.as_ref().map(|db| {
         let users = db.users.iter();
         users.map(|user| (user.user_id.clone(), user.hash.fingerprint())).collect()
     });
     let connectors = config.connectors.iter();
     ConfigurationDigest {
-        values: config.blocks.digests(),
+        format: FORMAT,
+        hmacs: config.blocks.hmacs(key),
         connectors: connectors.map(|c| (c.id.to_string(), fingerprint(&c.fingerprint))).collect(),
         users,
         clients: config.clients.iter().map(|client| client.id.to_string()).collect(),

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use countersign_core::Event;
 use countersign_core::event::EventKind;
+use countersign_core::{Event, Secret};
 use countersign_server::process_state::{
     ConfigurationDigest, ReloadAction, ReloadReport, ReloadRequest,
 };
@@ -21,12 +21,17 @@ use super::watch::{FileWatch, LOOK_INTERVAL, WatchedFiles};
 use super::{Certificates, read_again};
 use crate::cli::ServeArguments;
 use crate::config::Config;
+use crate::config::blocks::FORMAT;
 use crate::logging::LogHandle;
 use crate::wiring::Shared;
 use crate::{tls, wiring};
 
 /// The actor of a reload that no administrator requested.
 const SYSTEM: &str = "system";
+/// The key of HMACs that are compared within this process.
+const LOCAL_KEY: &str = "this process";
+const INCOMPARABLE: &str = "the configurations cannot be compared: this server and the program that asks it are of \
+    different versions, use the same";
 
 pub struct Reloader {
     pub arguments: ServeArguments,
@@ -54,7 +59,7 @@ impl Reloader {
                 Some(request) = requests.recv() => {
                     let report = match request.action {
                         ReloadAction::Plan => self.plan().await.1,
-                        ReloadAction::Compare(digest) => self.compare(&digest).await,
+                        ReloadAction::Compare { digest, key } => self.compare(&digest, &key).await,
                         ReloadAction::Apply { actor } => {
                             Box::pin(self.reload("an administrator", &actor)).await
                         }
@@ -161,7 +166,8 @@ impl Reloader {
         report.problems = errors;
         report.warnings = warnings;
         let Some(config) = config else { return (None, report) };
-        let compared = self.compare(&digest(&config)).await;
+        let key = Secret::new(LOCAL_KEY);
+        let compared = self.compare(&digest(&config, &key), &key).await;
         report.problems.extend(compared.problems);
         report.problems.extend(NewTls::of(&config).err());
         report.warnings.extend(compared.warnings);
@@ -170,9 +176,15 @@ impl Reloader {
         (Some(config).filter(|_| report.problems.is_empty()), report)
     }
 
-    /// How another configuration differs from the one in use.
-    async fn compare(&self, newer: &ConfigurationDigest) -> ReloadReport {
-        let plan = Plan::of(&digest(&self.config), newer);
+    /// How another configuration, whose HMACs were made with `key`, differs from the one in use.
+    async fn compare(&self, newer: &ConfigurationDigest, key: &Secret) -> ReloadReport {
+        if newer.format != FORMAT || key.is_empty() {
+            return ReloadReport {
+                problems: vec![INCOMPARABLE.to_owned()],
+                ..ReloadReport::default()
+            };
+        }
+        let plan = Plan::of(&digest(&self.config, key), newer);
         let mut report = ReloadReport {
             changes: plan.changes,
             needs_restart: plan.needs_restart,

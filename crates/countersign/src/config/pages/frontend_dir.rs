@@ -4,11 +4,11 @@
 //! Dex's pages are Go templates and cannot be rendered here; each one found causes a warning that names it.
 
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use countersign_config::Section;
+use countersign_jose::hash::sha256_hex;
 use countersign_server::pages::{PageTexts, ThemeFiles};
 
 use super::texts;
@@ -31,8 +31,8 @@ pub struct DirFile {
     /// Its path within the directory.
     pub name: String,
     pub path: PathBuf,
-    /// Of the content; `None` if there is no such file.
-    pub digest: Option<u64>,
+    /// SHA-256 of the content; `None` if there is no such file.
+    pub hash: Option<String>,
 }
 
 pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
@@ -57,7 +57,7 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
     let mut file = |name: String| {
         let path = dir.join(&name);
         let bytes = is_there.then(|| read_file(section, &path)).flatten();
-        found.files.push(DirFile { name, path, digest: bytes.as_deref().map(digest) });
+        found.files.push(DirFile { name, path, hash: bytes.as_deref().map(sha256_hex) });
         bytes
     };
     let theme_files = ThemeFiles {
@@ -83,12 +83,6 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
         section.warning("dir", format!("texts.yml is not read: its name is {}", texts::FILE_NAME));
     }
     found
-}
-
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// `None` if there is no such file, or with a problem recorded.
