@@ -12,7 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::exported_request::RequestTraces;
 
-/// Longest body of any endpoint: a SAML response of 256 KiB in base64, in a form. Most endpoints accept less.
+/// Longest body of any endpoint: a form with a SAML response of 256 KiB. That is 342 KiB in base64, and percent-encoding
+/// makes three characters of each `+`, `/` and `=`. Most endpoints accept less.
 pub const MAX_BODY_BYTES: usize = 384 * 1024;
 /// Memory of a request with a body in addition to the body and its headers: tasks, connection buffers.
 pub const REQUEST_OVERHEAD_BYTES: usize = 8 * 1024;
