@@ -15,7 +15,7 @@ use countersign_server::{CurrentApp, ReloadState};
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 
-use super::plan::{Plan, changes_signer, digest, ending_sessions};
+use super::plan::{Plan, changes_signer, digest, ending_sessions, example_app_warning};
 use super::retry::Retry;
 use super::watch::{FileWatch, LOOK_INTERVAL, WatchedFiles};
 use super::{Certificates, read_again};
@@ -186,6 +186,7 @@ impl Reloader {
         }
         let plan = Plan::of(&digest(&self.config, key), newer);
         let mut report = ReloadReport {
+            warnings: example_app_warning(&self.config, &plan.changes).into_iter().collect(),
             changes: plan.changes,
             needs_restart: plan.needs_restart,
             problems: plan.refusals,
