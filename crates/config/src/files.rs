@@ -9,38 +9,42 @@ use std::path::{Path, PathBuf};
 
 use crate::read_text;
 
-/// Reads files, and keeps the paths of those that could be read.
+/// Reads files, and keeps their paths.
 #[derive(Debug, Default)]
-pub struct FilesRead(RefCell<BTreeSet<PathBuf>>);
+pub struct FilesRead {
+    read: RefCell<BTreeSet<PathBuf>>,
+    unreadable: RefCell<BTreeSet<PathBuf>>,
+}
 
 impl FilesRead {
     /// The content.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        let content = fs::read(path.as_ref())?;
-        self.register(path.as_ref());
-        Ok(content)
+        self.registered(path.as_ref(), fs::read(path.as_ref()))
     }
 
     /// As [`read_text`].
     pub fn read_text(&self, path: &Path, max_bytes: usize) -> Result<String, String> {
-        let text = read_text(path, max_bytes)?;
-        self.register(path);
-        Ok(text)
+        self.registered(path, read_text(path, max_bytes))
     }
 
     /// `Err` if the file cannot be opened. For a file that is read when the configuration is applied.
     pub fn check_readable(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        File::open(path.as_ref())?;
-        self.register(path.as_ref());
-        Ok(())
+        self.registered(path.as_ref(), File::open(path.as_ref()).map(drop))
     }
 
-    /// The paths in alphabetical order.
+    /// The files that could be read, in alphabetical order.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.0.borrow().iter().cloned().collect()
+        self.read.borrow().iter().cloned().collect()
     }
 
-    fn register(&self, path: &Path) {
-        self.0.borrow_mut().insert(path.to_owned());
+    /// The files that could not be read, in alphabetical order.
+    pub fn unreadable(&self) -> Vec<PathBuf> {
+        self.unreadable.borrow().iter().cloned().collect()
+    }
+
+    fn registered<T, E>(&self, path: &Path, result: Result<T, E>) -> Result<T, E> {
+        let paths = if result.is_ok() { &self.read } else { &self.unreadable };
+        paths.borrow_mut().insert(path.to_owned());
+        result
     }
 }

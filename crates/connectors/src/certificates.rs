@@ -16,10 +16,11 @@ pub(crate) fn read_pem(text: &str, files: &FilesRead) -> Result<Vec<u8>, String>
     if text.contains("-----BEGIN") {
         return Ok(text.as_bytes().to_vec());
     }
-    files.read(text).or_else(|e| {
-        let inline = decode_base64(text).filter(|bytes| bytes.starts_with(b"-----BEGIN"));
-        inline.ok_or_else(|| format!("cannot read {text}: {e}"))
-    })
+    let inline = decode_base64(text).filter(|bytes| bytes.starts_with(b"-----BEGIN"));
+    match inline {
+        Some(pem) => Ok(pem),
+        None => files.read(text).map_err(|e| format!("cannot read {text}: {e}")),
+    }
 }
 
 /// Decodes base64 that may contain white space.

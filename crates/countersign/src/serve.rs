@@ -11,6 +11,7 @@ mod signals;
 mod watch;
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,15 +113,25 @@ fn load(arguments: &ServeArguments) -> Loaded {
     config::load_with(&arguments.file, &env, arguments.lenient, &addresses)
 }
 
-/// Reads the file again: the configuration if it is valid, the errors, the warnings.
-fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<String>) {
+/// What a file contains that was read again.
+struct Reading {
+    /// `None` if it is invalid.
+    config: Option<Config>,
+    errors: Vec<String>,
+    warnings: Vec<String>,
+    /// Files that it names and that may be there later.
+    unreadable_files: Vec<PathBuf>,
+}
+
+fn read_again(arguments: &ServeArguments) -> Reading {
     let loaded = load(arguments);
     let lines = |severity: Severity| {
         let problems = loaded.problems.iter().filter(|problem| problem.severity == severity);
         problems.map(|problem| loaded.line(problem)).collect::<Vec<String>>()
     };
     let (errors, warnings) = (lines(Severity::Error), lines(Severity::Warning));
-    (loaded.config, errors, warnings)
+    let unreadable_files = loaded.unreadable_files().to_owned();
+    Reading { config: loaded.config, errors, warnings, unreadable_files }
 }
 
 /// The listeners, bound before anything else is started.

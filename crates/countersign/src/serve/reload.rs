@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::plan::{Plan, changes_signer, digest, ending_sessions, example_app_warning};
 use super::retry::Retry;
 use super::watch::{FileWatch, LOOK_INTERVAL, WatchedFiles};
-use super::{Certificates, read_again};
+use super::{Certificates, Reading, read_again};
 use crate::cli::ServeArguments;
 use crate::config::Config;
 use crate::config::blocks::FORMAT;
@@ -58,7 +58,9 @@ impl Reloader {
                 Ok(()) = hangups.changed() => { Box::pin(self.reload("SIGHUP", SYSTEM)).await; }
                 Some(request) = requests.recv() => {
                     let report = match request.action {
-                        ReloadAction::Plan => self.plan().await.1,
+                        ReloadAction::Plan => {
+                            Box::pin(self.plan(read_again(&self.arguments))).await.1
+                        }
                         ReloadAction::Compare { digest, key } => self.compare(&digest, &key).await,
                         ReloadAction::Apply { actor } => {
                             Box::pin(self.reload("an administrator", &actor)).await
@@ -84,12 +86,20 @@ impl Reloader {
         Some((retry.reason.clone(), retry.actor.clone()))
     }
 
-    /// `actor` is recorded in the audit log. A configuration that cannot be used is not tried again until a file changes.
+    /// `actor` is recorded in the audit log. A configuration that cannot be used is not tried again until a file changes,
+    /// or one appears that it names: Kubernetes updates a ConfigMap and a Secret at different times.
     /// One that is valid and could not be applied is tried again every 30 seconds, because the cause may pass.
     async fn reload(&mut self, reason: &str, actor: &str) -> ReloadReport {
         self.watch.take_up();
         let before = self.retry.take();
-        let (config, mut report) = self.plan().await;
+        let mut reading = read_again(&self.arguments);
+        let missing = std::mem::take(&mut reading.unreadable_files);
+        let (config, mut report) = Box::pin(self.plan(reading)).await;
+        if !missing.is_empty() {
+            let mut files = watched_files(&self.arguments, &self.config);
+            files.optional.extend(missing);
+            self.watch.follow(files);
+        }
         if let Some(config) = config {
             let is_signer_unchanged = !changes_signer(&report.changes);
             match Box::pin(self.apply(config, is_signer_unchanged)).await {
@@ -159,12 +169,10 @@ impl Reloader {
         }
     }
 
-    /// Reads and validates the file. The configuration is returned if it can be applied.
-    async fn plan(&self) -> (Option<Config>, ReloadReport) {
-        let mut report = ReloadReport::default();
-        let (config, errors, warnings) = read_again(&self.arguments);
-        report.problems = errors;
-        report.warnings = warnings;
+    /// Validates what was read. The configuration is returned if it can be applied.
+    async fn plan(&self, reading: Reading) -> (Option<Config>, ReloadReport) {
+        let Reading { config, errors, warnings, .. } = reading;
+        let mut report = ReloadReport { problems: errors, warnings, ..ReloadReport::default() };
         let Some(config) = config else { return (None, report) };
         let key = Secret::new(LOCAL_KEY);
         let compared = self.compare(&digest(&config, &key), &key).await;
