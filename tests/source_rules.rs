@@ -45,6 +45,23 @@ fn no_two_modules_of_a_crate_import_each_other() {
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
+/// A file that is read by other means than `FilesRead` would not cause a reload when it changes.
+#[test]
+fn readers_of_the_configuration_read_files_by_the_type_that_registers_them() {
+    let folders = ["crates/countersign/src/config", "crates/connectors/src"];
+    let mut others = Vec::new();
+    for (path, text) in folders.iter().flat_map(|folder| rust_files(&root().join(folder))) {
+        let text = without_comments(&text).replace("tokio::fs::", "");
+        let is_test = path.iter().any(|part| part == "tests" || part == "tests.rs");
+        // The files of this directory are registered as files that need not exist.
+        let is_exempt = is_test || path.ends_with("pages/frontend_dir.rs");
+        if !is_exempt && ["fs::", "std::fs", "File::open"].iter().any(|word| text.contains(word)) {
+            others.push(path);
+        }
+    }
+    assert!(others.is_empty(), "{others:#?}");
+}
+
 type ModulePath = Vec<String>;
 
 /// The modules under `src`, by path; the crate's root is left out, because everything hangs from it.

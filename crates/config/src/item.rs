@@ -5,7 +5,7 @@ use std::time::Duration;
 use countersign_core::Secret;
 use countersign_core::clock::parse_duration;
 
-use crate::{Node, Problems, Value};
+use crate::{FilesRead, Node, Problems, Value};
 
 /// A value with its position and path. [`Section`](crate::Section) has getters for the common types.
 #[derive(Clone)]
@@ -22,6 +22,11 @@ impl<'a> Item<'a> {
 
     pub fn warning(&self, message: impl Into<String>) {
         self.problems.warning(self.node.mark, self.path.clone(), message);
+    }
+
+    /// Reads files that this configuration names.
+    pub fn files(&self) -> &'a FilesRead {
+        &self.problems.files
     }
 
     pub(crate) fn wrong_type(&self, what: &str) {

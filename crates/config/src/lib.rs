@@ -10,6 +10,7 @@
 //! Countersign's file, and `countersign-connectors` those of each connector type.
 
 mod expand;
+mod files;
 mod item;
 mod load;
 mod problem;
@@ -18,6 +19,7 @@ mod tree;
 mod yaml;
 
 pub use expand::Environment;
+pub use files::FilesRead;
 pub use item::Item;
 pub use load::{Loaded, load, read, read_tree};
 pub use load::{read_text, readable_by_others};

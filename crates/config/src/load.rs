@@ -16,6 +16,7 @@ pub struct Loaded<T> {
     pub problems: Vec<Problem>,
     file: PathBuf,
     known_keys: Vec<String>,
+    unreadable_files: Vec<PathBuf>,
 }
 
 impl<T> Loaded<T> {
@@ -26,6 +27,11 @@ impl<T> Loaded<T> {
     /// Every key known to the readers, such as `staticClients[].name`, for the blocks that the file contains.
     pub fn known_keys(&self) -> &[String] {
         &self.known_keys
+    }
+
+    /// The files that the configuration names and that could not be read.
+    pub fn unreadable_files(&self) -> &[PathBuf] {
+        &self.unreadable_files
     }
 
     /// One line: `config.yaml:14:5: staticClients[0].redirectURIs: is empty`.
@@ -40,8 +46,10 @@ impl<T> Loaded<T> {
 
     fn new(file: &Path, config: Option<T>, problems: Problems) -> Self {
         let known_keys = problems.known_keys();
+        let unreadable_files = problems.files.unreadable();
         let config = config.filter(|_| !problems.has_errors());
-        Self { config, problems: problems.into_sorted(), file: file.to_owned(), known_keys }
+        let (problems, file) = (problems.into_sorted(), file.to_owned());
+        Self { config, problems, file, known_keys, unreadable_files }
     }
 
     fn failed(file: &Path, lenient: bool, mark: Mark, message: String) -> Self {

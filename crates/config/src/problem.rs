@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::Mark;
+use crate::{FilesRead, Mark};
 
 /// Errors prevent the start, warnings do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +35,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All problems found so far. Reading continues after each of them.
+/// All problems found so far, and the files read. Reading continues after each problem.
 #[derive(Debug, Default)]
 pub struct Problems {
     list: RefCell<Vec<Problem>>,
@@ -43,11 +43,12 @@ pub struct Problems {
     known: RefCell<BTreeSet<String>>,
     /// Unknown keys are warnings instead of errors (`--lenient`).
     lenient: bool,
+    pub(crate) files: FilesRead,
 }
 
 impl Problems {
     pub fn new(lenient: bool) -> Self {
-        Self { list: RefCell::default(), known: RefCell::default(), lenient }
+        Self { lenient, ..Self::default() }
     }
 
     pub fn is_lenient(&self) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use countersign_core::Secret;
 
-use crate::{Item, Key, Mark, Node, Problems, Value, did_you_mean};
+use crate::{FilesRead, Item, Key, Mark, Node, Problems, Value, did_you_mean};
 
 impl<'a> Item<'a> {
     pub fn section(&self) -> Option<Section<'a>> {
@@ -45,6 +45,11 @@ impl<'a> Section<'a> {
 
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Reads files that this configuration names; shared by all its sections.
+    pub fn files(&self) -> &'a FilesRead {
+        &self.problems.files
     }
 
     /// The path of one of its keys.

@@ -1,10 +1,9 @@
 //! Certificates from the configuration: parsing PEM, and the two fields of a certificate (RFC 5280 section 4.1) that
 //! the `saml` connector needs: public key and validity period.
 
-use std::fs;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use countersign_config::FilesRead;
 use countersign_core::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -13,14 +12,15 @@ use crate::ber::{self, Element};
 
 /// Reads `text`, which is a path, PEM, or base64 of PEM, as in Dex. The error is a sentence for a configuration
 /// problem.
-pub(crate) fn read_pem(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn read_pem(text: &str, files: &FilesRead) -> Result<Vec<u8>, String> {
     if text.contains("-----BEGIN") {
         return Ok(text.as_bytes().to_vec());
     }
-    fs::read(text).or_else(|e| {
-        let inline = decode_base64(text).filter(|bytes| bytes.starts_with(b"-----BEGIN"));
-        inline.ok_or_else(|| format!("cannot read {text}: {e}"))
-    })
+    let inline = decode_base64(text).filter(|bytes| bytes.starts_with(b"-----BEGIN"));
+    match inline {
+        Some(pem) => Ok(pem),
+        None => files.read(text).map_err(|e| format!("cannot read {text}: {e}")),
+    }
 }
 
 /// Decodes base64 that may contain white space.

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_config::{Environment, Section};
-use countersign_core::ExternalSigner;
+use countersign_core::{ExternalSigner, Secret};
 use url::Url;
 
 use crate::oauth::{Http, Roots, base_url};
-use credential::Credential;
+use credential::{Credential, header_value};
 use transit::Transit;
 
 /// A token request waits for two signatures.
@@ -33,9 +33,7 @@ pub fn read(section: &Section<'_>, env: Environment<'_>) -> Option<Arc<dyn Exter
     let mount = mount.unwrap_or_else(|| "transit".to_owned());
     let mount = Some(mount.trim_matches('/').to_owned())
         .filter(|mount| mount.split('/').all(|part| is_name(section, "mount", part)));
-    let namespace = section.text("namespace").filter(|namespace| !namespace.is_empty());
-    let namespace =
-        namespace.or_else(|| from_environment(env, "NAMESPACE").map(|(_, value)| value));
+    let namespace = read_namespace(section, env);
     let timeout = section.duration("timeout").unwrap_or(TIMEOUT);
     if timeout.is_zero() || timeout > LONGEST {
         section.error("timeout", "must be longer than 0s and at most 30s");
@@ -52,7 +50,7 @@ pub fn read(section: &Section<'_>, env: Environment<'_>) -> Option<Arc<dyn Exter
     let place = format!("{}{}", addr.origin().ascii_serialization(), addr.path());
     let name = format!("{mount}/keys/{key} at {}", place.trim_end_matches('/'));
     let rotation = format!("vault write -f {mount}/keys/{key}/rotate");
-    let credential = credential?.in_namespace(namespace);
+    let credential = credential?.in_namespace(namespace.ok()?);
     let http = http?;
     Some(Arc::new(Transit { http, addr, mount, key, name, rotation, timeout, credential }))
 }
@@ -73,6 +71,25 @@ fn read_addr(section: &Section<'_>, env: Environment<'_>) -> Option<Url> {
             None
         }
     }
+}
+
+/// `Err` with a problem recorded.
+fn read_namespace(section: &Section<'_>, env: Environment<'_>) -> Result<Option<Secret>, ()> {
+    let configured = section.text("namespace").filter(|namespace| !namespace.is_empty());
+    let (name, text) = match configured {
+        Some(text) => (None, text),
+        None => match from_environment(env, "NAMESPACE") {
+            Some((name, value)) => (Some(name), value),
+            None => return Ok(None),
+        },
+    };
+    let refuse = |reason: &str| match &name {
+        Some(name) => {
+            section.error("namespace", format!("the environment variable {name} {reason}"));
+        }
+        None => section.error("namespace", reason),
+    };
+    header_value(&text).map(Some).map_err(refuse)
 }
 
 /// The variable of OpenBao if it is set, otherwise that of Vault; with its name.

@@ -7,7 +7,7 @@ use countersign_config::Severity;
 use countersign_core::connector::{
     AccountDiagnosis, LoginMethod, PasswordLogin, RedirectLogin, TrustedHeaderLogin,
 };
-use countersign_core::{Connector, ConnectorId, Identity, Trace};
+use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace};
 use countersign_issuer::IssuerError;
 use countersign_issuer::admin::explain::trace_lines;
 use countersign_issuer::keyring::check_external_signer;
@@ -55,8 +55,8 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
 fn examine(loaded: &Loaded, config: &Config, arguments: &CheckArguments) -> ExitCode {
     let (database, signer) = (check_database(config), check_signer(config));
     let url = arguments.against.against.as_deref();
-    let compared =
-        url.map(|url| manage::compare(&arguments.against, url, &plan::digest(config))).transpose();
+    let digest = |key: &Secret| plan::digest(config, key);
+    let compared = url.map(|url| manage::compare(&arguments.against, url, digest)).transpose();
     let compared = match compared {
         Ok(compared) => compared,
         Err(error) => {

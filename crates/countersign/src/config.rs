@@ -77,7 +77,7 @@ pub struct Config {
     pub connector_grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
-    /// Digests for comparing this version of the file with another.
+    /// Hashes for comparing this version of the file with another.
     pub blocks: blocks::Blocks,
 }
 

@@ -6,10 +6,12 @@ mod greeting;
 mod housekeeping;
 pub mod plan;
 mod reload;
+mod retry;
 mod signals;
 mod watch;
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,15 +113,25 @@ fn load(arguments: &ServeArguments) -> Loaded {
     config::load_with(&arguments.file, &env, arguments.lenient, &addresses)
 }
 
-/// Reads the file again: the configuration if it is valid, the errors, the warnings.
-fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<String>) {
+/// What a file contains that was read again.
+struct Reading {
+    /// `None` if it is invalid.
+    config: Option<Config>,
+    errors: Vec<String>,
+    warnings: Vec<String>,
+    /// Files that it names and that may be there later.
+    unreadable_files: Vec<PathBuf>,
+}
+
+fn read_again(arguments: &ServeArguments) -> Reading {
     let loaded = load(arguments);
     let lines = |severity: Severity| {
         let problems = loaded.problems.iter().filter(|problem| problem.severity == severity);
         problems.map(|problem| loaded.line(problem)).collect::<Vec<String>>()
     };
     let (errors, warnings) = (lines(Severity::Error), lines(Severity::Warning));
-    (loaded.config, errors, warnings)
+    let unreadable_files = loaded.unreadable_files().to_owned();
+    Reading { config: loaded.config, errors, warnings, unreadable_files }
 }
 
 /// The listeners, bound before anything else is started.
@@ -204,7 +216,8 @@ async fn serve(
     let (requests, to_reload) = mpsc::channel(4);
     process.set_reloader(requests);
     let (arguments, certificates) = (arguments.clone(), ports.certificates);
-    let reloader = Reloader { arguments, config, current, shared, certificates, log, watch };
+    let retry = None;
+    let reloader = Reloader { arguments, config, current, shared, certificates, log, watch, retry };
     let reloader = tokio::spawn(reloader.run(signals.hangups(), to_reload));
     let signal = tokio::select! {
         signal = signals.stop() => signal,

@@ -1,6 +1,7 @@
 //! Builds a running issuer from a configuration.
 
 mod root_key;
+mod signer_versions;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use countersign_server::{App, ClientAddressRule, Metrics, ProcessState, ServerSe
 use countersign_store::Store;
 
 use crate::config::{self, Config, StoredConnectors};
+use signer_versions::SignerVersions;
 
 /// What all configurations that a process serves one after another share.
 #[derive(Clone)]
@@ -25,12 +27,14 @@ pub struct Shared {
     pub process: ProcessState,
     /// Its number of threads is that of the first configuration.
     pub hashing: Hashing,
+    signer_versions: Arc<SignerVersions>,
 }
 
 impl Shared {
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Self {
         let process = ProcessState::new(&config.limits);
-        Self { clock, process, hashing: hashing(&config.limits) }
+        let signer_versions = Arc::default();
+        Self { clock, process, hashing: hashing(&config.limits), signer_versions }
     }
 }
 
@@ -53,6 +57,7 @@ async fn open_with(config: &Config, store: Store, shared: &Shared) -> Result<App
         attempts: Arc::default(),
         circuit_breakers: Arc::new(circuit_breakers),
         upstream_health: Arc::default(),
+        is_signer_unchanged: false,
     };
     let issuer = Arc::new(issuer(config, kept, shared).await?);
     let (version, hashes) = (env!("CARGO_PKG_VERSION"), shared.hashing.counter());
@@ -60,13 +65,20 @@ async fn open_with(config: &Config, store: Store, shared: &Shared) -> Result<App
     Ok(app(config, issuer, metrics, shared))
 }
 
-/// Opens another configuration on the database of a running application, which is not changed.
-pub async fn reopen(config: &Config, running: &App, shared: &Shared) -> Result<App, String> {
+/// Opens another configuration on the database of a running application, which is not changed. If `signer` is that of
+/// the running one, the service that keeps the signing key need not answer.
+pub async fn reopen(
+    config: &Config,
+    running: &App,
+    shared: &Shared,
+    is_signer_unchanged: bool,
+) -> Result<App, String> {
     let kept = Kept {
         store: running.issuer.store.clone(),
         attempts: Arc::clone(&running.issuer.attempts),
         circuit_breakers: Arc::clone(&running.issuer.circuit_breakers),
         upstream_health: Arc::clone(&running.issuer.upstream_health),
+        is_signer_unchanged,
     };
     let issuer = Arc::new(issuer(config, kept, shared).await?);
     Ok(app(config, issuer, running.metrics.clone(), shared))
@@ -84,12 +96,16 @@ struct Kept {
     attempts: Arc<LoginAttempts>,
     circuit_breakers: Arc<CircuitBreakers>,
     upstream_health: Arc<ConnectorHealth>,
+    is_signer_unchanged: bool,
 }
 
 async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, String> {
-    let Kept { store, attempts, circuit_breakers, upstream_health } = kept;
+    let Kept { store, attempts, circuit_breakers, upstream_health, is_signer_unchanged } = kept;
     let root = root_key::load(&config.root_keys, &store).await?;
-    let (settings, now) = (settings(config)?, shared.clock.now());
+    let (mut settings, now) = (settings(config)?, shared.clock.now());
+    let versions = &shared.signer_versions;
+    settings.external_signer =
+        settings.external_signer.map(|signer| versions.kept_of(signer, is_signer_unchanged));
     let keyring = Keyring::open(&store, &root, &settings, now).await.map_err(|e| e.to_string())?;
     let configured = connectors(config, shared.hashing.clone());
     let connectors = Connectors::new(configured.list);

@@ -1,8 +1,10 @@
 //! Hashes by purpose, for values of high entropy; passwords are hashed elsewhere.
 
 use aws_lc_rs::digest::{Digest, SHA256, SHA384, SHA512, digest};
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_core::Secret;
 
 use crate::Algorithm;
 
@@ -14,6 +16,13 @@ pub fn sha256(text: &str) -> String {
 /// 64 lowercase hex digits, for derived names such as a cookie prefix or a fingerprint.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
+}
+
+/// HMAC-SHA-256 (RFC 2104) as base64url without padding, for values whose equality is told to somebody who must not be
+/// able to test guesses at them.
+pub fn hmac_sha256(key: &Secret, message: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes());
+    URL_SAFE_NO_PAD.encode(hmac::sign(&key, message))
 }
 
 /// `at_hash` of an access token, `c_hash` of a code: the left half of the hash, with the hash algorithm of the ID
@@ -45,7 +54,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{half_hash, s256, sha256, sha256_hex};
+    use countersign_core::Secret;
+
+    use super::{half_hash, hmac_sha256, s256, sha256, sha256_hex};
     use crate::Algorithm;
 
     #[test]
@@ -67,6 +78,14 @@ mod tests {
         assert_eq!(
             s256("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
+    }
+
+    #[test]
+    fn the_hmac_is_that_of_rfc_4231_section_4_3() {
+        assert_eq!(
+            hmac_sha256(&Secret::new("Jefe"), b"what do ya want for nothing?"),
+            "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM"
         );
     }
 

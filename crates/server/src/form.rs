@@ -14,13 +14,14 @@ use serde::de::DeserializeOwned;
 use crate::app::App;
 use crate::page_error::PageError;
 use crate::pages::PageErrorKind;
+use crate::process_state;
 use crate::request_context::RequestContext;
 use crate::response::see_other;
 
 /// Limit of a form: the longest token that is verified (64 KiB) plus other parameters.
 const MAX_BODY_BYTES: usize = 96 * 1024;
-/// Limit of a form with a SAML response: 256 kB as base64, percent-encoded.
-const MAX_SAML_BODY_BYTES: usize = 512 * 1024;
+/// Limit of a form with a SAML response: no longer body of a request is read.
+const MAX_SAML_BODY_BYTES: usize = process_state::MAX_BODY_BYTES;
 const MAX_PARAMETERS: usize = 100;
 
 pub type Pairs = Vec<(String, String)>;

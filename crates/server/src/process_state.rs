@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use countersign_core::{Limits, Timestamp};
+use countersign_core::{Limits, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::exported_request::RequestTraces;
 
-/// Longest body of any endpoint: a SAML response of 256 KiB in base64, in a form. Most endpoints accept less.
+/// Longest body of any endpoint: a form with a SAML response of 256 KiB. That is 342 KiB in base64, and percent-encoding
+/// makes three characters of each `+`, `/` and `=`. Most endpoints accept less.
 pub const MAX_BODY_BYTES: usize = 384 * 1024;
 /// Memory of a request with a body in addition to the body and its headers: tasks, connection buffers.
 pub const REQUEST_OVERHEAD_BYTES: usize = 8 * 1024;
@@ -180,22 +181,30 @@ pub struct ReloadRequest {
     pub reply: oneshot::Sender<ReloadReport>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ReloadAction {
     /// Only report what would change.
     Plan,
     /// The same for a configuration that is not in this server's file.
-    Compare(Box<ConfigurationDigest>),
+    Compare { digest: Box<ConfigurationDigest>, key: Secret },
     /// Reload. `actor` is the administrator, for the audit log.
     Apply { actor: String },
 }
 
+/// The header with the key of `hmacs`, which the sender of a [`ConfigurationDigest`] makes for one request.
+pub const DIGEST_KEY_HEADER: &str = "countersign-digest-key";
+
 /// What a configuration file contains, without its values: sent by `countersign check --against`, which reads the file
-/// where it runs. A server that was sent the file itself would expand environment variables for whoever sends it.
+/// where it runs. A server that was sent the file itself would expand environment variables for whoever sends it. The
+/// key is sent in a header, [`DIGEST_KEY_HEADER`], so that whoever comes to read the body cannot test guesses at secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigurationDigest {
-    /// A digest of each value, in hexadecimal, by key; for lists, of each entry.
-    pub values: BTreeMap<String, String>,
+    /// How the digests are computed. Those of different formats cannot be compared.
+    #[serde(default)]
+    pub format: u32,
+    /// HMAC-SHA-256 of each value, by key; for lists, of each entry.
+    #[serde(default)]
+    pub hmacs: BTreeMap<String, String>,
     /// The fingerprints of the connectors, by id.
     pub connectors: BTreeMap<String, String>,
     /// The fingerprints of the users of the password database, by user id; `None` if it is off.

@@ -175,6 +175,23 @@ async fn a_saml_response_in_a_query_or_with_a_foreign_relay_state_is_refused() {
     alice.auth_response();
 }
 
+/// The limit of the connector is below that of the request's body, so that the page names it.
+#[tokio::test]
+async fn a_response_of_256_kb_is_read_and_a_larger_one_is_named_so() {
+    let site = Site::start().await;
+    let (_server, mut alice, app) = world(&site, "").await;
+    goes_to_the_identity_provider(&mut alice, &app.auth_request("openid")).await;
+    let form = alice.page().form_with("SAMLResponse").unwrap();
+    for (kilobytes, is_too_large) in [(256, false), (270, true)] {
+        let response = STANDARD.encode(vec![b' '; kilobytes * 1024]);
+        let form = form.clone().fill("SAMLResponse", &response);
+        let page = alice.submits_from_another_site(form).await;
+        assert_eq!(page.status, 400, "{kilobytes}: {}", page.text());
+        let names_the_limit = page.text().contains("more than 256 kB");
+        assert_eq!(names_the_limit, is_too_large, "{kilobytes}: {}", page.text());
+    }
+}
+
 async fn mallory_relay_state(mallory: &mut Browser, app: &RelyingParty) -> String {
     mallory.opens(&app.auth_request("openid").url).await;
     mallory.clicks("Company").await;

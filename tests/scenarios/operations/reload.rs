@@ -113,6 +113,27 @@ async fn an_invalid_file_changes_nothing_and_is_reported() {
     assert!(page.all("#configuration-failure").is_empty(), "{}", page.text());
 }
 
+/// Kubernetes mounts a new Secret some seconds after it has updated the ConfigMap that names its file, or before.
+#[tokio::test]
+async fn a_file_that_appears_after_the_configuration_names_it_causes_a_reload() {
+    let mut server = World::new().start().await;
+    let ca = server.file("idp.pem");
+    let connector = format!(
+        "connectors:\n- type: saml\n  id: corp\n  name: Company\n  config:\n    ssoURL: https://idp.example.com/sso\n    \
+         ca: {}\n    usernameAttr: name\n    emailAttr: email",
+        ca.display()
+    );
+    server.rewrites_config(|world| world.with(&connector));
+    server.waits_for_log(1, FAILED).await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["idp.example.com".to_owned()]).unwrap();
+    std::fs::write(&ca, params.self_signed(&key).unwrap().pem()).unwrap();
+    server.waits_for_log(1, RELOADED).await;
+    let page = server.relying_party("example-app").auth_request("openid").url;
+    let mut alice = server.browser();
+    assert!(alice.opens(page).await.text().contains("Company"));
+}
+
 /// `countersign reload --plan`, then `reload`.
 #[tokio::test]
 async fn reload_plan_shows_what_a_reload_would_end() {
@@ -197,6 +218,24 @@ async fn check_against_a_server_shows_what_a_file_would_change_there() {
     assert_eq!(status, Some(78), "{report}");
     let problems = report["against"]["problems"].to_string();
     assert!(problems.contains("storage.type"), "{problems}");
+}
+
+/// Two versions that compute them differently would report every key as changed.
+#[tokio::test]
+async fn digests_of_another_format_are_refused_as_incomparable() {
+    let server = world().start().await;
+    let ops = server.relying_party("ops");
+    let token = ops.client_credentials_token().await;
+    let hmacs = json!({ "issuer": "0123456789abcdef" });
+    for format in [json!({ "values": hmacs }), json!({ "format": 2, "hmacs": hmacs })] {
+        let mut body = json!({ "connectors": {}, "users": null, "clients": [] });
+        body["is_grpc_encrypted"] = Value::Null;
+        body.as_object_mut().unwrap().extend(format.as_object().unwrap().clone());
+        let plan = ops.calls_api("POST", "/configuration/plan", &token, body).await;
+        let problems = plan.json["problems"].to_string();
+        assert!(problems.contains("cannot be compared"), "{}", plan.json);
+        assert_eq!(plan.json["changes"], json!([]), "{}", plan.json);
+    }
 }
 
 #[tokio::test]

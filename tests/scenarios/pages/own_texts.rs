@@ -141,3 +141,15 @@ async fn browser_shows_own_texts_in_the_dark() {
 async fn browser_shows_own_texts_on_a_phone() {
     tours(Display::PHONE, "phone").await;
 }
+
+/// As when a volume is mounted after the start.
+#[tokio::test]
+async fn a_directory_that_appears_after_the_start_is_used() {
+    let world = World::new();
+    let dir = world.dir().to_owned();
+    let yaml = format!("frontend:\n  dir: {}", dir.join("web").display());
+    let server = world.with(&yaml).start().await;
+    write(&dir, "signIn:\n  title: Account of the mounted volume");
+    server.waits_for_log(1, RELOADED).await;
+    assert_eq!(heading(&server).await, "Account of the mounted volume");
+}

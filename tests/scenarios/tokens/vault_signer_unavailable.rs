@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::world::fakes::web::Reply;
 use crate::world::http::{bare_client, send};
 use crate::world::{
-    ALICE, ALICE_PASSWORD, JsonResponse, Need, Page, Server, SignedInClient, Transit, World,
-    sealed, verified,
+    ALICE, ALICE_PASSWORD, Client, JsonResponse, Need, Page, Server, SignedInClient, Transit,
+    World, sealed, verified,
 };
 
 async fn readiness(server: &Server) -> Page {
@@ -142,4 +142,43 @@ async fn check_lets_vault_sign_and_verifies_the_signature() {
     let (status, text) = check();
     assert_eq!(status, Some(0), "as with a database that is not reached from here: {text}");
     assert!(text.contains("the signer was not examined: Vault: it is sealed"), "{text}");
+}
+
+/// A new client or certificate does not wait for Vault.
+#[tokio::test]
+async fn a_reload_that_does_not_change_the_signer_succeeds_while_vault_is_down() {
+    let vault = Transit::start("rsa-2048");
+    let mut server = World::new().with(&vault.signer()).start().await;
+    vault.fails(sealed());
+    server.rewrites_config(|world| world.client(Client::new("grafana")));
+    server.sends_signal("HUP");
+    server.waits_for_log(1, "configuration_reloaded").await;
+    assert_eq!(server.count_in_log("configuration_reload_failed"), 0, "{}", server.log());
+    vault.recovers();
+    let (mut alice, grafana) = (server.browser(), server.relying_party("grafana"));
+    let request = grafana.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let tokens = grafana.redeems(&request, &auth_response).await;
+    verified(tokens.id_token(), &grafana.gets("/keys").await.json);
+}
+
+#[tokio::test]
+async fn a_reload_that_could_not_be_applied_is_repeated_until_it_succeeds() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let vault = Transit::start("rsa-2048");
+    let mut server = World::with_clock().with(&vault.signer()).start().await;
+    vault.fails(sealed());
+    let signer =
+        vault.signer_with(&format!("token: {}\n    timeout: 4s", crate::world::VAULT_TOKEN));
+    server.rewrites_config(|world| world.with(&signer).client(Client::new("grafana")));
+    server.sends_signal("HUP");
+    server.waits_for_log(1, "it is tried again every 30 seconds").await;
+    vault.recovers();
+    server.advance(Duration::from_secs(31));
+    server.waits_for_log(1, "configuration_reloaded").await;
+    assert_eq!(server.count_in_log("configuration_reload_failed"), 1, "{}", server.log());
+    let (mut alice, grafana) = (server.browser(), server.relying_party("grafana"));
+    assert_eq!(alice.opens(grafana.auth_request("openid").url).await.status, 200);
 }

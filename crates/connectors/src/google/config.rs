@@ -132,7 +132,7 @@ fn read_source(section: &Section<'_>) -> Option<Option<Source>> {
         None => Some(Kind::Directory),
     };
     let Some(kind) = kind else { return Some(None) };
-    let credentials = Credentials::read(path.as_deref())
+    let credentials = Credentials::read(path.as_deref(), section.files())
         .map_err(|reason| section.error("serviceAccountFilePath", reason))
         .ok();
     match kind {

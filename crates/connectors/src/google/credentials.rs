@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use countersign_config::FilesRead;
 use countersign_core::Secret;
 use countersign_jose::{Algorithm, Signer};
 use serde::Deserialize;
@@ -48,14 +49,13 @@ impl Credentials {
         clippy::disallowed_methods,
         reason = "the variable is named by Google's documentation"
     )]
-    pub fn read(path: Option<&str>) -> Result<Self, String> {
+    pub fn read(path: Option<&str>, files: &FilesRead) -> Result<Self, String> {
         let named = || std::env::var(VARIABLE).ok().filter(|path| !path.is_empty());
         let Some(path) = path.map(str::to_owned).or_else(named) else { return Ok(Self::Machine) };
-        let text =
-            std::fs::read_to_string(&path).map_err(|e| format!("cannot read {path}: {e}"))?;
-        let text = Secret::new(text);
-        let file: File = serde_json::from_str(text.expose())
-            .map_err(|_| format!("{path} is no file of Google credentials in JSON"))?;
+        let bytes = files.read(&path).map_err(|e| format!("cannot read {path}: {e}"))?;
+        let no_json = || format!("{path} is no file of Google credentials in JSON");
+        let text = Secret::new(String::from_utf8(bytes).map_err(|_| no_json())?);
+        let file: File = serde_json::from_str(text.expose()).map_err(|_| no_json())?;
         match file.kind.as_str() {
             "service_account" => file.service_account(&path).map(|a| Self::Key(Arc::new(a))),
             "external_account" => file.federation(&path).map(|f| Self::Federation(Arc::new(f))),

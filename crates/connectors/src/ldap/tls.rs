@@ -4,12 +4,11 @@
 //! `openssl req -x509` creates it by default: a self-signed CA certificate as the server's own, if exactly that certificate
 //! is configured as `rootCA`.
 
-use std::fs;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_config::Section;
+use countersign_config::{FilesRead, Section};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{
@@ -95,7 +94,7 @@ impl TlsSettings {
     fn configured_roots(&self, section: &Section<'_>) -> Option<Vec<CertificateDer<'static>>> {
         let mut roots = Vec::new();
         let mut sound = true;
-        let file = self.root_ca.as_ref().map(|path| ("rootCA", read_file(path)));
+        let file = self.root_ca.as_ref().map(|path| ("rootCA", read_file(path, section.files())));
         let data = self.root_ca_data.as_ref().map(|text| {
             let joined: String = text.split_whitespace().collect();
             ("rootCAData", STANDARD.decode(joined).map_err(|_| "is not base64".to_owned()))
@@ -152,17 +151,17 @@ fn read_client(
     cert: &str,
     key: &str,
 ) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-    let chain = read_file(cert).and_then(|pem| certificates(&pem));
+    let chain = read_file(cert, section.files()).and_then(|pem| certificates(&pem));
     let chain = chain.map_err(|reason| section.error("clientCert", reason)).ok();
-    let key = read_file(key).and_then(|pem| {
+    let key = read_file(key, section.files()).and_then(|pem| {
         PrivateKeyDer::from_pem_slice(&pem).map_err(|_| "holds no private key in PEM".to_owned())
     });
     let key = key.map_err(|reason| section.error("clientKey", reason)).ok();
     chain.zip(key)
 }
 
-fn read_file(path: &str) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|e| format!("cannot read {path}: {e}"))
+fn read_file(path: &str, files: &FilesRead) -> Result<Vec<u8>, String> {
+    files.read(path).map_err(|e| format!("cannot read {path}: {e}"))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {

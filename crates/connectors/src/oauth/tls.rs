@@ -38,7 +38,7 @@ impl Roots {
                 sound = false;
                 continue;
             };
-            sound &= roots.add(&item, read_pem(&text));
+            sound &= roots.add(&item, read_pem(&text, item.files()));
         }
         sound.then_some(roots)
     }
@@ -48,7 +48,7 @@ impl Roots {
         let mut roots = Self::of_system("rootCA");
         let Some(item) = section.item("rootCA") else { return Some(roots) };
         let text = item.text()?;
-        (text.is_empty() || roots.add(&item, read_pem(&text))).then_some(roots)
+        (text.is_empty() || roots.add(&item, read_pem(&text, item.files()))).then_some(roots)
     }
 
     /// As [`Roots::read_file`]; without the key, the file that an environment variable (its name and value) contains.
@@ -57,7 +57,7 @@ impl Roots {
         let Some((name, path)) = variable.filter(|_| !section.has("rootCA")) else {
             return Some(configured);
         };
-        match read_pem(&path).and_then(|pem| certificates_of_pem(&pem)) {
+        match read_pem(&path, section.files()).and_then(|pem| certificates_of_pem(&pem)) {
             Ok(roots) => Some(Self { roots, ..configured }),
             Err(reason) => {
                 section.error("rootCA", format!("the file of {name} ({path}): {reason}"));

@@ -88,7 +88,7 @@ fn read_keys(section: &Section<'_>) -> Option<Vec<CertificateKey>> {
     for key in ["ca", "caData"] {
         let Some(text) = section.text(key).filter(|text| !text.is_empty()) else { continue };
         let pem = match key {
-            "ca" => read_pem(&text),
+            "ca" => read_pem(&text, section.files()),
             _ => decode_base64(&text).ok_or_else(|| "is not base64".to_owned()),
         };
         let read = pem.and_then(|pem| certificates_of_pem(&pem)).and_then(|certificates| {

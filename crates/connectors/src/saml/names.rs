@@ -38,6 +38,13 @@ pub(super) fn only_child<'a, 'i>(
     }
 }
 
+/// A value without the white space around it, which the types `xs:anyURI`, `xs:NCName` and `xs:dateTime` collapse (XML
+/// Schema Part 2 sections 3.2.7, 3.2.17 and 4.3.6). Not for strings, such as a NameID, an issuer or an attribute's value,
+/// and not for what a signature refers to.
+pub(super) fn collapsed(value: &str) -> &str {
+    value.trim_matches([' ', '\t', '\n', '\r'])
+}
+
 /// The text of an element without child elements. Comments split it into several nodes, which are joined.
 pub(super) fn text(node: Node<'_, '_>) -> Result<String, &'static str> {
     match children(node).is_empty() {

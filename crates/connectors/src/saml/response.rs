@@ -9,7 +9,7 @@ use roxmltree::{Document, Node};
 
 use super::input;
 use super::names::{
-    ASSERTION, DSIG, PROTOCOL, children, children_named, has_name, only_child, text,
+    ASSERTION, DSIG, PROTOCOL, children, children_named, collapsed, has_name, only_child, text,
 };
 use super::signature;
 use crate::certificates::CertificateKey;
@@ -143,12 +143,12 @@ fn only_assertion<'a, 'i>(root: Node<'a, 'i>) -> Result<Node<'a, 'i>, String> {
 fn failed_status(root: Node<'_, '_>) -> Result<Option<&'static str>, String> {
     let status = only_child(root, PROTOCOL, "Status").ok_or("the response has no status")?;
     let code = only_child(status, PROTOCOL, "StatusCode").ok_or("the status has no code")?;
-    let value = code.attribute("Value").unwrap_or_default();
+    let value = collapsed(code.attribute("Value").unwrap_or_default());
     if value == SUCCESS {
         return Ok(None);
     }
     let second = only_child(code, PROTOCOL, "StatusCode").and_then(|code| code.attribute("Value"));
-    Ok(Some(known_status(second.unwrap_or(value))))
+    Ok(Some(known_status(second.map_or(value, collapsed))))
 }
 
 /// SAML 2.0 Core section 3.2.2.2: unknown codes are not repeated.
@@ -175,10 +175,10 @@ fn check_response(root: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Str
     if !has_name(root, PROTOCOL, "Response") || root.attribute("Version") != Some("2.0") {
         return Err("it is not a SAML 2.0 response".to_owned());
     }
-    if root.attribute("InResponseTo") != Some(expected.in_response_to) {
+    if root.attribute("InResponseTo").map(collapsed) != Some(expected.in_response_to) {
         return Err("the response is not to the request of this login (InResponseTo)".to_owned());
     }
-    let destination = root.attribute("Destination").unwrap_or_default();
+    let destination = collapsed(root.attribute("Destination").unwrap_or_default());
     if !destination.is_empty() && destination != expected.recipient {
         return Err("the response is for another address (Destination)".to_owned());
     }
@@ -232,7 +232,7 @@ fn read(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<Assertion, S
 fn check_confirmation(subject: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), String> {
     let mut failure = "the subject has no bearer confirmation".to_owned();
     for confirmation in children_named(subject, ASSERTION, "SubjectConfirmation") {
-        if confirmation.attribute("Method") != Some(BEARER) {
+        if confirmation.attribute("Method").map(collapsed) != Some(BEARER) {
             continue;
         }
         match check_bearer(confirmation, expected) {
@@ -246,10 +246,10 @@ fn check_confirmation(subject: Node<'_, '_>, expected: &Expected<'_>) -> Result<
 fn check_bearer(confirmation: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), String> {
     let data = only_child(confirmation, ASSERTION, "SubjectConfirmationData")
         .ok_or("the bearer confirmation has no data")?;
-    if data.attribute("InResponseTo") != Some(expected.in_response_to) {
+    if data.attribute("InResponseTo").map(collapsed) != Some(expected.in_response_to) {
         return Err("the assertion is not to the request of this login (InResponseTo)".to_owned());
     }
-    if data.attribute("Recipient") != Some(expected.recipient) {
+    if data.attribute("Recipient").map(collapsed) != Some(expected.recipient) {
         return Err("the assertion is for another address (Recipient)".to_owned());
     }
     if data.attribute("NotOnOrAfter").is_none() {
@@ -266,7 +266,10 @@ fn check_conditions(conditions: Node<'_, '_>, expected: &Expected<'_>) -> Result
         match condition.tag_name().name() {
             "AudienceRestriction" => {
                 let mut audiences = children_named(condition, ASSERTION, "Audience").into_iter();
-                if !audiences.any(|audience| text(audience).is_ok_and(|a| a == expected.audience)) {
+                let is_ours = |audience| {
+                    text(audience).is_ok_and(|audience| collapsed(&audience) == expected.audience)
+                };
+                if !audiences.any(is_ours) {
                     return Err("the assertion is for another audience".to_owned());
                 }
                 restricted = true;
@@ -303,7 +306,7 @@ fn is_over(not_on_or_after: Option<&str>, now: Timestamp) -> Result<bool, String
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "an instant is not a date and time".to_owned())
+    collapsed(text).parse().map_err(|_| "an instant is not a date and time".to_owned())
 }
 
 /// The attributes; values that contain elements, such as a `NameID`, are omitted.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use countersign_config::{Section, read_text};
 use countersign_core::Secret;
 use countersign_core::clock::show_duration;
+use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
 use crate::oauth::ApiRequest;
@@ -15,11 +16,13 @@ use crate::oauth::ApiRequest;
 const MAX_FILE_BYTES: usize = 64 * 1024;
 /// A token that expires within this time and cannot be renewed is worth a warning.
 const SOON: Duration = Duration::from_hours(72);
+/// The same for a token of `tokenFile`: a Vault agent replaces it earlier than this.
+const SOON_IN_FILE: Duration = Duration::from_mins(2);
 
 pub(super) struct Credential {
     file: Option<PathBuf>,
     token: RwLock<Secret>,
-    namespace: Option<String>,
+    namespace: Option<Secret>,
 }
 
 /// `data` of `auth/token/lookup-self`: seconds, and 0 for a token that does not expire.
@@ -39,13 +42,17 @@ impl TokenLookup {
         self.renewable && self.ttl > 0 && self.ttl < self.creation_ttl.div_ceil(2)
     }
 
-    /// That the token expires soon, and no renewal has helped.
-    pub(super) fn warning(&self) -> Option<String> {
+    /// That the token expires soon, and no renewal has helped. `is_from_file`: something else replaces it, and has not.
+    pub(super) fn warning(&self, is_from_file: bool) -> Option<String> {
         let left = Duration::from_secs(self.ttl);
-        let expires = self.ttl > 0 && left < SOON && (!self.renewable || self.is_due());
+        let (soon, advice) = match is_from_file {
+            true => (SOON_IN_FILE, "tokenFile has no newer one"),
+            false => (SOON, "give a new one"),
+        };
+        let expires = self.ttl > 0 && left < soon && (!self.renewable || self.is_due());
         let text = || {
             let left = show_duration(left);
-            format!("the Vault token expires in {left} and cannot be renewed: give a new one")
+            format!("the Vault token expires in {left} and cannot be renewed: {advice}")
         };
         expires.then(text)
     }
@@ -62,28 +69,32 @@ impl Credential {
                     .error("tokenFile", "is given together with token, expected only one of them");
                 return None;
             }
-            (Some(token), None) => token,
-            (None, Some(file)) => match read_file(file) {
-                Ok(token) => token,
-                Err(reason) => {
-                    section.error("tokenFile", format!("the file {} {reason}", file.display()));
-                    return None;
-                }
-            },
+            (Some(token), None) => {
+                header_value(token.expose()).map_err(|reason| ("token", reason.to_owned()))
+            }
+            (None, Some(file)) => token_of(section.files().read_text(file, MAX_FILE_BYTES))
+                .map_err(|reason| ("tokenFile", format!("the file {} {reason}", file.display()))),
             (None, None) => match variable {
-                Some((_, value)) => Secret::new(value),
+                Some((name, value)) => header_value(&value).map_err(|reason| {
+                    ("token", format!("the environment variable {name} {reason}"))
+                }),
                 None => {
                     let reason =
                         "is missing: give token, tokenFile or the environment variable VAULT_TOKEN";
-                    section.error("token", reason);
-                    return None;
+                    Err(("token", reason.to_owned()))
                 }
             },
         };
+        let token = token.map_err(|(key, reason)| section.error(key, reason)).ok()?;
         Some(Self { file, token: RwLock::new(token), namespace: None })
     }
 
-    pub(super) fn in_namespace(self, namespace: Option<String>) -> Self {
+    /// Whether something else replaces the token.
+    pub(super) fn is_from_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    pub(super) fn in_namespace(self, namespace: Option<Secret>) -> Self {
         Self { namespace, ..self }
     }
 
@@ -93,7 +104,7 @@ impl Credential {
         let request = request.header("x-vault-token", token);
         let request = request.header("x-vault-request", Secret::new("true"));
         match &self.namespace {
-            Some(namespace) => request.header("x-vault-namespace", Secret::new(namespace.clone())),
+            Some(namespace) => request.header("x-vault-namespace", namespace.clone()),
             None => request,
         }
     }
@@ -101,7 +112,8 @@ impl Credential {
     /// Reads the file again. Returns whether its token is another one; an unreadable file changes nothing.
     pub(super) async fn reload(&self) -> bool {
         let Some(file) = self.file.clone() else { return false };
-        let read = tokio::task::spawn_blocking(move || read_file(&file)).await;
+        let read =
+            tokio::task::spawn_blocking(move || token_of(read_text(&file, MAX_FILE_BYTES))).await;
         let Ok(Ok(found)) = read else { return false };
         let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
         let is_new = !token.matches(found.expose());
@@ -110,18 +122,24 @@ impl Credential {
     }
 }
 
-/// The error does not contain the name of the file.
-fn read_file(file: &std::path::Path) -> Result<Secret, String> {
-    let text = read_text(file, MAX_FILE_BYTES)?;
+/// The token of a file that was read. The error does not contain the name of the file.
+fn token_of(text: Result<String, String>) -> Result<Secret, String> {
+    header_value(&text?).map_err(str::to_owned)
+}
+
+/// The text without white space around it, such as the line end of a file or of a command's output. The error does not
+/// contain it.
+pub(super) fn header_value(text: &str) -> Result<Secret, &'static str> {
     match text.trim() {
-        "" => Err("is empty".to_owned()),
-        token => Ok(Secret::new(token)),
+        "" => Err("is empty"),
+        text if HeaderValue::from_str(text).is_ok() => Ok(Secret::new(text)),
+        _ => Err("has a character that no header can have"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::TokenLookup;
+    use super::{TokenLookup, header_value};
 
     fn token(ttl: u64, creation_ttl: u64, renewable: bool) -> TokenLookup {
         TokenLookup { ttl, creation_ttl, renewable }
@@ -138,10 +156,29 @@ mod tests {
 
     #[test]
     fn a_token_that_expires_soon_for_good_is_a_warning() {
-        assert!(token(3600, 7200, false).warning().unwrap().contains("expires in 1h"));
-        assert!(token(60, 3600, true).warning().is_some(), "it reached its maximum");
-        assert!(token(3600, 3600, true).warning().is_none());
-        assert!(token(3_000_000, 3_000_000, false).warning().is_none());
-        assert!(token(0, 0, false).warning().is_none());
+        let warning = |token: TokenLookup| token.warning(false);
+        let text = warning(token(3600, 7200, false)).unwrap();
+        assert!(text.contains("expires in 1h") && text.ends_with("give a new one"), "{text}");
+        assert!(warning(token(60, 3600, true)).is_some(), "it reached its maximum");
+        assert!(warning(token(3600, 3600, true)).is_none());
+        assert!(warning(token(3_000_000, 3_000_000, false)).is_none());
+        assert!(warning(token(0, 0, false)).is_none());
+    }
+
+    #[test]
+    fn a_token_that_an_agent_replaces_is_a_warning_only_when_it_has_not() {
+        assert!(token(1000, 3600, false).warning(true).is_none());
+        assert!(token(120, 3600, false).warning(true).is_none());
+        let text = token(119, 3600, false).warning(true).unwrap();
+        assert!(text.ends_with("tokenFile has no newer one"), "{text}");
+    }
+
+    #[test]
+    fn white_space_around_a_token_is_removed_and_a_character_of_no_header_refused() {
+        assert_eq!(header_value(" hvs.a-token\r\n").unwrap().expose(), "hvs.a-token");
+        assert!(header_value(" \n").is_err());
+        for text in ["hvs.a\nb", "hvs.a\0", "hvs.\u{fc}"] {
+            assert!(header_value(text).is_err(), "{text:?}");
+        }
     }
 }

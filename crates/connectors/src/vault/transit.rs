@@ -158,14 +158,14 @@ impl Transit {
         let path = "auth/token/lookup-self";
         let found: TokenLookup = self.call(TOKEN, path, None).await.ok()?;
         if !found.is_due() {
-            return found.warning();
+            return found.warning(self.credential.is_from_file());
         }
         let renewal = self.send(TOKEN, "auth/token/renew-self", Some(&json!({}))).await;
         if let Err(error) = renewal {
             tracing::warn!(cause = error.cause(), "the Vault token could not be renewed");
         }
         let renewed: TokenLookup = self.call(TOKEN, path, None).await.ok()?;
-        renewed.warning()
+        renewed.warning(self.credential.is_from_file())
     }
 
     /// `data` of the response. GET without a body, otherwise POST.

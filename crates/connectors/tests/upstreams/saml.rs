@@ -170,6 +170,35 @@ fn a_signed_response_or_assertion_or_both_sign_in() {
     assert!(invalid(&connector, &idp.sign(&honest(), Signed::Nothing)).contains("signed"));
 }
 
+/// XML Schema Part 2 sections 3.2.17 and 4.3.6: as in documents that are indented. A NameID is a string.
+#[test]
+fn white_space_around_uris_does_not_count_and_belongs_to_a_name_id() {
+    let idp = IdentityProvider::new();
+    let connector = connector(&idp, vec![("ssoIssuer", text(ISSUER))]);
+    let indented = Response {
+        audience: format!("\n        {CALLBACK}\n      "),
+        recipient: format!(" {CALLBACK}  "),
+        destination: format!("  {CALLBACK} "),
+        in_response_to: format!(" _{STATE} "),
+        ..honest()
+    };
+    for signed in [Signed::Response, Signed::Assertion, Signed::Both] {
+        let (outcome, _) = posted(&connector, &idp.sign(&indented, signed));
+        assert_eq!(accepted(outcome).identity, jane(), "{signed:?}");
+    }
+    for (part, response) in [
+        ("audience", Response { audience: format!("{CALLBACK} x"), ..honest() }),
+        ("Recipient", Response { recipient: format!("{CALLBACK} x"), ..honest() }),
+        ("Destination", Response { destination: format!("x {CALLBACK}"), ..honest() }),
+    ] {
+        let reason = invalid(&connector, &idp.sign(&response, Signed::Both));
+        assert!(reason.contains(part), "{reason}");
+    }
+    let spaced = Response { name_id: " jane-1 ".to_owned(), ..honest() };
+    let (outcome, _) = posted(&connector, &idp.sign(&spaced, Signed::Assertion));
+    assert_eq!(accepted(outcome).identity.user_id, " jane-1 ");
+}
+
 /// SAML 2.0 Core section 2.3.3. By its ID an assertion is recorded as used.
 #[test]
 fn an_assertion_without_an_id_is_refused() {

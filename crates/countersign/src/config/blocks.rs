@@ -1,19 +1,26 @@
-//! The content of the file, key by key, for comparing two versions: a digest of each value (with environment variables
-//! expanded), and the files it names whose changes cause a reload.
+//! The content of the file, key by key, for comparing two versions: a hash of each value (with environment variables
+//! expanded), and the files that were read with it, whose changes cause a reload.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use countersign_config::{Key, Node, Section, Value};
+use countersign_core::Secret;
+use countersign_jose::hash::{hmac_sha256, sha256_hex};
 
 use super::pages::DirFile;
 
-/// Keys such as `expiry.idTokens`, `staticClients[grafana]` or `issuer`.
-#[derive(Clone, Debug, Default)]
+/// The number of the encoding that is hashed, and of the HMAC over it. To be raised with any change of either, so that
+/// two programs that compute them differently do not report every key as changed.
+pub const FORMAT: u32 = 1;
+
+/// Keys such as `expiry.idTokens`, `staticClients[grafana]` or `issuer`. Without `Debug`: weak secrets could be guessed
+/// from the hashes.
+#[derive(Clone, Default)]
 pub struct Blocks {
-    digests: BTreeMap<String, u64>,
-    /// Files with keys and certificates that the configuration file names.
+    /// SHA-256 of each encoded value.
+    hashes: BTreeMap<String, String>,
+    /// Files that the configuration file or the environment names and that were read: keys, certificates, tokens.
     pub files: Vec<PathBuf>,
     /// Files of `frontend.dir`, which need not exist.
     pub optional_files: Vec<PathBuf>,
@@ -22,16 +29,10 @@ pub struct Blocks {
 /// Lists whose entries are identified by a key, and these keys.
 const LISTS: [(&str, &[&str]); 3] =
     [("connectors", &["id"]), ("staticclients", &["id", "idenv"]), ("staticpasswords", &["email"])];
-const FILES: [(&str, &str); 5] = [
-    ("web", "tlsCert"),
-    ("web", "tlsKey"),
-    ("grpc", "tlsCert"),
-    ("grpc", "tlsKey"),
-    ("grpc", "tlsClientCA"),
-];
 
+/// Called after all readers: the files are those that they have read.
 pub fn read(root: &Section<'_>) -> Blocks {
-    let mut blocks = Blocks::default();
+    let mut blocks = Blocks { files: root.files().paths(), ..Blocks::default() };
     for (key, node) in root.entries() {
         let name = key.text.to_lowercase();
         let names = LISTS.iter().find(|(list, _)| *list == name).map(|(_, names)| *names);
@@ -49,25 +50,6 @@ pub fn read(root: &Section<'_>) -> Blocks {
             }
             _ => blocks.add(key.text.clone(), node),
         }
-    }
-    for (block, key) in FILES {
-        let file = root.entries().iter().find(|(name, _)| name.text.eq_ignore_ascii_case(block));
-        if let Some((_, Node { value: Value::Map(entries), .. })) = file {
-            blocks.files.extend(text_of(entries, key).map(PathBuf::from));
-        }
-    }
-    let root_key =
-        root.entries().iter().find(|(key, _)| key.text.eq_ignore_ascii_case("rootKeyFile"));
-    match root_key.map(|(_, node)| &node.value) {
-        Some(Value::Scalar { text, .. }) => blocks.files.push(PathBuf::from(text)),
-        Some(Value::List(list)) => {
-            let texts = list.iter().filter_map(|node| match &node.value {
-                Value::Scalar { text, .. } => Some(PathBuf::from(text)),
-                _ => None,
-            });
-            blocks.files.extend(texts);
-        }
-        _ => {}
     }
     blocks
 }
@@ -106,34 +88,37 @@ impl Blocks {
     pub fn add_files(&mut self, files: &[DirFile]) {
         for file in files {
             self.optional_files.push(file.path.clone());
-            if let Some(digest) = file.digest {
-                self.digests.insert(format!("frontend.dir/{}", file.name), digest);
+            if let Some(hash) = file.hash.clone() {
+                self.hashes.insert(format!("frontend.dir/{}", file.name), hash);
             }
         }
     }
 
     fn add(&mut self, key: String, node: &Node) {
-        let mut hasher = DefaultHasher::new();
-        hash(node, &mut hasher);
-        self.digests.insert(key, hasher.finish());
+        let mut encoded = Vec::new();
+        encode(node, &mut encoded);
+        self.hashes.insert(key, sha256_hex(&encoded));
     }
 
-    /// The digests in hexadecimal, by key.
-    pub fn digests(&self) -> BTreeMap<String, String> {
-        self.digests.iter().map(|(key, digest)| (key.clone(), format!("{digest:016x}"))).collect()
+    /// An HMAC of each value with this secret, by key. Equal values of two keys have different ones.
+    pub fn hmacs(&self, secret: &Secret) -> BTreeMap<String, String> {
+        let hmac = |(key, hash): (&String, &String)| {
+            (key.clone(), hmac_sha256(secret, format!("{key}\0{hash}").as_bytes()))
+        };
+        self.hashes.iter().map(hmac).collect()
     }
 }
 
-/// How the digests of `newer` differ from those of `running`, ordered by key.
+/// How the HMACs of `newer` differ from those of `running`, with the same secret, ordered by key.
 pub fn differences(
     running: &BTreeMap<String, String>,
     newer: &BTreeMap<String, String>,
 ) -> Vec<Difference> {
     let mut found = Vec::new();
-    for (key, digest) in running {
+    for (key, hmac) in running {
         match newer.get(key) {
             None => found.push(Difference::Removed(key.clone())),
-            Some(other) if other != digest => found.push(Difference::Changed(key.clone())),
+            Some(other) if other != hmac => found.push(Difference::Changed(key.clone())),
             Some(_) => {}
         }
     }
@@ -143,26 +128,41 @@ pub fn differences(
     found
 }
 
-/// Positions in the file and the order of keys are not hashed.
-fn hash(node: &Node, hasher: &mut DefaultHasher) {
+/// Appends an encoding that is the same for equal values only. Positions in the file and the order of keys are not
+/// encoded.
+fn encode(node: &Node, out: &mut Vec<u8>) {
     match &node.value {
-        Value::Null => 0_u8.hash(hasher),
-        Value::Scalar { text, plain } => (1_u8, text, plain).hash(hasher),
+        Value::Null => out.push(b'n'),
+        Value::Scalar { text, plain } => {
+            out.push(if *plain { b'p' } else { b's' });
+            encode_text(text, out);
+        }
         Value::List(list) => {
-            (2_u8, list.len()).hash(hasher);
+            out.push(b'l');
+            encode_length(list.len(), out);
             for node in list {
-                hash(node, hasher);
+                encode(node, out);
             }
         }
         Value::Map(entries) => {
-            (3_u8, entries.len()).hash(hasher);
+            out.push(b'm');
+            encode_length(entries.len(), out);
             let mut entries: Vec<_> =
                 entries.iter().map(|(key, node)| (key.text.to_lowercase(), node)).collect();
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             for (key, node) in entries {
-                key.hash(hasher);
-                hash(node, hasher);
+                encode_text(&key, out);
+                encode(node, out);
             }
         }
     }
+}
+
+fn encode_text(text: &str, out: &mut Vec<u8>) {
+    encode_length(text.len(), out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn encode_length(length: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("{length}:").as_bytes());
 }

@@ -1,6 +1,5 @@
 //! `grpc`: Dex's gRPC API.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use countersign_config::{Environment, Section};
@@ -98,7 +97,7 @@ fn read_tls(section: &Section<'_>) -> Option<GrpcTls> {
     }
     let readable = |key: &'static str, file: Option<String>| {
         let file = file?;
-        if let Err(error) = File::open(&file) {
+        if let Err(error) = section.files().check_readable(&file) {
             section.error(key, format!("the file {file:?} cannot be read: {error}"));
         }
         Some(PathBuf::from(file))

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use countersign_config::{Environment, Item, Section, Value, read_text, readable_by_others};
+use countersign_config::{Environment, Item, Section, Value, readable_by_others};
 use countersign_core::Secret;
 use countersign_store::Location;
 
@@ -108,7 +108,7 @@ fn from_variable(item: &Item<'_>, env: Environment<'_>) -> Option<Secret> {
 fn from_file_named(item: &Item<'_>) -> Option<Secret> {
     let name = item.text()?;
     let path = Path::new(&name);
-    match read_text(path, MAX_FILE_BYTES) {
+    match item.files().read_text(path, MAX_FILE_BYTES) {
         Ok(text) => {
             if let Some(mode) = readable_by_others(path) {
                 item.warning(format!(

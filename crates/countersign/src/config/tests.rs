@@ -7,11 +7,13 @@ use countersign_config::Environment;
 use super::{Addresses, Config, Loaded, read_blocks};
 
 mod admin;
+mod blocks;
 mod clients;
 mod dex_corpus;
 mod dex_storage;
 mod environment;
 mod example;
+mod files;
 mod frontend_dir;
 mod grpc;
 mod kubernetes;

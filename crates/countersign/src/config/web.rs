@@ -1,6 +1,5 @@
 //! `web` and `telemetry`: listeners, TLS, CORS and response headers.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -145,7 +144,7 @@ fn read_https(section: &Section<'_>, flag: Option<Listen>) -> (bool, Option<Http
             section.error(key, "is missing, and https needs it");
             return None;
         };
-        if let Err(error) = File::open(&file) {
+        if let Err(error) = section.files().check_readable(&file) {
             section.error(key, format!("the file {file:?} cannot be read: {error}"));
         }
         Some(PathBuf::from(file))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use countersign_core::Secret;
 use countersign_core::text::error_chain;
+use reqwest::header::HeaderValue;
 use reqwest::{Certificate, Client, RequestBuilder, redirect};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,19 @@ impl ApiClient {
         body: &impl Serialize,
     ) -> Result<T, CommandError> {
         self.send(self.http.post(format!("{}{path}", self.base_url)).json(body)).await
+    }
+
+    /// As [`ApiClient::post_json`], with a header whose value is secret.
+    pub async fn post_json_with_header<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        (name, value): (&'static str, &Secret),
+    ) -> Result<T, CommandError> {
+        let mut value = HeaderValue::from_str(value.expose()).map_err(CommandError::other)?;
+        value.set_sensitive(true);
+        let request = self.http.post(format!("{}{path}", self.base_url)).json(body);
+        self.send(request.header(name, value)).await
     }
 
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, CommandError> {

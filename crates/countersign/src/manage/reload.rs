@@ -4,7 +4,11 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use countersign_server::process_state::{ChangeKind, ConfigurationDigest, ReloadReport};
+use countersign_core::Secret;
+use countersign_core::ids::random_token;
+use countersign_server::process_state::{
+    ChangeKind, ConfigurationDigest, DIGEST_KEY_HEADER, ReloadReport,
+};
 
 use super::CommandError;
 use super::api_client::{ApiClient, RequestFields};
@@ -53,16 +57,20 @@ pub async fn run(
     }
 }
 
-/// What the running server of `arguments` would change if it used this configuration.
+/// What the running server of `arguments` would change if it used the configuration of which `digest` returns a digest
+/// with the given key.
 pub fn compare(
     arguments: &AgainstArguments,
     url: &str,
-    configuration: &ConfigurationDigest,
+    digest: impl FnOnce(&Secret) -> ConfigurationDigest,
 ) -> Result<ReloadReport, CommandError> {
+    let key = Secret::new(random_token().map_err(CommandError::other)?);
+    let configuration = digest(&key);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(CommandError::other)?.block_on(async {
         let api = ApiClient::connect(url, arguments.certificate_authority.as_deref()).await?;
-        api.post_json("/configuration/plan", configuration).await
+        let header = (DIGEST_KEY_HEADER, &key);
+        api.post_json_with_header("/configuration/plan", &configuration, header).await
     })
 }
 

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use countersign_core::Event;
 use countersign_core::event::EventKind;
+use countersign_core::{Event, Secret};
 use countersign_server::process_state::{
     ConfigurationDigest, ReloadAction, ReloadReport, ReloadRequest,
 };
@@ -15,17 +15,23 @@ use countersign_server::{CurrentApp, ReloadState};
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 
-use super::plan::{Plan, digest, ending_sessions};
+use super::plan::{Plan, changes_signer, digest, ending_sessions, example_app_warning};
+use super::retry::Retry;
 use super::watch::{FileWatch, LOOK_INTERVAL, WatchedFiles};
-use super::{Certificates, read_again};
+use super::{Certificates, Reading, read_again};
 use crate::cli::ServeArguments;
 use crate::config::Config;
+use crate::config::blocks::FORMAT;
 use crate::logging::LogHandle;
 use crate::wiring::Shared;
 use crate::{tls, wiring};
 
 /// The actor of a reload that no administrator requested.
 const SYSTEM: &str = "system";
+/// The key of HMACs that are compared within this process.
+const LOCAL_KEY: &str = "this process";
+const INCOMPARABLE: &str = "the configurations cannot be compared: this server and the program that asks it are of \
+    different versions, use the same";
 
 pub struct Reloader {
     pub arguments: ServeArguments,
@@ -36,6 +42,8 @@ pub struct Reloader {
     pub certificates: Certificates,
     pub log: Option<LogHandle>,
     pub watch: FileWatch,
+    /// Set after a valid configuration could not be applied.
+    pub retry: Option<Retry>,
 }
 
 impl Reloader {
@@ -50,8 +58,10 @@ impl Reloader {
                 Ok(()) = hangups.changed() => { Box::pin(self.reload("SIGHUP", SYSTEM)).await; }
                 Some(request) = requests.recv() => {
                     let report = match request.action {
-                        ReloadAction::Plan => self.plan().await.1,
-                        ReloadAction::Compare(digest) => self.compare(&digest).await,
+                        ReloadAction::Plan => {
+                            Box::pin(self.plan(read_again(&self.arguments))).await.1
+                        }
+                        ReloadAction::Compare { digest, key } => self.compare(&digest, &key).await,
                         ReloadAction::Apply { actor } => {
                             Box::pin(self.reload("an administrator", &actor)).await
                         }
@@ -61,20 +71,45 @@ impl Reloader {
                 () = tokio::time::sleep(LOOK_INTERVAL) => {
                     if self.watch.has_changed() {
                         Box::pin(self.reload("a changed file", SYSTEM)).await;
+                    } else if let Some((reason, actor)) = self.due_retry() {
+                        Box::pin(self.reload(&reason, &actor)).await;
                     }
                 }
             }
         }
     }
 
-    /// `actor` is recorded in the audit log.
+    /// Reason and actor of a reload that is to be repeated now.
+    fn due_retry(&self) -> Option<(String, String)> {
+        let now = self.shared.clock.now();
+        let retry = self.retry.as_ref().filter(|retry| retry.is_due(now))?;
+        Some((retry.reason.clone(), retry.actor.clone()))
+    }
+
+    /// `actor` is recorded in the audit log. A configuration that cannot be used is not tried again until a file changes,
+    /// or one appears that it names: Kubernetes updates a ConfigMap and a Secret at different times.
+    /// One that is valid and could not be applied is tried again every 30 seconds, because the cause may pass.
     async fn reload(&mut self, reason: &str, actor: &str) -> ReloadReport {
         self.watch.take_up();
-        let (config, mut report) = self.plan().await;
+        let before = self.retry.take();
+        let mut reading = read_again(&self.arguments);
+        let missing = std::mem::take(&mut reading.unreadable_files);
+        let (config, mut report) = Box::pin(self.plan(reading)).await;
+        if !missing.is_empty() {
+            let mut files = watched_files(&self.arguments, &self.config);
+            files.optional.extend(missing);
+            self.watch.follow(files);
+        }
         if let Some(config) = config {
-            match Box::pin(self.apply(config)).await {
+            let is_signer_unchanged = !changes_signer(&report.changes);
+            match Box::pin(self.apply(config, is_signer_unchanged)).await {
                 Ok(()) => report.applied = true,
-                Err(problem) => report.problems.push(problem),
+                Err(problem) => {
+                    report.problems.push(problem.clone());
+                    let (reason, actor) = (reason.to_owned(), actor.to_owned());
+                    let tried_at = self.shared.clock.now();
+                    self.retry = Some(Retry { reason, actor, problem, tried_at });
+                }
             }
         }
         self.record(&report);
@@ -89,6 +124,14 @@ impl Reloader {
             );
             self.audit(&report, reason, actor).await;
         } else {
+            self.log_failure(&report, reason, before.as_ref());
+        }
+        report
+    }
+
+    /// Each cause of a repeated reload is logged once, not at each attempt.
+    fn log_failure(&self, report: &ReloadReport, reason: &str, before: Option<&Retry>) {
+        let Some(retry) = &self.retry else {
             for problem in &report.problems {
                 tracing::error!(
                     event = "configuration_reload_failed",
@@ -97,8 +140,16 @@ impl Reloader {
                     "the configuration file cannot be used; the one in use stays"
                 );
             }
+            return;
+        };
+        if before.is_none_or(|before| before.problem != retry.problem) {
+            tracing::error!(
+                event = "configuration_reload_failed",
+                reason,
+                problem = retry.problem,
+                "the configuration could not be applied; it is tried again every 30 seconds"
+            );
         }
-        report
     }
 
     /// Each replica reads its own file and records its own changes.
@@ -118,14 +169,13 @@ impl Reloader {
         }
     }
 
-    /// Reads and validates the file. The configuration is returned if it can be applied.
-    async fn plan(&self) -> (Option<Config>, ReloadReport) {
-        let mut report = ReloadReport::default();
-        let (config, errors, warnings) = read_again(&self.arguments);
-        report.problems = errors;
-        report.warnings = warnings;
+    /// Validates what was read. The configuration is returned if it can be applied.
+    async fn plan(&self, reading: Reading) -> (Option<Config>, ReloadReport) {
+        let Reading { config, errors, warnings, .. } = reading;
+        let mut report = ReloadReport { problems: errors, warnings, ..ReloadReport::default() };
         let Some(config) = config else { return (None, report) };
-        let compared = self.compare(&digest(&config)).await;
+        let key = Secret::new(LOCAL_KEY);
+        let compared = self.compare(&digest(&config, &key), &key).await;
         report.problems.extend(compared.problems);
         report.problems.extend(NewTls::of(&config).err());
         report.warnings.extend(compared.warnings);
@@ -134,10 +184,17 @@ impl Reloader {
         (Some(config).filter(|_| report.problems.is_empty()), report)
     }
 
-    /// How another configuration differs from the one in use.
-    async fn compare(&self, newer: &ConfigurationDigest) -> ReloadReport {
-        let plan = Plan::of(&digest(&self.config), newer);
+    /// How another configuration, whose HMACs were made with `key`, differs from the one in use.
+    async fn compare(&self, newer: &ConfigurationDigest, key: &Secret) -> ReloadReport {
+        if newer.format != FORMAT || key.is_empty() {
+            return ReloadReport {
+                problems: vec![INCOMPARABLE.to_owned()],
+                ..ReloadReport::default()
+            };
+        }
+        let plan = Plan::of(&digest(&self.config, key), newer);
         let mut report = ReloadReport {
+            warnings: example_app_warning(&self.config, &plan.changes).into_iter().collect(),
             changes: plan.changes,
             needs_restart: plan.needs_restart,
             problems: plan.refusals,
@@ -150,9 +207,10 @@ impl Reloader {
         report
     }
 
-    async fn apply(&mut self, config: Config) -> Result<(), String> {
+    async fn apply(&mut self, config: Config, is_signer_unchanged: bool) -> Result<(), String> {
         let tls = NewTls::of(&config)?;
-        let app = wiring::reopen(&config, &self.current.app(), &self.shared).await?;
+        let (running, shared) = (self.current.app(), &self.shared);
+        let app = wiring::reopen(&config, &running, shared, is_signer_unchanged).await?;
         wiring::check_signer(&app)?;
         self.current.replace(app);
         let Certificates { web, grpc } = &self.certificates;

@@ -3,14 +3,15 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use countersign_core::Secret;
 use serde::Serialize;
 
 use super::AdminToken;
 use super::problem_details::ProblemDetails;
 use crate::app::App;
-use crate::process_state::ReloadAction;
+use crate::process_state::{DIGEST_KEY_HEADER, ReloadAction};
 use crate::response::json;
 
 #[derive(Serialize)]
@@ -41,10 +42,13 @@ pub async fn api_plan(State(app): State<App>, _: AdminToken) -> Result<Response,
 pub async fn api_compare(
     State(app): State<App>,
     _: AdminToken,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ProblemDetails> {
     let digest = serde_json::from_slice(&body).map_err(|_| ProblemDetails::bad_body())?;
-    reload(&app, ReloadAction::Compare(Box::new(digest))).await
+    let key = headers.get(DIGEST_KEY_HEADER).and_then(|key| key.to_str().ok());
+    let key = Secret::new(key.unwrap_or_default());
+    reload(&app, ReloadAction::Compare { digest: Box::new(digest), key }).await
 }
 
 /// Applies the file to this replica only; each replica reads its own file.

@@ -4,11 +4,11 @@
 //! Dex's pages are Go templates and cannot be rendered here; each one found causes a warning that names it.
 
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use countersign_config::Section;
+use countersign_jose::hash::sha256_hex;
 use countersign_server::pages::{PageTexts, ThemeFiles};
 
 use super::texts;
@@ -31,8 +31,8 @@ pub struct DirFile {
     /// Its path within the directory.
     pub name: String,
     pub path: PathBuf,
-    /// Of the content; `None` if there is no such file.
-    pub digest: Option<u64>,
+    /// SHA-256 of the content; `None` if there is no such file.
+    pub hash: Option<String>,
 }
 
 pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
@@ -42,20 +42,22 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
             .error("theme", format!("found {theme:?}, expected the name of a folder below themes"));
         return found;
     }
-    if !dir.is_dir() {
+    let is_there = dir.is_dir();
+    if is_there {
+        warn_of_templates(section, &dir.join("templates"));
+    } else {
         // Dex's own image has this directory, and its configuration files are used with other images.
         let missing = dir.display().to_string();
         section.warning(
             "dir",
             format!("the folder {missing:?} does not exist: the pages look as without it"),
         );
-        return found;
     }
-    warn_of_templates(section, &dir.join("templates"));
+    // Also the files of a missing directory are kept, so that it is noticed when it appears.
     let mut file = |name: String| {
         let path = dir.join(&name);
-        let bytes = read_file(section, &path);
-        found.files.push(DirFile { name, path, digest: bytes.as_deref().map(digest) });
+        let bytes = is_there.then(|| read_file(section, &path)).flatten();
+        found.files.push(DirFile { name, path, hash: bytes.as_deref().map(sha256_hex) });
         bytes
     };
     let theme_files = ThemeFiles {
@@ -72,7 +74,7 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
     if let Some(bytes) = own_texts {
         found.texts = texts::read(section, &dir.join(texts::FILE_NAME), &bytes);
     }
-    if is_empty {
+    if is_there && is_empty {
         let what = "none of styles.css, logo.png and favicon.png";
         section
             .warning("dir", format!("has {what} in themes/{theme}: the pages look as without it"));
@@ -81,12 +83,6 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
         section.warning("dir", format!("texts.yml is not read: its name is {}", texts::FILE_NAME));
     }
     found
-}
-
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// `None` if there is no such file, or with a problem recorded.

@@ -106,6 +106,41 @@ fn each_problem_is_named_without_the_token() {
     }
 }
 
+/// Otherwise the first request would fail.
+#[test]
+fn a_token_or_namespace_that_fits_no_header_is_refused_and_a_line_end_is_not() {
+    let without_token = COMPLETE.replace("    token: hvs.secret-of-the-file\n", "");
+    let refused = "has a character that no header can have";
+    for (block, variables, expected) in [
+        (
+            COMPLETE.replace("hvs.secret-of-the-file", "\"hvs.secret\\nof-the-file\""),
+            ("X", "x"),
+            format!("config.token: {refused}"),
+        ),
+        (
+            without_token.clone(),
+            ("VAULT_TOKEN", "hvs.secret\nof"),
+            format!("config.token: the environment variable VAULT_TOKEN {refused}"),
+        ),
+        (
+            format!("{COMPLETE}    namespace: \"team\\na\"\n"),
+            ("X", "x"),
+            format!("config.namespace: {refused}"),
+        ),
+        (
+            COMPLETE.to_owned(),
+            ("VAULT_NAMESPACE", "team\na"),
+            format!("config.namespace: the environment variable VAULT_NAMESPACE {refused}"),
+        ),
+    ] {
+        let text = load(&block, &[variables]).to_string();
+        assert!(text.contains(&expected), "{expected}\n{text}");
+        assert!(!text.contains("hvs.secret"), "{text}");
+    }
+    let variables = [("VAULT_TOKEN", "hvs.secret\n"), ("VAULT_NAMESPACE", "team-a\n")];
+    assert_eq!(load(&without_token, &variables).to_string(), "");
+}
+
 #[test]
 fn a_certificate_file_of_the_environment_that_cannot_be_read_is_an_error() {
     let text = load(COMPLETE, &[("VAULT_CACERT", "/nowhere/ca.pem")]).to_string();

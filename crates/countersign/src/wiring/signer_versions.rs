@@ -1,0 +1,141 @@
+//! The versions of a signing key that another service keeps, as last read. A reload that does not change `signer` must
+//! not fail because that service does not answer at that moment.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use countersign_core::connector::ConnectorError;
+use countersign_core::{ExternalKeyVersions, ExternalSigner};
+
+/// What was last read, with the name of its signer. Outlives reloads.
+#[derive(Debug, Default)]
+pub struct SignerVersions(Mutex<Option<(String, ExternalKeyVersions)>>);
+
+impl SignerVersions {
+    /// The same signer, whose versions are kept here whenever they are read. With `is_unchanged`, the signer of the
+    /// configuration in use, the first request returns the kept versions if the service does not answer or refuses.
+    /// Later requests return its failure: the keys are read again within 30 seconds.
+    pub fn kept_of(
+        self: &Arc<Self>,
+        service: Arc<dyn ExternalSigner>,
+        is_unchanged: bool,
+    ) -> Arc<dyn ExternalSigner> {
+        let may_return_kept = AtomicBool::new(is_unchanged);
+        Arc::new(KeepingSigner { service, kept: Arc::clone(self), may_return_kept })
+    }
+
+    fn keep(&self, signer: &str, versions: &ExternalKeyVersions) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some((signer.to_owned(), versions.clone()));
+    }
+
+    fn of(&self, signer: &str) -> Option<ExternalKeyVersions> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(name, _)| name == signer).map(|(_, versions)| versions.clone())
+    }
+}
+
+#[derive(Debug)]
+struct KeepingSigner {
+    service: Arc<dyn ExternalSigner>,
+    kept: Arc<SignerVersions>,
+    may_return_kept: AtomicBool,
+}
+
+#[async_trait]
+impl ExternalSigner for KeepingSigner {
+    fn name(&self) -> &str {
+        self.service.name()
+    }
+
+    fn rotation(&self) -> &str {
+        self.service.rotation()
+    }
+
+    async fn versions(&self) -> Result<ExternalKeyVersions, ConnectorError> {
+        let may_return_kept = self.may_return_kept.swap(false, Ordering::Relaxed);
+        match self.service.versions().await {
+            Ok(versions) => {
+                self.kept.keep(self.name(), &versions);
+                Ok(versions)
+            }
+            Err(error) => match self.kept.of(self.name()).filter(|_| may_return_kept) {
+                Some(versions) => {
+                    tracing::warn!(
+                        signer = self.name(),
+                        cause = error.cause(),
+                        "the signing key could not be read: the versions that are known stay in use"
+                    );
+                    Ok(versions)
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    async fn sign(&self, version: i64, digest: &[u8]) -> Result<Vec<u8>, ConnectorError> {
+        self.service.sign(version, digest).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+    use countersign_core::connector::ConnectorError;
+    use countersign_core::{ExternalKeyVersions, ExternalSigner};
+
+    use super::SignerVersions;
+
+    #[derive(Debug, Default)]
+    struct Vault {
+        is_down: AtomicBool,
+    }
+
+    #[async_trait]
+    impl ExternalSigner for Vault {
+        fn name(&self) -> &'static str {
+            "transit/keys/dex"
+        }
+
+        fn rotation(&self) -> &'static str {
+            "rotate"
+        }
+
+        async fn versions(&self) -> Result<ExternalKeyVersions, ConnectorError> {
+            match self.is_down.load(Ordering::Relaxed) {
+                true => Err(ConnectorError::Unavailable {
+                    upstream: "Vault".to_owned(),
+                    cause: "it is sealed".to_owned(),
+                }),
+                false => Ok(ExternalKeyVersions {
+                    versions: Vec::new(),
+                    min_signing_version: 7,
+                    warning: None,
+                }),
+            }
+        }
+
+        async fn sign(&self, _: i64, _: &[u8]) -> Result<Vec<u8>, ConnectorError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_first_request_of_an_unchanged_signer_returns_the_kept_versions() {
+        let (kept, vault) = (Arc::new(SignerVersions::default()), Arc::new(Vault::default()));
+        let signer = |is_unchanged| kept.kept_of(vault.clone(), is_unchanged);
+        vault.is_down.store(true, Ordering::Relaxed);
+        assert!(signer(true).versions().await.is_err(), "nothing is kept yet");
+        vault.is_down.store(false, Ordering::Relaxed);
+        assert!(signer(false).versions().await.is_ok());
+        vault.is_down.store(true, Ordering::Relaxed);
+        let unchanged = signer(true);
+        assert_eq!(unchanged.versions().await.unwrap().min_signing_version, 7);
+        assert!(unchanged.versions().await.is_err(), "its failure is reported from then on");
+        assert!(signer(false).versions().await.is_err(), "a changed signer has to answer");
+    }
+}
