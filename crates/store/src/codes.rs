@@ -91,8 +91,8 @@ impl Store {
     ) -> Result<RedeemCodeOutcome, StoreError> {
         let (hash, client) = (hash.to_owned(), client.clone());
         let unconfirmed = Unconfirmed::Code { hash: hash.clone(), grant: grant.id.clone() };
-        let result = self.write(RedeemCode { hash, client, grant, now, offline_limit }).await;
-        self.keep_if_unconfirmed(result, unconfirmed)
+        let redeem = RedeemCode { hash, client, grant, now, offline_limit };
+        self.write_use(redeem, unconfirmed).await
     }
 }
 

@@ -116,8 +116,8 @@ impl Store {
         let device_code_hash = device_code_hash.to_owned();
         let unconfirmed =
             Unconfirmed::DeviceCode { hash: device_code_hash.clone(), grant: grant.id.clone() };
-        let result = self.write(Redeem { device_code_hash, grant, now, offline_limit }).await;
-        self.keep_if_unconfirmed(result, unconfirmed)
+        let redeem = Redeem { device_code_hash, grant, now, offline_limit };
+        self.write_use(redeem, unconfirmed).await
     }
 }
 

@@ -43,6 +43,11 @@ pub(crate) trait Operation: Send + Sync + 'static {
     /// What this operation changes of the data that replicas keep in memory; they are notified after COMMIT.
     const CHANGES: Option<Change> = None;
 
+    /// The path of the type that the operation is named after in traces.
+    fn type_name() -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
     fn run(
         &self,
         conn: &mut Conn<'_>,
@@ -160,11 +165,6 @@ impl Engine {
         if let Self::Postgres(engine) = self {
             engine.announce(change).await;
         }
-    }
-
-    /// Only known of PostgreSQL.
-    pub(crate) fn is_closed(&self) -> bool {
-        matches!(self, Self::Postgres(engine) if engine.is_closed())
     }
 
     pub(crate) async fn close(&self) {

@@ -75,8 +75,7 @@ impl Store {
             mac_key: rotate.mac_key,
             at: rotate.now,
         };
-        let result = self.write(rotate).await;
-        self.keep_if_unconfirmed(result, unconfirmed)
+        self.write_use(rotate, unconfirmed).await
     }
 }
 
@@ -208,6 +207,12 @@ impl Rotate {
         }
         if self.is_repetition(&grant) {
             return self.repeat(conn, &grant).await;
+        }
+        // A rotation that is being reverted holds the row's lock; then the token is the current one again.
+        let lock = "UPDATE grants SET generation = generation WHERE id = $1";
+        conn.execute(lock, &[(&self.grant).into()]).await?;
+        if self.advance(conn, self.generation, next).await? {
+            return Ok(Rotation::Rotated { generation: next });
         }
         let ended = Ended { at: self.now, by: "system".into(), reason: EndReason::RefreshReused };
         let end = end_grant(conn, &self.grant, &ended, None).await?;

@@ -125,9 +125,10 @@ impl Store {
         Ok(store)
     }
 
-    /// Completes running operations and closes all connections. Operations of any clone fail with
-    /// `Unavailable` afterwards.
+    /// Reverts uses whose outcome nobody learned, completes running operations and closes all connections. Operations
+    /// of any clone fail with `Unavailable` afterwards.
     pub async fn close(&self) {
+        self.revert_before_close().await;
         self.engine.close().await;
     }
 

@@ -149,6 +149,26 @@ async fn a_code_whose_redemption_was_not_answered_can_be_redeemed_at_another_rep
     assert_eq!(app.redeems(&request, &auth_response).await.error(), "invalid_grant");
 }
 
+/// A server that stops reverts it before it ends: nobody else knows of it.
+#[tokio::test]
+async fn a_server_that_stops_reverts_a_redemption_that_was_not_answered() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let (mut server, proxy) = start().await;
+    let (replica, _other_proxy) = server.replica_behind_proxy().await;
+    let mut app = server.relying_party("example-app");
+    let (request, auth_response) = signs_in(&server, &app).await;
+    proxy.cuts_for_long(Cut::AfterCommit, REDEEMS, Link::Down);
+    assert_may_have_been_done(&app.redeems(&request, &auth_response).await);
+    proxy.set(Link::Up);
+    let status = server.stop().await;
+    assert!(status.success(), "{status}:\n{}", server.log());
+    app.via_replica(&replica);
+    let tokens = app.redeems(&request, &auth_response).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.page.body);
+}
+
 /// Another replica answers the client's retry meanwhile, with the same successor. It is not taken back, and its next use
 /// is not mistaken for a database restored from a backup.
 #[tokio::test]

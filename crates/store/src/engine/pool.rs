@@ -65,10 +65,6 @@ impl<C: Connection> Pool<C> {
         Some(Slot { pool: Arc::clone(&self.0), permit, idle })
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.0.permits.is_closed()
-    }
-
     /// Waits for the connections in use, and closes all of them.
     pub(super) async fn close(&self) {
         // An error means that another call has closed it already.

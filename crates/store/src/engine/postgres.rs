@@ -130,10 +130,6 @@ impl PostgresEngine {
         }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.primary.pool.is_closed()
-    }
-
     pub(super) async fn close(&self) {
         self.primary.pool.close().await;
     }

@@ -23,6 +23,8 @@ use crate::shared::Shared;
 
 /// Most attempts of one operation after conflicts or dead connections.
 pub(super) const TRIES: u32 = 6;
+/// No attempt begins later than this after the first one: a request is answered 503 after 30 s, whatever the outcome.
+const LAST_ATTEMPT: Duration = Duration::from_secs(20);
 
 /// One operation until it has a result.
 pub(super) struct Writing<'a, V: Operation> {
@@ -69,7 +71,7 @@ impl<'a, V: Operation> Writing<'a, V> {
     }
 
     async fn run_until_decided(&mut self) -> Result<V::Output, StoreError> {
-        let mut attempts = 0;
+        let (begun, mut attempts) = (Instant::now(), 0);
         loop {
             attempts += 1;
             let mut pooled = match &self.lost {
@@ -107,7 +109,7 @@ impl<'a, V: Operation> Writing<'a, V> {
                     }
                 }
             };
-            if attempts == TRIES {
+            if attempts == TRIES || begun.elapsed() >= LAST_ATTEMPT {
                 return Err(error);
             }
             // A short pause lets the transactions that won finish.

@@ -63,11 +63,13 @@ impl Primary {
         deadline: Instant,
     ) -> Result<Pooled<PgConnection>, StoreError> {
         loop {
-            match self.connection().await {
-                Err(_) if Instant::now() + RETRY_PAUSE < deadline => {
+            let connecting = tokio::time::timeout_at(deadline.into(), self.connection());
+            match connecting.await {
+                Ok(Err(_)) if Instant::now() + RETRY_PAUSE < deadline => {
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
-                result => return result,
+                Ok(result) => return result,
+                Err(_) => return Err(StoreError::Unavailable("no connection in time".into())),
             }
         }
     }

@@ -1,25 +1,23 @@
 //! A span for each database operation of a request, for an OpenTelemetry collector.
 
-use std::any::type_name;
-
 use countersign_core::exported_spans::TARGET;
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::Engine;
+use super::{Engine, Operation};
 use crate::StoreError;
 
 impl Engine {
     /// The span of an operation, named after its type; its parent is the current span. Disabled without a collector.
-    pub(super) fn span<V>(&self) -> Span {
+    pub(super) fn span<V: Operation>(&self) -> Span {
         tracing::info_span!(
             target: TARGET,
             "database",
-            otel.name = operation_name::<V>(),
+            otel.name = operation_name(V::type_name()),
             otel.kind = "client",
             otel.status_code = Empty,
             db.system.name = self.system_name(),
-            db.operation.name = operation_name::<V>(),
+            db.operation.name = operation_name(V::type_name()),
             "error.type" = Empty,
         )
     }
@@ -51,21 +49,22 @@ const fn kind(error: &StoreError) -> &'static str {
 }
 
 /// Module and name of the type of an operation: `codes::Redeem`.
-fn operation_name<V>() -> &'static str {
-    let path = type_name::<V>();
+fn operation_name(path: &'static str) -> &'static str {
     let path = path.split_once('<').map_or(path, |(path, _)| path);
     path.split_once("::").map_or(path, |(_, path)| path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::any::type_name;
+
     use super::operation_name;
 
     struct Generic<T>(std::marker::PhantomData<T>);
 
     #[test]
     fn an_operation_is_named_without_crate_and_parameters() {
-        let name = operation_name::<Generic<Vec<String>>>();
+        let name = operation_name(type_name::<Generic<Vec<String>>>());
         assert_eq!(name, "engine::spans::tests::Generic");
     }
 }

@@ -36,6 +36,7 @@ mod sign_in;
 mod snapshots;
 mod stored_objects;
 mod traces;
+mod unconfirmed;
 mod world;
 
 /// Makes two tests of each function, one for each engine.
