@@ -35,6 +35,7 @@ pub async fn apply(
             signs_from: now,
             longest_lifetime: issuer.settings.longest_token_lifetime(),
             access_tokens_only: false,
+            superseded_at: None,
         }),
         None => None,
     };

@@ -106,6 +106,11 @@ async fn show(
 
 fn row(app: &App, key: &KeyView) -> KeyRow {
     let t = &app.layout.messages.admin.keys;
+    // While another service keeps the signing key, a number is that of a version there.
+    let name = match &app.issuer.settings.external_signer {
+        Some(_) if key.signer.is_none() => key.kid.clone(),
+        _ => key.number.to_string(),
+    };
     KeyRow {
         number: key.number,
         kid: key.kid.as_str().into(),
@@ -122,7 +127,7 @@ fn row(app: &App, key: &KeyView) -> KeyRow {
         created: display_time_of(app, &key.created),
         signs_from: display_time_of(app, &key.signs_from),
         drops_at: key.drops_at.as_deref().map(|at| display_time_of(app, at)),
-        drop: app.path(&format!("{}/{}", Section::Keys.path(), key.number)),
+        drop: app.path(&format!("{}/{name}", Section::Keys.path())),
     }
 }
 
@@ -163,7 +168,7 @@ async fn show_drop(
     admin: &AdminSession,
     number: &str,
 ) -> Result<Response, PageError> {
-    let found = app.issuer.preview_drop_key(parse_number(number)).await?;
+    let found = app.issuer.preview_drop_key(number).await?;
     let found = found.ok_or(PageErrorKind::NotFound)?;
     let key = row(app, &found.key);
     let shown = KeyDrop {
@@ -185,21 +190,15 @@ pub async fn post_drop_page(
     Path(number): Path<String>,
     Form(form): Form,
 ) -> Response {
-    let number = parse_number(&number);
     let response = async {
         if let Some(first) = admin.require_fresh_sign_in(&app, &context, &form)? {
             return Ok(first);
         }
-        let dropped = app.issuer.drop_key(&admin.who, number).await?;
+        let dropped = app.issuer.drop_key(&admin.who, &number).await?;
         let dropped = dropped.ok_or(PageErrorKind::NotFound)?;
         redirect_with_flash(&app, &context, Section::Keys.path(), ABOUT_DROP, &dropped)
     };
     into_response(&app, &context, response.await)
-}
-
-/// Parses a key number. Keys are numbered from 1, so an invalid number becomes 0, which matches none.
-fn parse_number(text: &str) -> i64 {
-    text.parse().unwrap_or_default()
 }
 
 impl KeyRow {
@@ -243,7 +242,7 @@ pub async fn api_preview_drop(
     _: AdminToken,
     Path(number): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let found = app.issuer.preview_drop_key(parse_number(&number)).await?;
+    let found = app.issuer.preview_drop_key(&number).await?;
     let found = found.ok_or_else(|| ProblemDetails::not_found("signing key"))?;
     Ok(json(StatusCode::OK, &found))
 }
@@ -254,7 +253,7 @@ pub async fn api_drop(
     AdminToken(who): AdminToken,
     Path(number): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let dropped = app.issuer.drop_key(&who, parse_number(&number)).await?;
+    let dropped = app.issuer.drop_key(&who, &number).await?;
     let dropped = dropped.ok_or_else(|| ProblemDetails::not_found("signing key"))?;
     Ok(json(StatusCode::OK, &dropped))
 }
