@@ -192,7 +192,7 @@ impl Keyring {
         let keys = read(store, root, settings, now, external).await?;
         // Only after all stored keys could be opened: a wrong root key changes nothing.
         reseal(store, root).await?;
-        keep_needed(store, settings).await?;
+        store.raise_token_lifetime(settings.longest_token_lifetime()).await?;
         Ok(Self { keys: RwLock::new(Arc::new(keys)), signing_threads: SigningThreads::default() })
     }
 

@@ -27,8 +27,8 @@ pub(super) async fn record_superseded(
     Ok(())
 }
 
-/// Has every key kept that these settings need, and for as long as they need it. Deletes nothing, so that it may be
-/// called with settings that are then refused.
+/// Has every key kept that these settings need, and for as long as they need it: another replica may have recorded that
+/// one signs no more, or have added one with shorter lifetimes. Called only with the settings in use.
 pub(super) async fn keep_needed(store: &Store, settings: &Settings) -> Result<(), IssuerError> {
     let rows = store.signing_keys().await?;
     for row in rows.iter().filter(|row| !is_abandoned(row, settings)) {
