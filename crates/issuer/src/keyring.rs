@@ -135,16 +135,17 @@ impl Keys {
         (issued_at < imported_at.secs()).then_some(claims)
     }
 
-    /// The keys have not been read from the database for too long, or no version is known of the key that another service
-    /// keeps, so this replica is not ready. Versions that were read long ago still verify, so they do not count.
+    /// The keys have not been read from the database for too long, or no version is known of the key that another
+    /// service keeps, so this replica is not ready. Versions that were read long ago still verify, so they do not
+    /// count.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         let external = self.external.as_ref();
         now.since(self.read_at) > STALE_AFTER
             || external.is_some_and(|keys| keys.versions.is_empty())
     }
 
-    /// Why the service that keeps the signing key did not sign, or did not name its versions, the last time; `None` if it
-    /// did, or if the keys are our own.
+    /// Why the service that keeps the signing key did not sign, or did not name its versions, the last time; `None` if
+    /// it did, or if the keys are our own.
     pub fn signer_problem(&self) -> Option<String> {
         self.external.as_ref().and_then(|keys| keys.problem())
     }
@@ -271,7 +272,8 @@ async fn read(
     })
 }
 
-/// The versions that may sign, and before them the keys of our own that sign until these have been published for an hour.
+/// The versions that may sign, and before them the keys of our own that sign until these have been published for an
+/// hour.
 fn signing_with_external(
     root: &RootKeys,
     rows: &[SigningKeyRow],

@@ -205,8 +205,8 @@ impl Operation for RaiseTokenLifetime {
     }
 }
 
-/// Announced to no other replica: during a rolling update replicas with different configurations record and delete it in
-/// turn, each when it renews its keys.
+/// Announced to no other replica: during a rolling update replicas with different configurations record and delete it
+/// in turn, each when it renews its keys.
 struct SetKeySuperseded(i64, Option<Timestamp>);
 
 impl Operation for SetKeySuperseded {

@@ -1,5 +1,5 @@
-//! From `signer.type: local` to `vault`: the keys that signed before stay published as long as a token of theirs is valid,
-//! they sign until Vault's key has been published for an hour, and a leaked one is dropped.
+//! From `signer.type: local` to `vault`: the keys that signed before stay published as long as a token of theirs is
+//! valid, they sign until Vault's key has been published for an hour, and a leaked one is dropped.
 
 use std::time::Duration;
 

@@ -28,7 +28,8 @@ pub enum KeyCommand {
     Rotate,
     /// Drop a key that has leaked: no token it signed is accepted any more
     Drop {
-        /// Number or kid of the key, as `keys list` prints it; while Vault keeps the signing key, the kid of an older key
+        /// Number or kid of the key, as `keys list` prints it; while Vault keeps the signing key, the kid of an older
+        /// key
         #[arg(value_name = "KEY", allow_hyphen_values = true, value_parser = parse_key)]
         key: String,
         /// Do not ask for confirmation

@@ -23,8 +23,8 @@ pub struct KeyDropPreviewView {
     /// Latest expiry of the tokens signed with it, all of which become invalid; absent when it has signed none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
-    /// The key that signs afterwards, or the name of the service that keeps it while that does not answer. Absent: a new
-    /// key, which no client has fetched yet.
+    /// The key that signs afterwards, or the name of the service that keeps it while that does not answer. Absent: a
+    /// new key, which no client has fetched yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing_kid: Option<String>,
     /// See [`KEY_DROP_BEYOND`].
@@ -85,8 +85,8 @@ impl Issuer {
         versions.map(view).collect()
     }
 
-    /// A stored key. One that the configuration has no use for any more, because another service signs, verifies until its
-    /// last token has expired.
+    /// A stored key. One that the configuration has no use for any more, because another service signs, verifies until
+    /// its last token has expired.
     fn own_key(&self, rows: &[SigningKeyRow], row: &SigningKeyRow, now: Timestamp) -> KeyView {
         let shown = view(row, successor(rows, row), now);
         if !is_abandoned(row, &self.settings) {

@@ -105,8 +105,8 @@ impl Keyring {
         Ok(dropped)
     }
 
-    /// If another service keeps the signing key: the `kid` of the key that signs when the one with this `kid` is dropped,
-    /// or the name of the service while its versions are unknown.
+    /// If another service keeps the signing key: the `kid` of the key that signs when the one with this `kid` is
+    /// dropped, or the name of the service while its versions are unknown.
     pub(crate) fn signs_after_drop(
         &self,
         settings: &Settings,

@@ -1,8 +1,8 @@
 //! The signing key that another service keeps (`signer.type: vault`): its versions as last read, and signing.
 //!
 //! Replicas agree without a database: a version signs one hour after the service created it, so that every relying
-//! party has fetched it; the oldest version that may sign does so at once, unless keys of our own sign until the versions
-//! have been published for an hour.
+//! party has fetched it; the oldest version that may sign does so at once, unless keys of our own sign until the
+//! versions have been published for an hour.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,7 +108,8 @@ impl ExternalKeys {
         Some(Arc::new(keys))
     }
 
-    /// Logs failures of reading, new versions and warnings that `before` did not have. Called when these keys are in use.
+    /// Logs failures of reading, new versions and warnings that `before` did not have. Called when these keys are in
+    /// use.
     pub(super) fn log_changes(&self, before: Option<&Self>) {
         let signer = self.service.name();
         match (before.and_then(Self::read_problem), self.read_problem()) {

@@ -1,5 +1,5 @@
-//! The succession of signing keys: when the next one must be generated, until when one signs, and how long an old one is
-//! kept for verifying.
+//! The succession of signing keys: when the next one must be generated, until when one signs, and how long an old one
+//! is kept for verifying.
 
 use countersign_core::Timestamp;
 use countersign_jose::Algorithm;
