@@ -2,6 +2,7 @@
 
 pub mod access_token_keys;
 pub mod authorization_codes;
+pub mod change_to_vault;
 pub mod client_authentication;
 pub mod client_lifetimes;
 pub mod large_tokens;

@@ -40,6 +40,8 @@ struct State {
     token_life: (u64, u64, bool),
     /// The answer to every request instead of the true one.
     fault: Option<Reply>,
+    /// The answer to requests for the versions instead of the true one.
+    read_fault: Option<Reply>,
 }
 
 struct Version {
@@ -65,6 +67,7 @@ impl Transit {
             token: VAULT_TOKEN.to_owned(),
             token_life: (0, 0, false),
             fault: None,
+            read_fault: None,
         };
         let state = Arc::new(Mutex::new(state));
         let web = Web::start_apart(handler_of(&state));
@@ -101,8 +104,14 @@ impl Transit {
         self.state.lock().unwrap().fault = Some(fault);
     }
 
+    /// Signs, but answers requests for the versions with this, until it `recovers`.
+    pub fn fails_to_name_versions(&self, fault: Reply) {
+        self.state.lock().unwrap().read_fault = Some(fault);
+    }
+
     pub fn recovers(&self) {
-        self.state.lock().unwrap().fault = None;
+        let mut state = self.state.lock().unwrap();
+        (state.fault, state.read_fault) = (None, None);
     }
 
     /// For a second server of the same Vault, over TLS.
@@ -188,7 +197,10 @@ impl State {
         }
         let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         match (request.method.as_str(), request.path.as_str()) {
-            ("GET", "/v1/transit/keys/dex") => wrapped(&self.key()),
+            ("GET", "/v1/transit/keys/dex") => match &self.read_fault {
+                Some(fault) => fault.clone(),
+                None => wrapped(&self.key()),
+            },
             ("POST", "/v1/transit/sign/dex") => self.signs(&body),
             ("GET", "/v1/auth/token/lookup-self") => {
                 let (ttl, creation_ttl, renewable) = self.token_life;

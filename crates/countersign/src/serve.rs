@@ -189,6 +189,8 @@ async fn serve(
     }
     let app = wiring::open(&config, &shared).await?;
     wiring::check_signer(&app)?;
+    // From here on the configuration is in use: keys that it does not need are dropped when their tokens have expired.
+    app.issuer.renew_keys().await.map_err(|error| error.to_string())?;
     housekeeping::check_clock(&app, &clock).await;
     let (process, store) = (shared.process.clone(), app.issuer.store.clone());
     let current = CurrentApp::new(app);

@@ -35,6 +35,8 @@ pub async fn apply(
             signs_from: now,
             longest_lifetime: issuer.settings.longest_token_lifetime(),
             access_tokens_only: false,
+            // With signer.type vault Dex signed with the key in Vault, which goes on signing here.
+            superseded_at: issuer.settings.external_signer.as_ref().map(|_| now),
         }),
         None => None,
     };

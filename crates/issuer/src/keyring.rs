@@ -5,20 +5,20 @@
 //! them from the database.
 
 mod by_administrator;
+mod expiry;
 mod external;
 mod secrets;
 mod sequence;
 mod token_signer;
 
 pub use by_administrator::RotationView;
+use expiry::{drop_dead, keep_needed, record_superseded};
 use external::ExternalKeys;
 pub(crate) use external::ExternalVersion;
 pub use external::check_external_signer;
-use secrets::{
-    LOGIN_STATE, REFRESH_MAC, SECRET_PERIOD, SIGNING_KEY, Usable, reseal, secrets, unsealed,
-};
-pub(crate) use sequence::successor;
-use sequence::{KeySequence, PlannedKey, dead};
+use secrets::{LOGIN_STATE, REFRESH_MAC, SIGNING_KEY, Usable, reseal, secrets, unsealed};
+use sequence::{KeySequence, PlannedKey, own_keys_sign_until};
+pub(crate) use sequence::{is_abandoned, signs_until, successor};
 pub(crate) use token_signer::TokenSigner;
 
 use std::collections::HashSet;
@@ -41,7 +41,7 @@ use crate::{IssuerError, Settings};
 const PUBLISHED_BEFORE: Duration = Duration::from_hours(1);
 /// A key is kept this long after the last token it signed has expired.
 pub(crate) const KEPT_AFTER: Duration = Duration::from_mins(10);
-/// A replica that last read the keys longer ago than this reports itself as not ready.
+/// A replica that last read the keys from the database longer ago than this reports itself as not ready.
 const STALE_AFTER: Duration = Duration::from_mins(30);
 
 /// The current keys; they are replaced as a whole when they are read again.
@@ -55,6 +55,8 @@ pub struct Keys {
     signing: Vec<Signing>,
     /// The key that another service keeps, if it is that which signs.
     external: Option<Arc<ExternalKeys>>,
+    /// Until then keys of our own sign although another service is configured.
+    own_keys_sign_until: Option<Timestamp>,
     /// `signer.accessTokenAlgorithm`, if access tokens are signed with another algorithm than ID tokens.
     access_token_algorithm: Option<Algorithm>,
     pub verifiers: Verifiers,
@@ -133,15 +135,17 @@ impl Keys {
         (issued_at < imported_at.secs()).then_some(claims)
     }
 
-    /// The keys have not been read from the database for too long, so this replica is not ready.
+    /// The keys have not been read from the database for too long, or no version is known of the key that another
+    /// service keeps, so this replica is not ready. Versions that were read long ago still verify, so they do not
+    /// count.
     pub fn is_stale(&self, now: Timestamp) -> bool {
-        let is_old = |read_at: Timestamp| now.since(read_at) > STALE_AFTER;
         let external = self.external.as_ref();
-        is_old(self.read_at) || external.is_some_and(|keys| keys.read_at.is_none_or(is_old))
+        now.since(self.read_at) > STALE_AFTER
+            || external.is_some_and(|keys| keys.versions.is_empty())
     }
 
-    /// Why the service that keeps the signing key did not answer last time, or refused; `None` if it signs, or if the
-    /// keys are our own.
+    /// Why the service that keeps the signing key did not sign, or did not name its versions, the last time; `None` if
+    /// it did, or if the keys are our own.
     pub fn signer_problem(&self) -> Option<String> {
         self.external.as_ref().and_then(|keys| keys.problem())
     }
@@ -151,21 +155,31 @@ impl Keys {
         self.signer(now).ok().map(|signer| signer.kid().to_owned())
     }
 
-    /// `Err` with the reason why no token could be signed at all.
+    /// `Err` with the reason why no token could be signed at all, now or, if another service is to sign, by that.
     pub fn check_signer(&self, now: Timestamp) -> Result<(), IssuerError> {
-        self.signer(now).map(|_| ())
+        match &self.external {
+            Some(external) if !external.can_sign() => Err(external.error()),
+            _ => self.signer(now).map(|_| ()),
+        }
     }
 
     /// The versions of the key that another service keeps; `None` if the keys are our own.
     pub(crate) fn external_versions(&self) -> Option<&[ExternalVersion]> {
         self.external.as_ref().map(|keys| keys.versions.as_slice())
     }
+
+    /// When this version signs, if no newer one does.
+    pub(crate) fn version_signs_from(&self, version: &ExternalVersion) -> Timestamp {
+        let signs_from = version.signs_from();
+        self.own_keys_sign_until.map_or(signs_from, |until| signs_from.max(until))
+    }
 }
 
 impl Keyring {
     /// Reads the keys, and generates the first ones if the database is empty. Returns an error and changes nothing when
     /// the root key cannot open the stored keys. If the signing key is kept by another service, that service need not
-    /// answer now: see [`Keys::check_signer`].
+    /// answer now: see [`Keys::check_signer`]. Drops no key, because the settings may still be refused:
+    /// [`Keyring::renew`] does, once they are in use.
     pub async fn open(
         store: &Store,
         root: &RootKeys,
@@ -176,12 +190,9 @@ impl Keyring {
         if let Some(external) = &external {
             external.log_changes(None);
         }
-        let mut keys = read(store, root, settings, now, external.clone()).await?;
-        reseal(store, root).await?;
+        let keys = read(store, root, settings, now, external).await?;
         // Only after all stored keys could be opened: a wrong root key changes nothing.
-        if drop_dead(store, settings, now).await? {
-            keys = read(store, root, settings, now, external).await?;
-        }
+        reseal(store, root).await?;
         store.raise_token_lifetime(settings.longest_token_lifetime()).await?;
         Ok(Self { keys: RwLock::new(Arc::new(keys)), signing_threads: SigningThreads::default() })
     }
@@ -190,8 +201,8 @@ impl Keyring {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the keys again, generates those that are due and drops those whose tokens have expired. Called every 30
-    /// seconds.
+    /// Reads the keys again, generates those that are due and drops those whose tokens have expired. Called when the
+    /// settings come into use, and every 30 seconds.
     pub async fn renew(
         &self,
         store: &Store,
@@ -199,6 +210,8 @@ impl Keyring {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<(), IssuerError> {
+        keep_needed(store, settings).await?;
+        record_superseded(store, settings, now).await?;
         drop_dead(store, settings, now).await?;
         let before = self.keys().external.clone();
         let external = ExternalKeys::read(settings, before.clone(), now).await;
@@ -237,13 +250,15 @@ async fn read(
         secrets.iter().filter(|secret| secret.settled).map(Usable::numbered).collect()
     };
     let signing: Vec<Signing> = match &external {
-        Some(keys) => signing_versions(keys),
+        Some(keys) => signing_with_external(root, &rows, keys, now)?,
         None => rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?,
     };
+    let own_keys_sign_until = external.as_ref().and_then(|_| own_keys_sign_until(&rows, now));
     Ok(Keys {
         metadata: Discovery::document(settings, algorithms(&signing))?,
         signing,
         external,
+        own_keys_sign_until,
         access_token_algorithm: settings.access_token_algorithm(),
         verifiers: Verifiers::new(&jwks)?,
         imported: Verifiers::new(&imported_jwks)?,
@@ -257,10 +272,19 @@ async fn read(
     })
 }
 
-/// The versions that may sign.
-fn signing_versions(keys: &Arc<ExternalKeys>) -> Vec<Signing> {
+/// The versions that may sign, and before them the keys of our own that sign until these have been published for an
+/// hour.
+fn signing_with_external(
+    root: &RootKeys,
+    rows: &[SigningKeyRow],
+    keys: &Arc<ExternalKeys>,
+    now: Timestamp,
+) -> Result<Vec<Signing>, IssuerError> {
+    let until = own_keys_sign_until(rows, now).filter(|until| *until > now);
+    let own = rows.iter().filter(|row| until.is_some() && !row.access_tokens_only);
+    let mut all = own.map(|row| opened(root, row)).collect::<Result<Vec<_>, _>>()?;
     let signing = |version: &ExternalVersion| Signing {
-        signs_from: version.signs_from(),
+        signs_from: until.map_or(version.signs_from(), |until| version.signs_from().max(until)),
         signer: TokenSigner::External {
             keys: Arc::clone(keys),
             version: version.number,
@@ -268,7 +292,8 @@ fn signing_versions(keys: &Arc<ExternalKeys>) -> Vec<Signing> {
         },
         access_tokens_only: false,
     };
-    keys.versions.iter().filter(|version| version.may_sign).map(signing).collect()
+    all.extend(keys.versions.iter().filter(|version| version.may_sign).map(signing));
+    Ok(all)
 }
 
 /// The public keys, newest first; a key of Dex that is also one of the others is named once.
@@ -365,29 +390,6 @@ fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, IssuerError> 
 /// Seals the private part of an imported signing key.
 pub fn seal_signing_key(root: &RootKeys, key: &Secret) -> Result<Secret, IssuerError> {
     Ok(root.seal(SIGNING_KEY, key.expose().as_bytes())?.into())
-}
-
-/// Deletes retired keys whose longest-lived token has expired. Returns whether any was deleted.
-async fn drop_dead(
-    store: &Store,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<bool, IssuerError> {
-    let mut dropped = store.drop_imported_keys(now - KEPT_AFTER).await? > 0;
-    for row in dead(&store.signing_keys().await?, settings, now) {
-        dropped |= store.drop_signing_key(row).await?;
-    }
-    for purpose in [REFRESH_MAC, LOGIN_STATE] {
-        let rows = store.secrets(purpose).await?;
-        for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
-            let superseded = now.since(next.created_at) > SECRET_PERIOD;
-            let in_use = purpose == REFRESH_MAC && store.mac_key_in_use(row.number).await?;
-            if superseded && !in_use {
-                store.drop_secret(purpose, row.number).await?;
-            }
-        }
-    }
-    Ok(dropped)
 }
 
 #[cfg(test)]

@@ -153,8 +153,8 @@ async fn insert_signing_key(conn: &mut Conn<'_>, key: &SigningKeyRow) -> Result<
     let written = conn
         .execute(
             "INSERT INTO signing_keys (number, kid, algorithm, public_jwk, private_key, \
-             created_at, signs_from, longest_lifetime) \
-             SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM signing_keys \
+             created_at, signs_from, longest_lifetime, superseded_at) \
+             SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8 FROM signing_keys \
              WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE kid = $1) \
              ON CONFLICT DO NOTHING",
             &[
@@ -165,6 +165,7 @@ async fn insert_signing_key(conn: &mut Conn<'_>, key: &SigningKeyRow) -> Result<
                 key.created_at.into(),
                 key.signs_from.into(),
                 i64::try_from(key.longest_lifetime.as_millis()).unwrap_or(i64::MAX).into(),
+                key.superseded_at.into(),
             ],
         )
         .await?;

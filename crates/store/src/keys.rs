@@ -1,15 +1,15 @@
 //! Signing keys, and keys for sealing and MACs. Private parts are stored as sealed by the caller.
 
+mod drop_now;
+
+pub use drop_now::{DropSigningKeyNow, DroppedSigningKey, Successor};
+
 use std::time::Duration;
 
-use countersign_core::event::EventKind;
-use countersign_core::{Actor, Event, Secret, Timestamp};
-use serde_json::json;
+use countersign_core::{Secret, Timestamp};
 
 use crate::engine::conn::{Conn, Row};
 use crate::engine::{Change, Operation};
-use crate::error::corrupt;
-use crate::events::record;
 use crate::{Store, StoreError};
 
 /// A signing key pair: future, current or retired.
@@ -28,6 +28,8 @@ pub struct SigningKeyRow {
     pub longest_lifetime: Duration,
     /// It signs only access tokens and has successors of its own.
     pub access_tokens_only: bool,
+    /// From when it signs no more because the configuration in use has no use for it, unless a successor signs earlier.
+    pub superseded_at: Option<Timestamp>,
 }
 
 /// A symmetric key for one purpose; the highest number is the newest.
@@ -38,26 +40,6 @@ pub struct SecretRow {
     /// Sealed under the root key, if there is one.
     pub value: Secret,
     pub created_at: Timestamp,
-}
-
-/// Deletes a compromised signing key, so that it verifies nothing any more.
-#[derive(Clone, Debug)]
-pub struct DropSigningKeyNow {
-    pub kid: String,
-    /// Added if no other key could sign; its number is assigned here.
-    pub successor: SigningKeyRow,
-    pub by: Actor,
-    pub now: Timestamp,
-}
-
-/// The result of dropping a signing key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DroppedSigningKey {
-    pub number: i64,
-    /// The key that signs from now on.
-    pub signing_kid: String,
-    /// The successor was added, because no future key was published.
-    pub successor_added: bool,
 }
 
 impl Store {
@@ -74,6 +56,16 @@ impl Store {
     /// Keeps every stored key at least as long as tokens of this lifetime need it.
     pub async fn raise_token_lifetime(&self, longest: Duration) -> Result<(), StoreError> {
         self.write(RaiseTokenLifetime(millis(longest))).await
+    }
+
+    /// Records from when this key signs no more, even without a successor. An instant that was recorded before stays;
+    /// `None` deletes it, because the key signs again.
+    pub async fn set_key_superseded(
+        &self,
+        number: i64,
+        at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        self.write(SetKeySuperseded(number, at)).await
     }
 
     /// Replaces the sealed private part; false if it is no longer `old`.
@@ -93,7 +85,7 @@ impl Store {
     }
 
     /// Deletes a signing key now, although tokens signed with it may be valid. The same transaction ensures that a key
-    /// signs: the next published key begins to sign now, or `successor` is added. `None` when there is no such key.
+    /// signs: the next published key begins to sign now, or `successor` does. `None` when there is no such key.
     pub async fn drop_signing_key_now(
         &self,
         drop: DropSigningKeyNow,
@@ -145,7 +137,8 @@ impl Operation for SigningKeys {
     type Output = Vec<SigningKeyRow>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<SigningKeyRow>, StoreError> {
         let sql = "SELECT number, kid, algorithm, public_jwk, private_key, created_at, \
-                   signs_from, longest_lifetime, access_tokens_only FROM signing_keys ORDER BY number";
+                   signs_from, longest_lifetime, access_tokens_only, superseded_at FROM signing_keys \
+                   ORDER BY number";
         conn.select(sql, &[]).await?.iter().map(signing_key).collect()
     }
 }
@@ -162,6 +155,7 @@ fn signing_key(row: &Row) -> Result<SigningKeyRow, StoreError> {
         signs_from: row.time("signs_from")?,
         longest_lifetime: Duration::from_millis(longest_lifetime),
         access_tokens_only: row.int("access_tokens_only")? != 0,
+        superseded_at: row.maybe_time("superseded_at")?,
     })
 }
 
@@ -211,6 +205,29 @@ impl Operation for RaiseTokenLifetime {
     }
 }
 
+/// Announced to no other replica: during a rolling update replicas with different configurations record and delete it
+/// in turn, each when it renews its keys.
+struct SetKeySuperseded(i64, Option<Timestamp>);
+
+impl Operation for SetKeySuperseded {
+    type Output = ();
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+        let number = self.0.into();
+        match self.1 {
+            Some(at) => {
+                let sql = "UPDATE signing_keys SET superseded_at = $2 \
+                           WHERE number = $1 AND superseded_at IS NULL";
+                conn.execute(sql, &[number, at.into()]).await?;
+            }
+            None => {
+                let sql = "UPDATE signing_keys SET superseded_at = NULL WHERE number = $1";
+                conn.execute(sql, &[number]).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The same key sealed under another root key; replaced only if no other process has done so.
 struct Resealed {
     old: Secret,
@@ -238,59 +255,6 @@ impl Operation for DropSigningKey {
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "DELETE FROM signing_keys WHERE number = $1";
         Ok(conn.execute(sql, &[self.0.into()]).await? == 1)
-    }
-}
-
-impl Operation for DropSigningKeyNow {
-    type Output = Option<DroppedSigningKey>;
-    const CHANGES: Option<Change> = Some(Change::Keys);
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
-        // Locks every key, so that replicas that drop keys concurrently wait for each other.
-        conn.execute("UPDATE signing_keys SET kid = kid", &[]).await?;
-        let rows = SigningKeys.run(conn).await?;
-        let Some(dropped) = rows.iter().find(|row| row.kid == self.kid) else { return Ok(None) };
-        let newest = rows.last().map_or(0, |row| row.number);
-        let for_access_tokens = dropped.access_tokens_only;
-        let same_use = || rows.iter().filter(|row| row.access_tokens_only == for_access_tokens);
-        let signing = same_use().rfind(|row| row.signs_from <= self.now);
-        let waiting = same_use().find(|row| row.signs_from > self.now && row.kid != self.kid);
-        let (signing_kid, successor_added) = match (signing, waiting) {
-            // The dropped key was retired, or did not sign yet.
-            (Some(row), _) if row.kid != self.kid => (row.kid.clone(), false),
-            (_, Some(next)) => {
-                conn.execute(
-                    "UPDATE signing_keys SET signs_from = $2 WHERE number = $1",
-                    &[next.number.into(), self.now.into()],
-                )
-                .await?;
-                (next.kid.clone(), false)
-            }
-            // Without a key of their own, access tokens are signed with the key of ID tokens.
-            (_, None) if for_access_tokens => {
-                let others = rows.iter().filter(|row| !row.access_tokens_only);
-                let instead = others.rev().find(|row| row.signs_from <= self.now);
-                (instead.map(|row| row.kid.clone()).unwrap_or_default(), false)
-            }
-            (_, None) => (self.add_successor(conn, newest + 1).await?, true),
-        };
-        let number = dropped.number;
-        let sql = "DELETE FROM signing_keys WHERE number = $1";
-        conn.execute(sql, &[number.into()]).await?;
-        let mut event = Event::by(&self.by, self.now, EventKind::KeyDropped);
-        event.details = json!({ "number": number, "kid": self.kid, "signing_kid": signing_kid });
-        record(conn, &event).await?;
-        Ok(Some(DroppedSigningKey { number, signing_kid, successor_added }))
-    }
-}
-
-impl DropSigningKeyNow {
-    /// Adds the successor and returns its `kid`.
-    async fn add_successor(&self, conn: &mut Conn<'_>, number: i64) -> Result<String, StoreError> {
-        let successor = SigningKeyRow { number, signs_from: self.now, ..self.successor.clone() };
-        match insert_signing_key(conn, &successor).await? {
-            true => Ok(successor.kid),
-            false => Err(corrupt("the successor of a signing key exists already")),
-        }
     }
 }
 

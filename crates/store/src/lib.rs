@@ -76,7 +76,7 @@ pub use import::{
     Import, ImportSummary, ImportedConsent, ImportedGrant, ImportedKey, ImportedSession,
     ImportedToken,
 };
-pub use keys::{DropSigningKeyNow, DroppedSigningKey, SecretRow, SigningKeyRow};
+pub use keys::{DropSigningKeyNow, DroppedSigningKey, SecretRow, SigningKeyRow, Successor};
 pub use location::{Location, PostgresHost, PostgresOptions, SslMode};
 pub use logout_notifications::LogoutNotification;
 pub use memberships::{Membership, MembershipPage, MembershipQuery};

@@ -25,6 +25,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "used_assertions", include_str!("../../../migrations/0009_used_assertions.sql")),
     (10, "access_token_keys", include_str!("../../../migrations/0010_access_token_keys.sql")),
     (11, "repeated_generation", include_str!("../../../migrations/0011_repeated_generation.sql")),
+    (12, "superseded_keys", include_str!("../../../migrations/0012_superseded_keys.sql")),
 ];
 
 fn migrator() -> Migrator {

@@ -1,7 +1,7 @@
 //! `signer.type: vault` while Vault is unreachable, sealed, or refuses: no code and no refresh token is used up, and the
 //! administrator reads why.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::world::fakes::web::Reply;
 use crate::world::http::{bare_client, send};
@@ -51,6 +51,60 @@ async fn a_refresh_while_vault_is_down_is_answered_503_and_the_same_token_works_
     verified(refreshed.id_token(), &alice.app.gets("/keys").await.json);
     assert!(!readiness(&server).await.body.contains("signer_problem"));
     assert_eq!(alice.app.refreshes(refreshed.refresh_token()).await.status, 200);
+}
+
+/// The versions that were read before the outage verify.
+#[tokio::test]
+async fn tokens_are_verified_however_long_vault_is_down() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let vault = Transit::start("rsa-2048");
+    let server = World::with_clock().with(&vault.signer()).start().await;
+    let alice = SignedInClient::sign_in_alice(&server, "example-app", "openid").await;
+    vault.fails(Reply::Nothing);
+    server.advance(Duration::from_hours(2));
+    server.waits_for_log(1, "the signing key cannot be read").await;
+    let started = Instant::now();
+    let ready = loop {
+        let ready = readiness(&server).await;
+        if ready.status == 200 || started.elapsed() > Duration::from_mins(1) {
+            break ready;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(ready.status, 200, "{}", ready.body);
+    assert!(ready.body.contains("the transit keys API cannot be reached"), "{}", ready.body);
+    assert!(ready.body.contains("its versions were last read at"), "{}", ready.body);
+    verified(&alice.id_token, &alice.app.gets("/keys").await.json);
+    assert_eq!(alice.app.userinfo(&alice.access_token).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_policy_that_lost_read_is_reported_although_vault_signs() {
+    let vault = Transit::start("ecdsa-p256");
+    let server = World::new().with(&vault.signer()).start().await;
+    let alice =
+        SignedInClient::sign_in_alice(&server, "example-app", "openid offline_access").await;
+    let up = async || {
+        let metrics = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await;
+        let mut lines = metrics.body.lines();
+        lines.find(|line| line.starts_with("countersign_signer_up ")).map(str::to_owned)
+    };
+    assert_eq!(up().await.as_deref(), Some("countersign_signer_up 1"));
+    let errors = serde_json::json!({ "errors": ["permission denied"] });
+    vault.fails_to_name_versions(Reply::Json(403, errors));
+    server.waits_for_log(1, "signer_failed").await;
+    let refreshed = alice.app.refreshes(&alice.refresh_token).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.page.body);
+    let ready = readiness(&server).await;
+    assert_eq!(ready.status, 200, "{}", ready.body);
+    assert!(ready.body.contains("its policy lacks read on transit/keys/dex"), "{}", ready.body);
+    assert_eq!(up().await.as_deref(), Some("countersign_signer_up 0"));
+    vault.recovers();
+    server.waits_for_log(1, "signer_recovered").await;
+    assert_eq!(server.count_in_log("signer_failed"), 1);
+    assert_eq!(up().await.as_deref(), Some("countersign_signer_up 1"));
 }
 
 #[tokio::test]

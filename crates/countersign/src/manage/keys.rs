@@ -28,9 +28,10 @@ pub enum KeyCommand {
     Rotate,
     /// Drop a key that has leaked: no token it signed is accepted any more
     Drop {
-        /// Number of the key, as `keys list` prints it
-        #[arg(value_name = "KEY", value_parser = clap::value_parser!(i64).range(1..))]
-        number: i64,
+        /// Number or kid of the key, as `keys list` prints it; while Vault keeps the signing key, the kid of an older
+        /// key
+        #[arg(value_name = "KEY", allow_hyphen_values = true, value_parser = parse_key)]
+        key: String,
         /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
@@ -47,12 +48,12 @@ pub async fn run(
             output.print(&backend.signing_keys().await?, |keys, terminal| render(keys, terminal))
         }
         KeyCommand::Rotate => output.print(&backend.rotate_keys().await?, render_rotation),
-        KeyCommand::Drop { number, yes } => {
+        KeyCommand::Drop { key, yes } => {
             if !yes {
-                eprint!("{}", render_preview(&backend.preview_drop_key(*number).await?));
+                eprint!("{}", render_preview(&backend.preview_drop_key(key).await?));
                 confirm("Drop this key?", "no key was dropped")?;
             }
-            output.print(&backend.drop_key(*number).await?, render_drop)
+            output.print(&backend.drop_key(key).await?, render_drop)
         }
     }
 }
@@ -69,22 +70,22 @@ impl Backend {
         }
     }
 
-    async fn preview_drop_key(&self, number: i64) -> Result<KeyDropPreviewView, CommandError> {
+    async fn preview_drop_key(&self, key: &str) -> Result<KeyDropPreviewView, CommandError> {
         match self {
-            Self::Api(api) => api.get(&format!("/keys/{number}"), &RequestFields::new()).await,
+            Self::Api(api) => api.get(&format!("/keys/{key}"), &RequestFields::new()).await,
             Self::Database { app, .. } => {
-                let found = app.issuer.preview_drop_key(number).await?;
-                found.ok_or_else(|| absent(number))
+                let found = app.issuer.preview_drop_key(key).await?;
+                found.ok_or_else(|| absent(key))
             }
         }
     }
 
-    async fn drop_key(&self, number: i64) -> Result<KeyDropView, CommandError> {
+    async fn drop_key(&self, key: &str) -> Result<KeyDropView, CommandError> {
         match self {
-            Self::Api(api) => api.delete(&format!("/keys/{number}")).await,
+            Self::Api(api) => api.delete(&format!("/keys/{key}")).await,
             Self::Database { app, administrator } => {
-                let dropped = app.issuer.drop_key(administrator, number).await?;
-                dropped.ok_or_else(|| absent(number))
+                let dropped = app.issuer.drop_key(administrator, key).await?;
+                dropped.ok_or_else(|| absent(key))
             }
         }
     }
@@ -130,8 +131,21 @@ fn render(keys: &[KeyView], terminal: &Terminal) -> String {
     text
 }
 
-fn absent(number: i64) -> CommandError {
-    CommandError::Other(format!("there is no signing key {number}"))
+fn absent(key: &str) -> CommandError {
+    CommandError::Other(format!("there is no signing key {key}"))
+}
+
+/// A number from 1, or a `kid`: an RFC 7638 thumbprint in base64url, which may begin with a hyphen, or one of Dex's.
+fn parse_key(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_valid = match text.parse::<i64>() {
+        Ok(number) => number > 0,
+        Err(_) => !text.is_empty() && !text.starts_with("--") && text.chars().all(allowed),
+    };
+    match is_valid {
+        true => Ok(text.to_owned()),
+        false => Err("expected the number or the kid of a key".to_owned()),
+    }
 }
 
 /// The preview, for standard error.

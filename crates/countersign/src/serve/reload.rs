@@ -213,6 +213,10 @@ impl Reloader {
         let app = wiring::reopen(&config, &running, shared, is_signer_unchanged).await?;
         wiring::check_signer(&app)?;
         self.current.replace(app);
+        // Keys that the new configuration does not need are dropped from now on. Repeated every 30 seconds.
+        if let Err(failure) = self.current.app().issuer.renew_keys().await {
+            tracing::error!(cause = %failure, "the keys could not be read");
+        }
         let Certificates { web, grpc } = &self.certificates;
         for (certificate, tls) in [(web, tls.web), (grpc, tls.grpc)] {
             if let Some((certificate, tls)) = certificate.as_ref().zip(tls) {

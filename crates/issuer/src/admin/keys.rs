@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Administrator;
 use super::view::{KeyView, RotationView, rfc3339};
-use crate::keyring::{ExternalVersion, KEPT_AFTER, KeyToDrop, successor};
+use crate::keyring::{
+    ExternalVersion, KEPT_AFTER, KeyToDrop, is_abandoned, signs_until, successor,
+};
 use crate::{Issuer, IssuerError};
 
 /// Which relying parties keep accepting a dropped key; reported with every drop.
@@ -21,7 +23,8 @@ pub struct KeyDropPreviewView {
     /// Latest expiry of the tokens signed with it, all of which become invalid; absent when it has signed none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
-    /// The key that signs afterwards. Absent: a new key, which no client has fetched yet.
+    /// The key that signs afterwards, or the name of the service that keeps it while that does not answer. Absent: a
+    /// new key, which no client has fetched yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing_kid: Option<String>,
     /// See [`KEY_DROP_BEYOND`].
@@ -33,7 +36,7 @@ pub struct KeyDropPreviewView {
 pub struct KeyDropView {
     pub number: i64,
     pub kid: String,
-    /// The key that signs from now on.
+    /// The key that signs from now on, or the name of the service that keeps it while that does not answer.
     pub signing_kid: String,
     /// True when a new key was generated, because no successor was published.
     pub made: bool,
@@ -48,10 +51,7 @@ impl Issuer {
     pub async fn signing_keys(&self) -> Result<Vec<KeyView>, IssuerError> {
         let rows = self.store.signing_keys().await?;
         let now = self.now();
-        let own = rows.iter().map(|row| match &self.settings.external_signer {
-            Some(_) => self.replaced(row),
-            None => view(row, successor(&rows, row), now),
-        });
+        let own = rows.iter().map(|row| self.own_key(&rows, row, now));
         Ok(self.keys_of_signer(now).into_iter().chain(own.rev()).collect())
     }
 
@@ -65,7 +65,7 @@ impl Issuer {
         let state = |version: &ExternalVersion| {
             if Some(version.key.kid()) == signing.as_deref() {
                 "signing"
-            } else if version.may_sign && version.signs_from() > now {
+            } else if version.may_sign && keys.version_signs_from(version) > now {
                 "next"
             } else {
                 "retired"
@@ -79,21 +79,30 @@ impl Issuer {
             signer: Some(signer.name().to_owned()),
             state: state(version).to_owned(),
             created: version.created_at.to_string(),
-            signs_from: version.signs_from().to_string(),
+            signs_from: keys.version_signs_from(version).to_string(),
             drops_at: None,
         };
         versions.map(view).collect()
     }
 
-    /// A key of our own after another service has begun to sign: it verifies until its last token has expired.
-    fn replaced(&self, row: &SigningKeyRow) -> KeyView {
-        let last_signature = row.signs_from + self.settings.key_period;
-        let drops_at = Some(last_signature + row.longest_lifetime + KEPT_AFTER);
-        KeyView {
-            state: "retired".to_owned(),
-            drops_at: rfc3339(drops_at),
-            ..view(row, None, self.now())
+    /// A stored key. One that the configuration has no use for any more, because another service signs, verifies until
+    /// its last token has expired.
+    fn own_key(&self, rows: &[SigningKeyRow], row: &SigningKeyRow, now: Timestamp) -> KeyView {
+        let shown = view(row, successor(rows, row), now);
+        if !is_abandoned(row, &self.settings) {
+            return shown;
         }
+        let signing = self.keyring.keys().signing_kid(now);
+        let state = if signing.as_deref() == Some(row.kid.as_str()) {
+            "signing"
+        } else if row.signs_from > now {
+            "next"
+        } else {
+            "retired"
+        };
+        let until = signs_until(rows, row).filter(|_| state == "retired");
+        let drops_at = rfc3339(until.map(|until| until + row.longest_lifetime + KEPT_AFTER));
+        KeyView { state: state.to_owned(), drops_at, ..shown }
     }
 
     /// `Err` if another service keeps the signing key; `way` is what to do there.
@@ -117,20 +126,42 @@ impl Issuer {
             .await
     }
 
-    /// What [`Issuer::drop_key`] would cause now; `None` when there is no such key.
+    /// The stored key with this number or `kid`. While another service keeps the signing key, a number is that of a
+    /// version there, so that a stored key is named by its `kid` alone.
+    ///
+    /// # Errors
+    /// It is, or may be, a version of the other service, which is dropped there.
+    fn stored_key<'a>(
+        &self,
+        rows: &'a [SigningKeyRow],
+        key: &str,
+    ) -> Result<Option<&'a SigningKeyRow>, IssuerError> {
+        let number: Option<i64> = key.parse().ok();
+        let keys = self.keyring.keys();
+        let mut versions = keys.external_versions().unwrap_or_default().iter();
+        if number.is_some() || versions.any(|version| version.key.kid() == key) {
+            self.require_own_keys(|rotation| {
+                format!(
+                    "Rotate it there ({rotation}), wait until the new version is published here (30 s), then raise \
+                     min_encryption_version and min_decryption_version of the key to the new version: older ones then \
+                     sign no more, and are no longer published. A key that was made here is dropped by its kid."
+                )
+            })?;
+        }
+        Ok(rows.iter().find(|row| match number {
+            Some(number) => row.number == number,
+            None => row.kid == key,
+        }))
+    }
+
+    /// What [`Issuer::drop_key`] would cause now; `None` when there is no such key. `key` is a number or a `kid`.
     pub async fn preview_drop_key(
         &self,
-        number: i64,
+        key: &str,
     ) -> Result<Option<KeyDropPreviewView>, IssuerError> {
-        self.require_own_keys(|rotation| {
-            format!(
-                "Rotate it there ({rotation}), then raise min_encryption_version and min_decryption_version of the key \
-                 to the new version: older ones then sign no more, and are no longer published."
-            )
-        })?;
         let (rows, now) = (self.store.signing_keys().await?, self.now());
-        let Some(row) = rows.iter().find(|row| row.number == number) else { return Ok(None) };
-        let next = successor(&rows, row);
+        let Some(row) = self.stored_key(&rows, key)? else { return Ok(None) };
+        let number = row.number;
         // The same choice as in `Store::drop_signing_key_now`.
         let of_use = |access_tokens_only: bool| {
             rows.iter().filter(move |other| other.access_tokens_only == access_tokens_only)
@@ -147,23 +178,25 @@ impl Issuer {
                 .find(|other| other.signs_from > now && other.number != number)
                 .or(instead),
         };
+        let external = self.keyring.signs_after_drop(&self.settings, &row.kid, now);
         Ok(Some(KeyDropPreviewView {
-            key: view(row, next, now),
-            tokens_until: rfc3339(tokens_until(row, next, now)),
-            signing_kid: after.map(|row| row.kid.clone()),
+            key: self.own_key(&rows, row, now),
+            tokens_until: rfc3339(tokens_until(row, signs_until(&rows, row), now)),
+            signing_kid: external.or_else(|| after.map(|row| row.kid.clone())),
             beyond: KEY_DROP_BEYOND.to_owned(),
         }))
     }
 
     /// Deletes a compromised signing key: tokens signed with it are no longer accepted here. `None` when there is no
-    /// such key.
+    /// such key. `key` is a number or a `kid`; while another service keeps the signing key, the `kid` of a key that was
+    /// made here.
     pub async fn drop_key(
         &self,
         who: &Administrator,
-        number: i64,
+        key: &str,
     ) -> Result<Option<KeyDropView>, IssuerError> {
-        let Some(preview) = self.preview_drop_key(number).await? else { return Ok(None) };
-        let kid = preview.key.kid;
+        let Some(preview) = self.preview_drop_key(key).await? else { return Ok(None) };
+        let (number, kid) = (preview.key.number, preview.key.kid);
         let key = KeyToDrop { kid: &kid, by: who.as_actor(), now: self.now() };
         let dropped = self.keyring.drop_now(&self.store, &self.root, &self.settings, key).await?;
         let Some(dropped) = dropped else { return Ok(None) };
@@ -187,16 +220,16 @@ impl Issuer {
     }
 }
 
-/// Latest expiry of a token that the key may have signed, if it is in the future.
+/// Latest expiry of a token that the key, which signs until then, may have signed; if it is in the future.
 fn tokens_until(
     row: &SigningKeyRow,
-    next: Option<&SigningKeyRow>,
+    signs_until: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<Timestamp> {
     if row.signs_from > now {
         return None;
     }
-    let last_signature = next.map_or(now, |next| next.signs_from.min(now));
+    let last_signature = signs_until.map_or(now, |until| until.min(now));
     Some(last_signature + row.longest_lifetime).filter(|until| *until > now)
 }
 

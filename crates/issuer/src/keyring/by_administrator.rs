@@ -3,10 +3,10 @@
 use countersign_core::event::EventKind;
 use countersign_core::{Actor, Event, Timestamp};
 use countersign_jose::RootKeys;
-use countersign_store::{DropSigningKeyNow, DroppedSigningKey, Store};
+use countersign_store::{DropSigningKeyNow, DroppedSigningKey, Store, Successor};
 use serde::{Deserialize, Serialize};
 
-use super::{KeySequence, KeyToDrop, Keyring, PUBLISHED_BEFORE, new_key};
+use super::{KeySequence, KeyToDrop, Keyring, Keys, PUBLISHED_BEFORE, new_key};
 use crate::{IssuerError, Settings};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,13 +90,40 @@ impl Keyring {
         key: KeyToDrop<'_>,
     ) -> Result<Option<DroppedSigningKey>, IssuerError> {
         let now = key.now;
-        // The number is assigned when the key is stored.
-        let successor = KeySequence::of_id_tokens(settings).key(0, now);
-        let successor = new_key(root, settings, successor, now).await?;
+        let successor = match self.signs_after_drop(settings, key.kid, now) {
+            Some(kid) => Successor::OfSigner(kid),
+            None => {
+                // The number is assigned when the key is stored.
+                let planned = KeySequence::of_id_tokens(settings).key(0, now);
+                Successor::New(new_key(root, settings, planned, now).await?)
+            }
+        };
         let (kid, by) = (key.kid.to_owned(), key.by);
         let dropped =
             store.drop_signing_key_now(DropSigningKeyNow { kid, successor, by, now }).await?;
         self.renew(store, root, settings, now).await?;
         Ok(dropped)
+    }
+
+    /// If another service keeps the signing key: the `kid` of the key that signs when the one with this `kid` is
+    /// dropped, or the name of the service while its versions are unknown.
+    pub(crate) fn signs_after_drop(
+        &self,
+        settings: &Settings,
+        dropped: &str,
+        now: Timestamp,
+    ) -> Option<String> {
+        let signer = settings.external_signer.as_ref()?;
+        let kid = self.keys().signing_kid_without(dropped, now);
+        Some(kid.unwrap_or_else(|| signer.name().to_owned()))
+    }
+}
+
+impl Keys {
+    /// The `kid` of the key that signs ID tokens now, or would if the one with this `kid` did not exist.
+    fn signing_kid_without(&self, dropped: &str, now: Timestamp) -> Option<String> {
+        let others = || self.for_id_tokens().filter(move |key| key.signer.kid() != dropped);
+        let due = others().rev().find(|key| key.signs_from <= now);
+        due.or_else(|| others().next()).map(|key| key.signer.kid().to_owned())
     }
 }

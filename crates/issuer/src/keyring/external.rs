@@ -1,9 +1,11 @@
 //! The signing key that another service keeps (`signer.type: vault`): its versions as last read, and signing.
 //!
 //! Replicas agree without a database: a version signs one hour after the service created it, so that every relying
-//! party has fetched it; the oldest version that may sign does so at once.
+//! party has fetched it; the oldest version that may sign does so at once, unless keys of our own sign until the
+//! versions have been published for an hour.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_core::connector::ConnectorError;
 use countersign_core::{ExternalKeyVersions, ExternalSigner, Timestamp};
@@ -18,10 +20,33 @@ pub(crate) struct ExternalKeys {
     /// In ascending order.
     pub(super) versions: Vec<ExternalVersion>,
     /// `None`: the service has not answered since the start.
-    pub(super) read_at: Option<Timestamp>,
+    read_at: Option<Timestamp>,
     warning: Option<String>,
-    /// The failure of the last request.
-    failure: Mutex<Option<ConnectorError>>,
+    /// Why the versions could not be read the last time.
+    read_failure: Option<ConnectorError>,
+    /// It has signed since, so that it answers again.
+    has_signed: AtomicBool,
+    /// Why the last signature failed; the same for the keys that are read after these.
+    sign_failure: Arc<SignFailure>,
+    /// The oldest version that the service signs with, if a refusal has shown since these were read that it is another.
+    oldest_signing: AtomicI64,
+}
+
+#[derive(Default)]
+struct SignFailure(Mutex<Option<ConnectorError>>);
+
+impl SignFailure {
+    fn lock(&self) -> MutexGuard<'_, Option<ConnectorError>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The service answers again. Only the next signature shows whether it still refuses to sign.
+    fn service_answers(&self) {
+        let mut failure = self.lock();
+        if matches!(*failure, Some(ConnectorError::Unavailable { .. })) {
+            *failure = None;
+        }
+    }
 }
 
 /// A version that verifies.
@@ -51,28 +76,44 @@ impl ExternalKeys {
     ) -> Option<Arc<Self>> {
         let service = Arc::clone(settings.external_signer.as_ref()?);
         let before = before.as_deref();
+        let sign_failure = before.map(|keys| Arc::clone(&keys.sign_failure)).unwrap_or_default();
+        let (oldest_signing, has_signed) = (AtomicI64::default(), AtomicBool::default());
         let read = service.versions().await.and_then(|found| parsed(service.name(), found));
         let keys = match read {
             Ok((versions, warning)) => {
-                let (read_at, failure) = (Some(now), Mutex::new(None));
-                Self { service, versions, read_at, warning, failure }
+                sign_failure.service_answers();
+                let (read_at, read_failure) = (Some(now), None);
+                Self {
+                    service,
+                    versions,
+                    read_at,
+                    warning,
+                    read_failure,
+                    has_signed,
+                    sign_failure,
+                    oldest_signing,
+                }
             }
             Err(failure) => Self {
                 service,
                 versions: before.map(|keys| keys.versions.clone()).unwrap_or_default(),
                 read_at: before.and_then(|keys| keys.read_at),
                 warning: before.and_then(|keys| keys.warning.clone()),
-                failure: Mutex::new(Some(failure)),
+                read_failure: Some(failure),
+                has_signed,
+                sign_failure,
+                oldest_signing,
             },
         };
         Some(Arc::new(keys))
     }
 
-    /// Logs failures, new versions and warnings that `before` did not have. Called when these keys are in use.
+    /// Logs failures of reading, new versions and warnings that `before` did not have. Called when these keys are in
+    /// use.
     pub(super) fn log_changes(&self, before: Option<&Self>) {
         let signer = self.service.name();
-        match (before.and_then(Self::problem), self.problem()) {
-            (before, Some(cause)) if before.as_ref() != Some(&cause) => {
+        match (before.and_then(Self::read_problem), self.read_problem()) {
+            (before, Some(cause)) if before != Some(cause) => {
                 tracing::error!(
                     event = "signer_failed",
                     signer,
@@ -101,23 +142,93 @@ impl ExternalKeys {
         }
     }
 
-    pub(super) async fn sign(&self, version: i64, digest: &[u8]) -> Result<Vec<u8>, IssuerError> {
-        let signed = self.service.sign(version, digest).await;
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        *failure = signed.as_ref().err().cloned();
-        drop(failure);
-        signed.map_err(|error| IssuerError::upstream(&error))
+    /// The JWT of these claims, signed with this version. If the service refuses because it signs only with newer ones
+    /// since the versions were read, the oldest of these signs.
+    ///
+    /// # Errors
+    /// The service does not answer or refuses; or the version that it signs with is not published yet.
+    pub(super) async fn sign(
+        &self,
+        version: i64,
+        typ: Option<&str>,
+        claims_json: &[u8],
+    ) -> Result<String, IssuerError> {
+        let version =
+            self.published_from(version.max(self.oldest_signing.load(Ordering::Relaxed)))?;
+        let unsigned = version.key.prepare(typ, claims_json)?;
+        let failure = match self.signature(version.number, unsigned.digest()).await {
+            Ok(signature) => return Ok(version.key.complete(&unsigned, &signature)?),
+            Err(failure) => failure,
+        };
+        let Some(oldest) = self.oldest_since_refusal(version.number, &failure).await else {
+            return Err(IssuerError::upstream(&failure));
+        };
+        self.oldest_signing.fetch_max(oldest, Ordering::Relaxed);
+        let newer = self.published_from(oldest)?;
+        let unsigned = newer.key.prepare(typ, claims_json)?;
+        let signature = self.signature(newer.number, unsigned.digest()).await;
+        let signature = signature.map_err(|failure| IssuerError::upstream(&failure))?;
+        Ok(newer.key.complete(&unsigned, &signature)?)
     }
 
+    async fn signature(&self, version: i64, digest: &[u8]) -> Result<Vec<u8>, ConnectorError> {
+        let signed = self.service.sign(version, digest).await;
+        *self.sign_failure.lock() = signed.as_ref().err().cloned();
+        self.has_signed.fetch_or(signed.is_ok(), Ordering::Relaxed);
+        signed
+    }
+
+    /// The oldest published version from this number on.
+    fn published_from(&self, number: i64) -> Result<&ExternalVersion, IssuerError> {
+        self.versions.iter().find(|version| version.number >= number).ok_or_else(|| {
+            IssuerError::Unavailable {
+                what: self.service.name().to_owned(),
+                cause: format!(
+                    "it signs with version {number}, which is published here within 30 seconds"
+                ),
+            }
+        })
+    }
+
+    /// The oldest version that the service signs with, if it refused to sign with an older one.
+    async fn oldest_since_refusal(&self, refused: i64, failure: &ConnectorError) -> Option<i64> {
+        if !matches!(failure, ConnectorError::Misconfigured { .. }) {
+            return None;
+        }
+        let found = self.service.versions().await.ok()?;
+        let mut numbers = found.versions.iter().map(|version| version.number);
+        let oldest = numbers.find(|number| *number >= found.min_signing_version);
+        oldest.filter(|oldest| *oldest > refused)
+    }
+
+    /// Whether there is a version that signs.
+    pub(super) fn can_sign(&self) -> bool {
+        self.versions.iter().any(|version| version.may_sign)
+    }
+
+    /// Why the last signature failed, and why the versions could not be read the last time.
     pub(super) fn problem(&self) -> Option<String> {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.as_ref().map(|failure| format!("{}: {}", self.service.name(), failure.cause()))
+        let signing = self.sign_failure.lock().as_ref().map(|failure| failure.cause().to_owned());
+        let has_signed = self.has_signed.load(Ordering::Relaxed);
+        let is_over = |failure: &&ConnectorError| {
+            has_signed && matches!(failure, ConnectorError::Unavailable { .. })
+        };
+        let failure = self.read_failure.as_ref().filter(|failure| !is_over(failure));
+        let reading = failure.map(|failure| match self.read_at {
+            Some(at) => format!("{} (its versions were last read at {at})", failure.cause()),
+            None => failure.cause().to_owned(),
+        });
+        let causes: Vec<String> = [signing, reading].into_iter().flatten().collect();
+        (!causes.is_empty()).then(|| format!("{}: {}", self.service.name(), causes.join("; ")))
+    }
+
+    fn read_problem(&self) -> Option<&str> {
+        self.read_failure.as_ref().map(ConnectorError::cause)
     }
 
     /// Why no version is there that signs.
     pub(super) fn error(&self) -> IssuerError {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        match failure.as_ref() {
+        match &self.read_failure {
             Some(failure) => IssuerError::upstream(failure),
             None => {
                 IssuerError::Broken(format!("{} has no version that signs", self.service.name()))

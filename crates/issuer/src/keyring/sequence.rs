@@ -1,4 +1,5 @@
-//! The succession of signing keys: when the next one must be generated, and how long an old one is kept for verifying.
+//! The succession of signing keys: when the next one must be generated, until when one signs, and how long an old one
+//! is kept for verifying.
 
 use countersign_core::Timestamp;
 use countersign_jose::Algorithm;
@@ -64,25 +65,34 @@ impl KeySequence {
     }
 }
 
-/// The numbers of the keys whose last token has expired.
+/// The numbers of the keys whose last token has expired. What decides is stored with the keys: the settings may have
+/// been others when the tokens were signed.
 pub(super) fn dead(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) -> Vec<i64> {
-    let mut numbers = Vec::new();
-    for row in rows {
-        // A key that signs only access tokens has no successor once `signer.accessTokenAlgorithm` is removed, and no key
-        // of our own has one once another service signs. It signed nothing after the end of its period.
-        let without_access_tokens = settings.access_token_algorithm().is_none();
-        let is_abandoned =
-            (row.access_tokens_only && without_access_tokens) || settings.external_signer.is_some();
-        let last_signature = match successor(rows, row) {
-            Some(next) => next.signs_from,
-            None if is_abandoned => row.signs_from + settings.key_period,
-            None => continue,
-        };
-        if now > last_signature + row.longest_lifetime + KEPT_AFTER {
-            numbers.push(row.number);
-        }
-    }
-    numbers
+    let expired = |row: &&SigningKeyRow| {
+        let is_needed = successor(rows, row).is_none() && !is_abandoned(row, settings);
+        let last_signature = signs_until(rows, row).filter(|_| !is_needed);
+        last_signature.is_some_and(|last| now > last + row.longest_lifetime + KEPT_AFTER)
+    };
+    rows.iter().filter(expired).map(|row| row.number).collect()
+}
+
+/// From when the key signs no more: its successor does, or it was recorded because the settings in use need none.
+pub(crate) fn signs_until(rows: &[SigningKeyRow], row: &SigningKeyRow) -> Option<Timestamp> {
+    successor(rows, row).map_or(row.superseded_at, |next| Some(next.signs_from))
+}
+
+/// The settings have no use for the sequence of this key: another service signs, or `signer.accessTokenAlgorithm` was
+/// removed.
+pub(crate) fn is_abandoned(row: &SigningKeyRow, settings: &Settings) -> bool {
+    let without_access_tokens = settings.access_token_algorithm().is_none();
+    (row.access_tokens_only && without_access_tokens) || settings.external_signer.is_some()
+}
+
+/// Until when the keys of our own sign ID tokens after another service was configured, so that its key has been
+/// published for an hour before it signs. `None` if there is no such key.
+pub(super) fn own_keys_sign_until(rows: &[SigningKeyRow], now: Timestamp) -> Option<Timestamp> {
+    let last = rows.iter().rfind(|row| !row.access_tokens_only)?;
+    Some(last.superseded_at.unwrap_or(now + PUBLISHED_BEFORE))
 }
 
 /// The next key of the same sequence.

@@ -12,7 +12,7 @@ use crate::blocking::{SigningThreads, SigningTurn, run_blocking};
 pub(crate) enum TokenSigner {
     /// Signs on a blocking thread.
     Local(Arc<Signer>),
-    /// One version of a key that another service keeps.
+    /// One version of a key that another service keeps; a newer one signs if the service refuses this one by now.
     External { keys: Arc<ExternalKeys>, version: i64, key: Arc<ExternalKey> },
 }
 
@@ -72,11 +72,7 @@ impl TokenSigner {
                 };
                 Ok(signed?)
             }
-            Self::External { keys, version, key } => {
-                let unsigned = key.prepare(typ, &claims_json)?;
-                let signature = keys.sign(*version, unsigned.digest()).await?;
-                Ok(key.complete(&unsigned, &signature)?)
-            }
+            Self::External { keys, version, .. } => keys.sign(*version, typ, &claims_json).await,
         }
     }
 }

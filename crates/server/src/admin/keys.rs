@@ -94,6 +94,11 @@ pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
 
 fn row(app: &App, key: &KeyView) -> KeyRow {
     let t = &app.layout.messages.admin.keys;
+    // While another service keeps the signing key, a number is that of a version there.
+    let name = match &app.issuer.settings.external_signer {
+        Some(_) if key.signer.is_none() => key.kid.clone(),
+        _ => key.number.to_string(),
+    };
     KeyRow {
         number: key.number,
         kid: key.kid.as_str().into(),
@@ -110,7 +115,7 @@ fn row(app: &App, key: &KeyView) -> KeyRow {
         created: display_time_of(app, &key.created),
         signs_from: display_time_of(app, &key.signs_from),
         drops_at: key.drops_at.as_deref().map(|at| display_time_of(app, at)),
-        drop: app.path(&format!("{}/{}", Section::Keys.path(), key.number)),
+        drop: app.path(&format!("{}/{name}", Section::Keys.path())),
     }
 }
 
@@ -128,7 +133,7 @@ pub async fn get_drop_page(
     Path(number): Path<String>,
 ) -> Result<Response, PageError> {
     let app = &admin.app;
-    let found = app.issuer.preview_drop_key(parse_number(&number)).await?;
+    let found = app.issuer.preview_drop_key(&number).await?;
     let found = found.ok_or(PageErrorKind::NotFound)?;
     let key = row(app, &found.key);
     let shown = KeyDrop {
@@ -152,14 +157,9 @@ pub async fn post_drop_page(
     if let Some(first) = admin.require_fresh_sign_in(&form)? {
         return Ok(first);
     }
-    let dropped = app.issuer.drop_key(&admin.who, parse_number(&number)).await?;
+    let dropped = app.issuer.drop_key(&admin.who, &number).await?;
     let dropped = dropped.ok_or(PageErrorKind::NotFound)?;
     redirect_with_flash(app, context, Section::Keys.path(), ABOUT_DROP, &dropped)
-}
-
-/// Parses a key number. Keys are numbered from 1, so an invalid number becomes 0, which matches none.
-fn parse_number(text: &str) -> i64 {
-    text.parse().unwrap_or_default()
 }
 
 impl KeyRow {
@@ -203,7 +203,7 @@ pub async fn api_preview_drop(
     _: AdminToken,
     Path(number): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let found = app.issuer.preview_drop_key(parse_number(&number)).await?;
+    let found = app.issuer.preview_drop_key(&number).await?;
     let found = found.ok_or_else(|| ProblemDetails::not_found("signing key"))?;
     Ok(json(StatusCode::OK, &found))
 }
@@ -214,7 +214,7 @@ pub async fn api_drop(
     AdminToken(who): AdminToken,
     Path(number): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let dropped = app.issuer.drop_key(&who, parse_number(&number)).await?;
+    let dropped = app.issuer.drop_key(&who, &number).await?;
     let dropped = dropped.ok_or_else(|| ProblemDetails::not_found("signing key"))?;
     Ok(json(StatusCode::OK, &dropped))
 }

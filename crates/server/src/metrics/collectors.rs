@@ -83,6 +83,11 @@ impl Collector for IssuerState {
         let help = "1: keys are stored without a root key";
         let unsealed = i64::from(issuer.root.is_none());
         gauge(&mut encoder, "countersign_keys_unsealed", help, unsealed)?;
+        if issuer.settings.external_signer.is_some() {
+            let help = "1: the service that keeps the signing key signed and named its versions the last time";
+            let signs = issuer.keyring.keys().signer_problem().is_none();
+            gauge(&mut encoder, "countersign_signer_up", help, i64::from(signs))?;
+        }
         durations(&mut encoder, &issuer, &upstreams)
     }
 }

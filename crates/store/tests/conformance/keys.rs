@@ -16,6 +16,7 @@ pub fn key(number: i64) -> SigningKeyRow {
         signs_from: NOW + HOUR,
         longest_lifetime: 10 * MINUTE,
         access_tokens_only: false,
+        superseded_at: None,
     }
 }
 
@@ -59,6 +60,22 @@ async fn the_longest_lifetime_only_grows(world: &World) {
     world.store.raise_token_lifetime(MINUTE).await.unwrap();
     let keys = world.store.signing_keys().await.unwrap();
     assert!(keys.iter().all(|k| k.longest_lifetime == 24 * HOUR));
+}
+
+async fn the_end_of_a_key_is_recorded_once_until_it_signs_again(world: &World) {
+    let store = &world.store;
+    store.add_signing_key(key(1)).await.unwrap();
+    store.add_signing_key(key(2)).await.unwrap();
+    for at in [NOW, NOW + HOUR] {
+        store.set_key_superseded(2, Some(at)).await.unwrap();
+        let ends: Vec<_> =
+            store.signing_keys().await.unwrap().iter().map(|key| key.superseded_at).collect();
+        assert_eq!(ends, [None, Some(NOW)]);
+    }
+    store.set_key_superseded(2, None).await.unwrap();
+    assert_eq!(store.signing_keys().await.unwrap()[1].superseded_at, None);
+    store.set_key_superseded(2, Some(NOW + HOUR)).await.unwrap();
+    assert_eq!(store.signing_keys().await.unwrap()[1].superseded_at, Some(NOW + HOUR));
 }
 
 async fn a_key_is_resealed_only_if_unchanged_since_it_was_read(world: &World) {
@@ -139,6 +156,7 @@ on_both_engines!(
     signing_keys_come_back_in_their_order,
     of_two_replicas_one_adds_the_key,
     the_longest_lifetime_only_grows,
+    the_end_of_a_key_is_recorded_once_until_it_signs_again,
     a_key_is_resealed_only_if_unchanged_since_it_was_read,
     of_two_replicas_one_reseals,
     secrets_are_kept_by_purpose,

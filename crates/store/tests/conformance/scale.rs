@@ -4,7 +4,7 @@
 use countersign_core::session::EndReason;
 use countersign_core::{ConnectorId, Secret};
 use countersign_store::{
-    BlockUser, DropSigningKeyNow, Location, SignInOutcome, SigningKeyRow, Store,
+    BlockUser, DropSigningKeyNow, Location, SignInOutcome, SigningKeyRow, Store, Successor,
 };
 use sqlx::Connection;
 
@@ -77,13 +77,14 @@ fn key(number: i64, signs_from: countersign_core::Timestamp) -> SigningKeyRow {
         signs_from,
         longest_lifetime: 10 * MINUTE,
         access_tokens_only: false,
+        superseded_at: None,
     }
 }
 
 async fn a_dropped_key_always_leaves_one_that_signs(world: &World) {
     let drop = |kid: &str, spare: i64| DropSigningKeyNow {
         kid: kid.into(),
-        successor: key(spare, NOW + HOUR),
+        successor: Successor::New(key(spare, NOW + HOUR)),
         by: "user:admin".into(),
         now: NOW + SECOND,
     };
@@ -97,6 +98,13 @@ async fn a_dropped_key_always_leaves_one_that_signs(world: &World) {
     assert_eq!((second.signing_kid.as_str(), second.successor_added), ("kid-9", true));
     let keys = store.signing_keys().await.unwrap();
     assert_eq!((keys.len(), keys[0].number, keys[0].signs_from), (1, 3, NOW + SECOND));
+    let of_signer = DropSigningKeyNow {
+        successor: Successor::OfSigner("kid-of-vault".into()),
+        ..drop("kid-9", 10)
+    };
+    let last = store.drop_signing_key_now(of_signer).await.unwrap().unwrap();
+    assert_eq!((last.signing_kid.as_str(), last.successor_added), ("kid-of-vault", false));
+    assert!(store.signing_keys().await.unwrap().is_empty());
 }
 
 on_both_engines!(
