@@ -20,7 +20,7 @@ use countersign_config::Severity;
 use countersign_grpc::{CallMetrics, GrpcSettings};
 use countersign_server::grpc::Router;
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
-use countersign_server::{CurrentApp, Metrics, ProcessState, RequestTraces};
+use countersign_server::{App, CurrentApp, Metrics, ProcessState, RequestTraces};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -187,10 +187,7 @@ async fn serve(
     if let Some(traces) = traces {
         shared.process.set_request_traces(traces);
     }
-    let app = wiring::open(&config, &shared).await?;
-    wiring::check_signer(&app)?;
-    // From here on the configuration is in use: keys that it does not need are dropped when their tokens have expired.
-    app.issuer.renew_keys().await.map_err(|error| error.to_string())?;
+    let app = open(&config, &shared).await?;
     housekeeping::check_clock(&app, &clock).await;
     let (process, store) = (shared.process.clone(), app.issuer.store.clone());
     let current = CurrentApp::new(app);
@@ -240,6 +237,15 @@ async fn serve(
     background.abort();
     store.close().await;
     Ok(())
+}
+
+/// Opens the storage and checks that the signer signs. From here on the configuration is in use: signing keys that it does
+/// not need are dropped when their tokens have expired.
+async fn open(config: &Config, shared: &Shared) -> Result<App, String> {
+    let app = wiring::open(config, shared).await?;
+    wiring::check_signer(&app)?;
+    app.issuer.renew_keys().await.map_err(|error| error.to_string())?;
+    Ok(app)
 }
 
 /// Every call uses the current issuer.

@@ -370,6 +370,7 @@ async fn new_key(
         created_at: now,
         signs_from,
         longest_lifetime: settings.longest_token_lifetime(),
+        superseded_at: None,
         access_tokens_only: sequence.access_tokens_only,
     })
 }
