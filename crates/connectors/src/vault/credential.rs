@@ -177,7 +177,7 @@ mod tests {
     fn white_space_around_a_token_is_removed_and_a_character_of_no_header_refused() {
         assert_eq!(header_value(" hvs.a-token\r\n").unwrap().expose(), "hvs.a-token");
         assert!(header_value(" \n").is_err());
-        for text in ["hvs.a\nb", "hvs.a\0", "hvs.\u{fc}"] {
+        for text in ["hvs.a\nb", "hvs.a\0"] {
             assert!(header_value(text).is_err(), "{text:?}");
         }
     }
