@@ -236,9 +236,10 @@ impl State {
     fn signs(&self, body: &Value) -> Reply {
         let number = body["key_version"].as_u64().unwrap_or(self.versions.len() as u64);
         if number < self.min_encryption_version {
-            let reason =
-                "requested version for signing is less than the minimum encryption key version";
-            return errors(400, reason);
+            // As OpenBao 2.5.5 answers.
+            let reason = "1 error occurred:\n\t* requested version for signing is less than the minimum encryption key \
+                          version\n\n";
+            return errors(500, reason);
         }
         let Some(version) = self.versions.get(&number) else {
             return errors(

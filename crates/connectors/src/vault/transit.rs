@@ -215,7 +215,9 @@ impl Transit {
             match self.ask(endpoint, path, body).await {
                 Err(UpstreamError::Unreachable { .. }) => {}
                 // 412: a standby that has not seen the latest state yet.
-                Ok(response) if matches!(response.status(), 412 | 500 | 502 | 504) => {}
+                Ok(response)
+                    if matches!(response.status(), 412 | 500 | 502 | 504)
+                        && !refuses_version(&response) => {}
                 result => return result,
             }
             tokio::time::sleep(pause).await;
@@ -246,6 +248,9 @@ impl Transit {
         let (mount, name) = (&self.mount, &self.key);
         match status {
             503 if is_sealed(response) => unavailable("it is sealed".to_owned()),
+            400 | 500 if refuses_version(response) => refused(format!(
+                "the {endpoint} answered {status}: {name} no longer signs with this version (min_encryption_version)"
+            )),
             408 | 412 | 429 | 500..=599 => unavailable(format!("the {endpoint} answered {status}")),
             403 => refused(format!(
                 "the {endpoint} answered 403: the token is not valid, or its policy lacks read on {mount}/keys/{name} \
@@ -270,10 +275,20 @@ fn signature(text: &str, version: i64) -> Option<Vec<u8>> {
 }
 
 fn is_sealed(response: &ApiResponse) -> bool {
+    has_error(response, "sealed")
+}
+
+/// Whether the key no longer signs with the requested version. OpenBao 2.5 answers 500 then, as if this passed by itself.
+fn refuses_version(response: &ApiResponse) -> bool {
+    has_error(response, "less than the minimum encryption key version")
+}
+
+/// Whether one of the `errors` of the response contains this text, which is in lower case.
+fn has_error(response: &ApiResponse, part: &str) -> bool {
     let Ok(body) = response.object() else { return false };
     let errors = body.get("errors").and_then(Value::as_array);
     let mut texts = errors.into_iter().flatten().filter_map(Value::as_str);
-    texts.any(|text| text.to_ascii_lowercase().contains("sealed"))
+    texts.any(|text| text.to_ascii_lowercase().contains(part))
 }
 
 fn failed(error: &UpstreamError) -> ConnectorError {

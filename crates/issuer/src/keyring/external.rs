@@ -214,6 +214,8 @@ impl ExternalKeys {
             has_signed && matches!(failure, ConnectorError::Unavailable { .. })
         };
         let failure = self.read_failure.as_ref().filter(|failure| !is_over(failure));
+        // One cause of both is named once.
+        let signing = signing.filter(|cause| failure.is_none_or(|read| read.cause() != cause));
         let reading = failure.map(|failure| match self.read_at {
             Some(at) => format!("{} (its versions were last read at {at})", failure.cause()),
             None => failure.cause().to_owned(),
