@@ -37,9 +37,9 @@ impl FilesRead {
         self.read.borrow().iter().cloned().collect()
     }
 
-    /// The files that could not be read, in alphabetical order.
-    pub fn unreadable(&self) -> Vec<PathBuf> {
-        self.unreadable.borrow().iter().cloned().collect()
+    /// The files that were to be read, whether they could be or not.
+    pub fn named(&self) -> Vec<PathBuf> {
+        self.read.borrow().union(&self.unreadable.borrow()).cloned().collect()
     }
 
     fn registered<T, E>(&self, path: &Path, result: Result<T, E>) -> Result<T, E> {

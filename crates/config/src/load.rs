@@ -16,7 +16,7 @@ pub struct Loaded<T> {
     pub problems: Vec<Problem>,
     file: PathBuf,
     known_keys: Vec<String>,
-    unreadable_files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 impl<T> Loaded<T> {
@@ -29,9 +29,9 @@ impl<T> Loaded<T> {
         &self.known_keys
     }
 
-    /// The files that the configuration names and that could not be read.
-    pub fn unreadable_files(&self) -> &[PathBuf] {
-        &self.unreadable_files
+    /// The files that were to be read because the configuration names them, whether they could be or not.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// One line: `config.yaml:14:5: staticClients[0].redirectURIs: is empty`.
@@ -46,10 +46,10 @@ impl<T> Loaded<T> {
 
     fn new(file: &Path, config: Option<T>, problems: Problems) -> Self {
         let known_keys = problems.known_keys();
-        let unreadable_files = problems.files.unreadable();
+        let files = problems.files.named();
         let config = config.filter(|_| !problems.has_errors());
         let (problems, file) = (problems.into_sorted(), file.to_owned());
-        Self { config, problems, file, known_keys, unreadable_files }
+        Self { config, problems, file, known_keys, files }
     }
 
     fn failed(file: &Path, lenient: bool, mark: Mark, message: String) -> Self {

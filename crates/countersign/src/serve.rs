@@ -119,8 +119,8 @@ struct Reading {
     config: Option<Config>,
     errors: Vec<String>,
     warnings: Vec<String>,
-    /// Files that it names and that may be there later.
-    unreadable_files: Vec<PathBuf>,
+    /// The files that it names, also those that cannot be read, as far as they were looked at.
+    files: Vec<PathBuf>,
 }
 
 fn read_again(arguments: &ServeArguments) -> Reading {
@@ -130,8 +130,8 @@ fn read_again(arguments: &ServeArguments) -> Reading {
         problems.map(|problem| loaded.line(problem)).collect::<Vec<String>>()
     };
     let (errors, warnings) = (lines(Severity::Error), lines(Severity::Warning));
-    let unreadable_files = loaded.unreadable_files().to_owned();
-    Reading { config: loaded.config, errors, warnings, unreadable_files }
+    let files = loaded.files().to_owned();
+    Reading { config: loaded.config, errors, warnings, files }
 }
 
 /// The listeners, bound before anything else is started.

@@ -1,6 +1,7 @@
 //! Reloading the configuration of a running server (issue 12, "Reload"): changes are applied, errors change
 //! nothing, and requests in progress are not affected.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -113,25 +114,63 @@ async fn an_invalid_file_changes_nothing_and_is_reported() {
     assert!(page.all("#configuration-failure").is_empty(), "{}", page.text());
 }
 
+/// A connector that needs the file of a certificate.
+fn company(ca: &Path) -> String {
+    format!(
+        "connectors:\n- type: saml\n  id: corp\n  name: Company\n  config:\n    ssoURL: https://idp.example.com/sso\n    \
+         ca: {}\n    usernameAttr: name\n    emailAttr: email",
+        ca.display()
+    )
+}
+
+fn certificate() -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["idp.example.com".to_owned()]).unwrap();
+    params.self_signed(&key).unwrap().pem()
+}
+
+async fn offers_company(server: &Server) -> bool {
+    let page = server.relying_party("example-app").auth_request("openid").url;
+    server.browser().opens(page).await.text().contains("Company")
+}
+
 /// Kubernetes mounts a new Secret some seconds after it has updated the ConfigMap that names its file, or before.
 #[tokio::test]
 async fn a_file_that_appears_after_the_configuration_names_it_causes_a_reload() {
     let mut server = World::new().start().await;
     let ca = server.file("idp.pem");
-    let connector = format!(
-        "connectors:\n- type: saml\n  id: corp\n  name: Company\n  config:\n    ssoURL: https://idp.example.com/sso\n    \
-         ca: {}\n    usernameAttr: name\n    emailAttr: email",
-        ca.display()
-    );
-    server.rewrites_config(|world| world.with(&connector));
+    server.rewrites_config(|world| world.with(&company(&ca)));
     server.waits_for_log(1, FAILED).await;
-    let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(vec!["idp.example.com".to_owned()]).unwrap();
-    std::fs::write(&ca, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&ca, certificate()).unwrap();
     server.waits_for_log(1, RELOADED).await;
-    let page = server.relying_party("example-app").auth_request("openid").url;
-    let mut alice = server.browser();
-    assert!(alice.opens(page).await.text().contains("Company"));
+    assert!(offers_company(&server).await);
+}
+
+#[tokio::test]
+async fn an_unusable_file_that_a_refused_configuration_names_is_watched() {
+    let mut server = World::new().start().await;
+    let ca = server.file("idp.pem");
+    std::fs::write(&ca, "not a certificate").unwrap();
+    server.rewrites_config(|world| world.with(&company(&ca)));
+    server.waits_for_log(1, FAILED).await;
+    std::fs::write(&ca, certificate()).unwrap();
+    server.waits_for_log(1, RELOADED).await;
+    assert!(offers_company(&server).await);
+}
+
+/// A Secret and the ConfigMap that names its files change at different times.
+#[tokio::test]
+async fn a_file_that_the_configuration_no_longer_names_may_disappear_before() {
+    let world = World::new();
+    let (old, new) = (world.dir().join("old.pem"), world.dir().join("new.pem"));
+    std::fs::write(&old, certificate()).unwrap();
+    let mut server = world.with(&company(&old)).start().await;
+    std::fs::rename(&old, &new).unwrap();
+    server.waits_for_log(1, FAILED).await;
+    assert!(offers_company(&server).await, "the configuration in use stays");
+    server.rewrites_config(|world| world.without("connectors").with(&company(&new)));
+    server.waits_for_log(1, RELOADED).await;
+    assert!(offers_company(&server).await);
 }
 
 /// `countersign reload --plan`, then `reload`.

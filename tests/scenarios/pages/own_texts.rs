@@ -149,7 +149,7 @@ async fn a_directory_that_appears_after_the_start_is_used() {
     let dir = world.dir().to_owned();
     let yaml = format!("frontend:\n  dir: {}", dir.join("web").display());
     let server = world.with(&yaml).start().await;
-    write(&dir, "signIn:\n  title: Account of the mounted volume");
+    write(&dir, "signIn:\n  title: Mounted account for {application}");
     server.waits_for_log(1, RELOADED).await;
-    assert_eq!(heading(&server).await, "Account of the mounted volume");
+    assert_eq!(heading(&server).await, "Mounted account for The example-app");
 }

@@ -278,7 +278,7 @@ fn is_sealed(response: &ApiResponse) -> bool {
     has_error(response, "sealed")
 }
 
-/// Whether the key no longer signs with the requested version. OpenBao 2.5 answers 500 then, as if this passed by itself.
+/// Whether the key no longer signs with the requested version. OpenBao 2.5 answers 500 then, as for a temporary fault.
 fn refuses_version(response: &ApiResponse) -> bool {
     has_error(response, "less than the minimum encryption key version")
 }

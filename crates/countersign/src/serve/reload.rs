@@ -86,20 +86,15 @@ impl Reloader {
         Some((retry.reason.clone(), retry.actor.clone()))
     }
 
-    /// `actor` is recorded in the audit log. A configuration that cannot be used is not tried again until a file changes,
-    /// or one appears that it names: Kubernetes updates a ConfigMap and a Secret at different times.
-    /// One that is valid and could not be applied is tried again every 30 seconds, because the cause may pass.
+    /// `actor` is recorded in the audit log. A configuration that cannot be used is not tried again until it changes, or
+    /// one of the files that it names: Kubernetes updates a ConfigMap and a Secret at different times.
+    /// One that is valid and could not be applied is tried again every 30 seconds, because the cause may be temporary.
     async fn reload(&mut self, reason: &str, actor: &str) -> ReloadReport {
         self.watch.take_up();
         let before = self.retry.take();
         let mut reading = read_again(&self.arguments);
-        let missing = std::mem::take(&mut reading.unreadable_files);
+        let named = std::mem::take(&mut reading.files);
         let (config, mut report) = Box::pin(self.plan(reading)).await;
-        if !missing.is_empty() {
-            let mut files = watched_files(&self.arguments, &self.config);
-            files.optional.extend(missing);
-            self.watch.follow(files);
-        }
         if let Some(config) = config {
             let is_signer_unchanged = !changes_signer(&report.changes);
             match Box::pin(self.apply(config, is_signer_unchanged)).await {
@@ -111,6 +106,11 @@ impl Reloader {
                     self.retry = Some(Retry { reason, actor, problem, tried_at });
                 }
             }
+        }
+        if !report.applied {
+            let mut files = watched_files(&self.arguments, &self.config);
+            files.optional.extend(named);
+            self.watch.follow(files);
         }
         self.record(&report);
         if report.applied {
@@ -272,8 +272,6 @@ fn merged(mut all: Vec<String>, more: &[String]) -> Vec<String> {
 
 pub fn watched_files(arguments: &ServeArguments, config: &Config) -> WatchedFiles {
     let blocks = &config.blocks;
-    WatchedFiles {
-        required: std::iter::once(&arguments.file).chain(&blocks.files).cloned().collect(),
-        optional: blocks.optional_files.clone(),
-    }
+    let files = blocks.files.iter().chain(&blocks.optional_files);
+    WatchedFiles { required: vec![arguments.file.clone()], optional: files.cloned().collect() }
 }

@@ -17,7 +17,7 @@ type FileIdentity = Option<(u64, u64, i128, u64)>;
 pub struct WatchedFiles {
     /// While one of these is missing, no change is reported: it is probably being replaced.
     pub required: Vec<PathBuf>,
-    /// Files that may be missing.
+    /// Files whose disappearance is a change too: a configuration may no longer name them.
     pub optional: Vec<PathBuf>,
 }
 
@@ -75,7 +75,11 @@ impl WatchedFiles {
     fn into_list(self) -> (Vec<PathBuf>, usize) {
         let required = self.required.len();
         let mut files = self.required;
-        files.extend(self.optional);
+        for file in self.optional {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
         (files, required)
     }
 }

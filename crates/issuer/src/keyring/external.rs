@@ -41,7 +41,7 @@ impl SignFailure {
     }
 
     /// The service answers again. Only the next signature shows whether it still refuses to sign.
-    fn service_answers(&self) {
+    fn clear_unavailability(&self) {
         let mut failure = self.lock();
         if matches!(*failure, Some(ConnectorError::Unavailable { .. })) {
             *failure = None;
@@ -81,7 +81,7 @@ impl ExternalKeys {
         let read = service.versions().await.and_then(|found| parsed(service.name(), found));
         let keys = match read {
             Ok((versions, warning)) => {
-                sign_failure.service_answers();
+                sign_failure.clear_unavailability();
                 let (read_at, read_failure) = (Some(now), None);
                 Self {
                     service,

@@ -17,6 +17,8 @@ use crate::location::decoded;
 use crate::{OpenError, SslMode};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of reading all tables: a lock of the server may hold them back.
+const READ_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A database of Dex and the options of a connection to it.
 #[derive(Clone, Debug)]
@@ -151,7 +153,10 @@ pub async fn read_mysql(options: &MySqlOptions) -> Result<Option<DexDatabase>, O
     let attempt = tokio::time::timeout(CONNECT_TIMEOUT, driver.connect()).await;
     let attempt = attempt.map_err(|_| failed(format!("no answer within {CONNECT_TIMEOUT:?}")))?;
     let mut connection = attempt.map_err(|e| failed(connect_cause(&e)))?;
-    let found = read_tables(&mut connection).await.map_err(|e| failed(chain(&e)));
+    let read = tokio::time::timeout(READ_TIMEOUT, read_tables(&mut connection)).await;
+    let read =
+        read.map_err(|_| failed(format!("its tables were not read within {READ_TIMEOUT:?}")))?;
+    let found = read.map_err(|e| failed(chain(&e)));
     let _closed = connection.close().await;
     found
 }

@@ -135,10 +135,12 @@ async fn lives(run: &Run, app: &RelyingParty, tokens: Value, n: usize) {
     let text = |tokens: &Value, name: &str| tokens[name].as_str().unwrap().to_owned();
     let first = text(&tokens, "refresh_token");
     let (mut token, mut access) = (first.clone(), text(&tokens, "access_token"));
+    let mut refreshes = 0;
     for _ in 0..(3 + n % 5) {
         let reply = run.refresh(app, &token).await;
         assert_eq!(reply.status, 200, "an acknowledged grant is lost: {}", reply.json);
         run.count("refreshes");
+        refreshes += 1;
         run.assert_verifies(&text(&reply.json, "id_token")).await;
         (token, access) = (text(&reply.json, "refresh_token"), text(&reply.json, "access_token"));
         assert_eq!(run.get("/userinfo", &access).await.status, 200);
@@ -159,7 +161,8 @@ async fn lives(run: &Run, app: &RelyingParty, tokens: Value, n: usize) {
             assert!(matches!(reply.status, 200 | 404), "{}", reply.json);
             run.count("sessions ended by an administrator");
         }
-        1 => {
+        // The token before the current one would be repeated, not refused.
+        1 if refreshes > 1 => {
             // Long rotated: a second family would go on, and the grant would not end.
             run.assert_ended(app, &first).await;
             run.count("reused tokens");
