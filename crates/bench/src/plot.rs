@@ -106,7 +106,10 @@ fn svg(all: &[Series], quantity: Quantity) -> Result<String, Error> {
                     Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled())
                 });
         }
-        chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
+        // Above the operations that cost least, so that it covers no bar.
+        let mut labels = chart.configure_series_labels();
+        labels.position(SeriesLabelPosition::UpperLeft).background_style(WHITE).border_style(BLACK);
+        labels.draw()?;
         area.present()?;
     }
     Ok(text)
