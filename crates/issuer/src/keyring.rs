@@ -12,13 +12,13 @@ mod sequence;
 mod token_signer;
 
 pub use by_administrator::RotationView;
-use expiry::{drop_dead, keep_needed, record_superseded};
+use expiry::{delete_expired, keep_needed, record_superseded};
 use external::ExternalKeys;
 pub(crate) use external::ExternalVersion;
 pub use external::check_external_signer;
 use secrets::{LOGIN_STATE, REFRESH_MAC, SIGNING_KEY, Usable, reseal, secrets, unsealed};
 use sequence::{KeySequence, PlannedKey, own_keys_sign_until};
-pub(crate) use sequence::{is_abandoned, signs_until, successor};
+pub(crate) use sequence::{is_unneeded, signs_until, successor};
 pub(crate) use token_signer::TokenSigner;
 
 use std::collections::HashSet;
@@ -212,7 +212,7 @@ impl Keyring {
     ) -> Result<(), IssuerError> {
         keep_needed(store, settings).await?;
         record_superseded(store, settings, now).await?;
-        drop_dead(store, settings, now).await?;
+        delete_expired(store, settings, now).await?;
         let before = self.keys().external.clone();
         let external = ExternalKeys::read(settings, before.clone(), now).await;
         let keys = read(store, root, settings, now, external.clone()).await?;

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
-use self::list::{Entry, Turn};
+use self::list::{Entry, UseLock};
 use self::revert::Revert;
 use crate::engine::conn::Conn;
 use crate::engine::{Change, Operation};
@@ -30,7 +30,7 @@ pub(crate) use self::revert::Unconfirmed;
 /// Pause after a failed attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a retry waits while the first use is still running.
-const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it is attempted before the store is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -71,13 +71,13 @@ struct PendingUse<'a> {
     store: &'a Store,
     /// `None`: the outcome is known.
     unconfirmed: Option<Unconfirmed>,
-    turn: Turn,
+    lock: UseLock,
 }
 
 impl Drop for PendingUse<'_> {
     fn drop(&mut self) {
         let Some(unconfirmed) = self.unconfirmed.take() else { return };
-        if self.store.unconfirmed.add(unconfirmed, Arc::clone(&self.turn)) {
+        if self.store.unconfirmed.add(unconfirmed, Arc::clone(&self.lock)) {
             // Without a runtime the process is shutting down.
             if let Ok(runtime) = Handle::try_current() {
                 runtime.spawn(self.store.clone().revert_all());
@@ -99,10 +99,10 @@ impl Store {
         operation: V,
         unconfirmed: Unconfirmed,
     ) -> Result<V::Output, StoreError> {
-        let turn = Turn::default();
+        let lock = UseLock::default();
         // The lock is new, so this succeeds.
-        let running = Arc::clone(&turn).try_lock_owned().ok();
-        let mut pending = PendingUse { store: self, unconfirmed: Some(unconfirmed), turn };
+        let running = Arc::clone(&lock).try_lock_owned().ok();
+        let mut pending = PendingUse { store: self, unconfirmed: Some(unconfirmed), lock };
         let result = self.write(Use { operation, _running: running }).await;
         if !matches!(result, Err(StoreError::OutcomeUnknown(_))) {
             pending.unconfirmed = None;
@@ -114,7 +114,7 @@ impl Store {
     pub(crate) async fn revert_unconfirmed(&self, key: &str) -> Result<(), StoreError> {
         // Concurrent requests may have used it more than once.
         while let Some(entry) = self.unconfirmed.find(key) {
-            let Ok(_turn) = timeout(TURN_TIMEOUT, entry.turn.lock()).await else {
+            let Ok(_locked) = timeout(LOCK_TIMEOUT, entry.lock.lock()).await else {
                 return Err(StoreError::Unavailable("its first use is still running".into()));
             };
             self.revert(&entry).await?;
@@ -140,8 +140,8 @@ impl Store {
         let mut last = 0;
         while let Some(entry) = self.unconfirmed.next(last) {
             last = entry.id;
-            let reverted = match entry.turn.try_lock() {
-                Ok(_turn) => self.revert(&entry).await.is_ok(),
+            let reverted = match entry.lock.try_lock() {
+                Ok(_locked) => self.revert(&entry).await.is_ok(),
                 Err(_) => false,
             };
             if !reverted {
@@ -150,7 +150,7 @@ impl Store {
         }
     }
 
-    /// The caller holds the turn of this entry.
+    /// The caller holds the lock of this entry.
     async fn revert(&self, entry: &Entry) -> Result<(), StoreError> {
         if !self.unconfirmed.contains(entry.id) {
             return Ok(());
@@ -163,11 +163,11 @@ impl Store {
         self.unconfirmed.remove(entry.id);
         if result? {
             tracing::warn!(
-                "an unanswered COMMIT had used a code or token, which can be used again"
+                "a request without a response had used a code or token, which can be used again"
             );
         } else {
             tracing::debug!(
-                "an unanswered COMMIT had no effect, or another replica has answered since"
+                "a request without a response had used nothing, or another replica has answered since"
             );
         }
         Ok(())

@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Administrator;
 use super::view::{KeyView, RotationView, rfc3339};
-use crate::keyring::{
-    ExternalVersion, KEPT_AFTER, KeyToDrop, is_abandoned, signs_until, successor,
-};
+use crate::keyring::{ExternalVersion, KEPT_AFTER, KeyToDrop, is_unneeded, signs_until, successor};
 use crate::{Issuer, IssuerError};
 
 /// Which relying parties keep accepting a dropped key; reported with every drop.
@@ -89,7 +87,7 @@ impl Issuer {
     /// its last token has expired.
     fn own_key(&self, rows: &[SigningKeyRow], row: &SigningKeyRow, now: Timestamp) -> KeyView {
         let shown = view(row, successor(rows, row), now);
-        if !is_abandoned(row, &self.settings) {
+        if !is_unneeded(row, &self.settings) {
             return shown;
         }
         let signing = self.keyring.keys().signing_kid(now);

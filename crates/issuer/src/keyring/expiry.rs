@@ -4,7 +4,7 @@ use countersign_core::Timestamp;
 use countersign_store::Store;
 
 use super::secrets::{LOGIN_STATE, REFRESH_MAC, SECRET_PERIOD};
-use super::sequence::{dead, is_abandoned};
+use super::sequence::{expired_keys, is_unneeded};
 use super::{KEPT_AFTER, PUBLISHED_BEFORE};
 use crate::{IssuerError, Settings};
 
@@ -17,7 +17,7 @@ pub(super) async fn record_superseded(
     now: Timestamp,
 ) -> Result<(), IssuerError> {
     let rows = store.signing_keys().await?;
-    for row in rows.iter().filter(|row| is_abandoned(row, settings)) {
+    for row in rows.iter().filter(|row| is_unneeded(row, settings)) {
         // Keys of our own sign ID tokens until the key of the other service has been published for an hour.
         let ends = if row.access_tokens_only { now } else { now + PUBLISHED_BEFORE };
         if row.superseded_at.is_none() {
@@ -31,7 +31,7 @@ pub(super) async fn record_superseded(
 /// one signs no more, or have added one with shorter lifetimes. Called only with the settings in use.
 pub(super) async fn keep_needed(store: &Store, settings: &Settings) -> Result<(), IssuerError> {
     let rows = store.signing_keys().await?;
-    for row in rows.iter().filter(|row| !is_abandoned(row, settings)) {
+    for row in rows.iter().filter(|row| !is_unneeded(row, settings)) {
         if row.superseded_at.is_some() {
             store.set_key_superseded(row.number, None).await?;
         }
@@ -44,13 +44,13 @@ pub(super) async fn keep_needed(store: &Store, settings: &Settings) -> Result<()
 }
 
 /// Deletes keys whose longest-lived token has expired. Called only with the settings in use.
-pub(super) async fn drop_dead(
+pub(super) async fn delete_expired(
     store: &Store,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<(), IssuerError> {
     store.drop_imported_keys(now - KEPT_AFTER).await?;
-    for number in dead(&store.signing_keys().await?, settings, now) {
+    for number in expired_keys(&store.signing_keys().await?, settings, now) {
         store.drop_signing_key(number).await?;
     }
     for purpose in [REFRESH_MAC, LOGIN_STATE] {

@@ -67,9 +67,13 @@ impl KeySequence {
 
 /// The numbers of the keys whose last token has expired. What decides is stored with the keys: the settings may have
 /// been others when the tokens were signed.
-pub(super) fn dead(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) -> Vec<i64> {
+pub(super) fn expired_keys(
+    rows: &[SigningKeyRow],
+    settings: &Settings,
+    now: Timestamp,
+) -> Vec<i64> {
     let expired = |row: &&SigningKeyRow| {
-        let is_needed = successor(rows, row).is_none() && !is_abandoned(row, settings);
+        let is_needed = successor(rows, row).is_none() && !is_unneeded(row, settings);
         let last_signature = signs_until(rows, row).filter(|_| !is_needed);
         last_signature.is_some_and(|last| now > last + row.longest_lifetime + KEPT_AFTER)
     };
@@ -83,7 +87,7 @@ pub(crate) fn signs_until(rows: &[SigningKeyRow], row: &SigningKeyRow) -> Option
 
 /// The settings have no use for the sequence of this key: another service signs, or `signer.accessTokenAlgorithm` was
 /// removed.
-pub(crate) fn is_abandoned(row: &SigningKeyRow, settings: &Settings) -> bool {
+pub(crate) fn is_unneeded(row: &SigningKeyRow, settings: &Settings) -> bool {
     let without_access_tokens = settings.access_token_algorithm().is_none();
     (row.access_tokens_only && without_access_tokens) || settings.external_signer.is_some()
 }

@@ -4,7 +4,7 @@ use countersign_core::Timestamp;
 use countersign_jose::Algorithm;
 use countersign_store::SigningKeyRow;
 
-use super::sequence::{dead, own_keys_sign_until, signs_until};
+use super::sequence::{expired_keys, own_keys_sign_until, signs_until};
 use super::{KEPT_AFTER, KeySequence, PUBLISHED_BEFORE};
 use crate::settings::tests::example;
 
@@ -90,9 +90,9 @@ fn a_key_verifies_until_its_last_token_has_expired() {
     let next = NOON + 3 * HOUR;
     let rows = [key(1, NOON, "RS256"), access_token_key(2, NOON), access_token_key(3, next)];
     let last = next + HOUR + KEPT_AFTER;
-    assert_eq!(dead(&rows, &settings, last), [] as [i64; 0]);
+    assert_eq!(expired_keys(&rows, &settings, last), [] as [i64; 0]);
     // The key of ID tokens has no successor, although the next number is in use (by an access token key).
-    assert_eq!(dead(&rows, &settings, last + Duration::from_millis(1)), [2]);
+    assert_eq!(expired_keys(&rows, &settings, last + Duration::from_millis(1)), [2]);
 }
 
 /// Ten days after `next`, `signer.accessTokenAlgorithm` is removed: until then key 3 has signed.
@@ -103,10 +103,10 @@ fn a_key_without_successor_verifies_until_the_tokens_from_before_its_recorded_en
     let end = next + 240 * HOUR;
     let mut rows = [key(1, NOON, "RS256"), access_token_key(2, NOON), access_token_key(3, next)];
     let last = end + HOUR + KEPT_AFTER;
-    assert_eq!(dead(&rows, &removed, last + 24 * HOUR), [2], "nothing was recorded yet");
+    assert_eq!(expired_keys(&rows, &removed, last + 24 * HOUR), [2], "nothing was recorded yet");
     rows[2].superseded_at = Some(end);
-    assert_eq!(dead(&rows, &removed, last), [2]);
-    assert_eq!(dead(&rows, &removed, last + Duration::from_millis(1)), [2, 3]);
+    assert_eq!(expired_keys(&rows, &removed, last), [2]);
+    assert_eq!(expired_keys(&rows, &removed, last + Duration::from_millis(1)), [2, 3]);
 }
 
 /// What another replica recorded, whose settings have no use for the key, drops none that these settings need.
@@ -114,20 +114,20 @@ fn a_key_without_successor_verifies_until_the_tokens_from_before_its_recorded_en
 fn the_newest_key_that_the_settings_need_never_dies() {
     let mut rows = [key(1, NOON, "RS256"), access_token_key(2, NOON)];
     (rows[0].superseded_at, rows[1].superseded_at) = (Some(NOON), Some(NOON));
-    assert_eq!(dead(&rows, &example(), NOON + 1000 * HOUR), [2]);
+    assert_eq!(expired_keys(&rows, &example(), NOON + 1000 * HOUR), [2]);
     let settings = crate::Settings { access_token_algorithm: Some(Algorithm::ES256), ..example() };
-    assert_eq!(dead(&rows, &settings, NOON + 1000 * HOUR), [] as [i64; 0]);
+    assert_eq!(expired_keys(&rows, &settings, NOON + 1000 * HOUR), [] as [i64; 0]);
 }
 
-/// Neither another rotation period nor shorter lifetimes of tokens change when a key dies.
+/// Neither another rotation period nor shorter lifetimes of tokens change when a key expires.
 #[test]
 fn what_was_stored_with_a_key_decides_how_long_it_verifies() {
     let minute = Duration::from_mins(1);
     let shortened = crate::Settings { key_period: 6 * HOUR, token_lifetime: minute, ..example() };
     let rows = [key(1, NOON, "RS256"), key(2, NOON + 720 * HOUR, "RS256")];
     let last = NOON + 720 * HOUR + HOUR + KEPT_AFTER;
-    assert_eq!(dead(&rows, &shortened, last), [] as [i64; 0]);
-    assert_eq!(dead(&rows, &shortened, last + Duration::from_millis(1)), [1]);
+    assert_eq!(expired_keys(&rows, &shortened, last), [] as [i64; 0]);
+    assert_eq!(expired_keys(&rows, &shortened, last + Duration::from_millis(1)), [1]);
     assert_eq!(signs_until(&rows, &rows[0]), Some(NOON + 720 * HOUR));
     assert_eq!(signs_until(&rows, &rows[1]), None);
 }

@@ -8,14 +8,14 @@ use countersign_core::Limits;
 use super::revert::Unconfirmed;
 
 /// Locked while the operation of a use is running, and while the use is being reverted.
-pub(super) type Turn = Arc<tokio::sync::Mutex<()>>;
+pub(super) type UseLock = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// Grows with each entry.
     pub(super) id: u64,
     pub(super) unconfirmed: Unconfirmed,
-    pub(super) turn: Turn,
+    pub(super) lock: UseLock,
 }
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ struct List {
     /// Maximum number of entries (`limits.unansweredCommits`); beyond it the oldest are dropped.
     limit: usize,
     /// A task that reverts them is running.
-    is_worked_on: bool,
+    has_task: bool,
     /// The store is being closed.
     is_closed: bool,
 }
@@ -37,7 +37,7 @@ impl Default for List {
     fn default() -> Self {
         let limit = Limits::default().unanswered_commits;
         let waiting = VecDeque::new();
-        Self { waiting, last_id: 0, limit, is_worked_on: false, is_closed: false }
+        Self { waiting, last_id: 0, limit, has_task: false, is_closed: false }
     }
 }
 
@@ -53,19 +53,19 @@ impl UnconfirmedList {
     }
 
     /// True if the caller must start the task.
-    pub(super) fn add(&self, unconfirmed: Unconfirmed, turn: Turn) -> bool {
+    pub(super) fn add(&self, unconfirmed: Unconfirmed, lock: UseLock) -> bool {
         let mut list = self.list();
         if list.is_closed {
             tracing::warn!(
-                "the server stops: a code or token that an unanswered COMMIT may have used stays used"
+                "the server stops: a code or token that a request without a response may have used stays used"
             );
             return false;
         }
         list.make_room_for(1);
         list.last_id += 1;
         let id = list.last_id;
-        list.waiting.push_back(Entry { id, unconfirmed, turn });
-        !std::mem::replace(&mut list.is_worked_on, true)
+        list.waiting.push_back(Entry { id, unconfirmed, lock });
+        !std::mem::replace(&mut list.has_task, true)
     }
 
     /// The oldest entry with this key.
@@ -84,12 +84,12 @@ impl UnconfirmedList {
         }
     }
 
-    /// The entry to attempt after the one with the id `last`: so each has its turn, even if the first ones fail again
+    /// The entry to attempt after the one with the id `last`: so that each is attempted, even if the first ones fail again
     /// and again. `None`: the list is empty or closed, and the task ends.
     pub(super) fn next(&self, last: u64) -> Option<Entry> {
         let mut list = self.list();
         let next = list.next(last).cloned();
-        list.is_worked_on = next.is_some();
+        list.has_task = next.is_some();
         next
     }
 
@@ -106,7 +106,7 @@ impl List {
         let excess = (self.waiting.len() + more).saturating_sub(self.limit);
         if self.waiting.drain(..excess.min(self.waiting.len())).count() > 0 {
             tracing::warn!(
-                "limits.unansweredCommits is reached: a code or token that an unanswered COMMIT has used stays used"
+                "limits.unansweredCommits is reached: a code or token that a request without a response may have used stays used"
             );
         }
     }
@@ -115,9 +115,9 @@ impl List {
         self.waiting.binary_search_by_key(&id, |entry| entry.id).ok()
     }
 
-    /// Later entries first, then from the oldest; one whose turn is locked only if there is no other.
+    /// Later entries first, then from the oldest; one whose lock is held only if there is no other.
     fn next(&self, last: u64) -> Option<&Entry> {
-        let is_free = |entry: &&Entry| entry.turn.try_lock().is_ok();
+        let is_free = |entry: &&Entry| entry.lock.try_lock().is_ok();
         let later = self.waiting.partition_point(|entry| entry.id <= last);
         let found = self.waiting.range(later..).find(is_free);
         found.or_else(|| self.waiting.iter().find(is_free)).or_else(|| self.waiting.front())
@@ -128,7 +128,7 @@ impl List {
 mod tests {
     use countersign_core::{GrantId, Timestamp};
 
-    use super::{Entry, Turn, Unconfirmed, UnconfirmedList};
+    use super::{Entry, Unconfirmed, UnconfirmedList, UseLock};
 
     const LIMIT: usize = 20;
 
@@ -145,9 +145,9 @@ mod tests {
     fn the_list_is_bounded_and_one_task_works_on_it() {
         let list = UnconfirmedList::default();
         list.set_limit(LIMIT);
-        assert!(list.add(rotation(0), Turn::default()), "the first one starts the task");
+        assert!(list.add(rotation(0), UseLock::default()), "the first one starts the task");
         for n in 1..=LIMIT {
-            assert!(!list.add(rotation(n), Turn::default()), "it runs");
+            assert!(!list.add(rotation(n), UseLock::default()), "it runs");
         }
         assert_eq!(use_of(list.find("0")), None, "the oldest is forgotten");
         assert_eq!(use_of(list.find("1")), Some(rotation(1)));
@@ -160,15 +160,15 @@ mod tests {
             assert!(!list.contains(entry.id));
         }
         assert_eq!(use_of(list.next(0)), None);
-        assert!(list.add(rotation(0), Turn::default()), "the task has ended");
+        assert!(list.add(rotation(0), UseLock::default()), "the task has ended");
     }
 
     #[test]
-    fn each_entry_has_its_turn_and_one_that_is_running_comes_last() {
+    fn each_entry_is_attempted_and_one_that_is_running_comes_last() {
         let list = UnconfirmedList::default();
-        let turns = [Turn::default(), Turn::default(), Turn::default()];
-        for (n, turn) in turns.iter().enumerate() {
-            list.add(rotation(n), turn.clone());
+        let locks = [UseLock::default(), UseLock::default(), UseLock::default()];
+        for (n, lock) in locks.iter().enumerate() {
+            list.add(rotation(n), lock.clone());
         }
         let mut last = 0;
         for n in [0, 1, 2, 0, 1] {
@@ -176,7 +176,7 @@ mod tests {
             assert_eq!(entry.unconfirmed, rotation(n), "they fail, and it goes round");
             last = entry.id;
         }
-        let [first, second, third] = &turns;
+        let [first, second, third] = &locks;
         let _running = third.try_lock().unwrap();
         assert_eq!(use_of(list.next(last)), Some(rotation(0)), "the third one is running");
         let _running = (first.try_lock().unwrap(), second.try_lock().unwrap());
@@ -186,11 +186,11 @@ mod tests {
     #[test]
     fn a_closed_list_is_empty_and_stays_so() {
         let list = UnconfirmedList::default();
-        list.add(rotation(0), Turn::default());
-        list.add(rotation(1), Turn::default());
+        list.add(rotation(0), UseLock::default());
+        list.add(rotation(1), UseLock::default());
         assert_eq!(list.close(), 2);
         assert_eq!(use_of(list.next(0)), None, "the task ends");
-        assert!(!list.add(rotation(2), Turn::default()), "no other begins");
+        assert!(!list.add(rotation(2), UseLock::default()), "no other begins");
         assert_eq!(list.close(), 0);
     }
 }
