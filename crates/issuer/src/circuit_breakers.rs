@@ -38,6 +38,8 @@ const LOGIN_COMPLETION_TIME: Duration = Duration::from_mins(1);
 pub struct CircuitBreakers {
     /// One entry per connector that has ever opened, confirmed ones included.
     known: RwLock<BTreeMap<ConnectorId, CircuitBreaker>>,
+    /// Held while breakers are read or changed, so that an older state never replaces a newer one.
+    reading: tokio::sync::Mutex<()>,
     minutes: Mutex<BTreeMap<ConnectorId, RefusalWindow>>,
 }
 
@@ -59,7 +61,8 @@ pub(crate) enum RefusalOutcome {
 impl CircuitBreakers {
     /// Reads the state of the breakers from the database: an open breaker stays open across restarts.
     pub async fn open(store: &Store) -> Result<Self, StoreError> {
-        let circuit_breakers = Self { known: RwLock::default(), minutes: Mutex::default() };
+        let (known, reading) = (RwLock::default(), tokio::sync::Mutex::default());
+        let circuit_breakers = Self { known, reading, minutes: Mutex::default() };
         circuit_breakers.learn(store.circuit_breakers().await?);
         Ok(circuit_breakers)
     }
@@ -112,6 +115,7 @@ impl Issuer {
     /// Reads the breakers again, which another replica may have opened or closed. Called every few seconds. A refusal
     /// also reads the database before it marks or ends a session.
     pub async fn reload_circuit_breakers(&self) -> Result<(), IssuerError> {
+        let _reading = self.circuit_breakers.reading.lock().await;
         self.circuit_breakers.learn(self.store.circuit_breakers().await?);
         Ok(())
     }
@@ -123,6 +127,7 @@ impl Issuer {
         connector: &ConnectorId,
         by: Actor,
     ) -> Result<Option<CircuitBreaker>, IssuerError> {
+        let _reading = self.circuit_breakers.reading.lock().await;
         let released = self.store.close_circuit_breaker(connector, by.clone(), self.now()).await?;
         if let Some(circuit_breaker) = &released {
             tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by = by.name, address = by.ip, since = %circuit_breaker.opened_at, "the refusals of this connector count again");
@@ -217,6 +222,7 @@ impl Issuer {
         now: Timestamp,
     ) -> Result<(), IssuerError> {
         let Tally { refused, total } = tally;
+        let reading = self.circuit_breakers.reading.lock().await;
         let set = self
             .store
             .open_circuit_breaker(OpenCircuitBreaker {
@@ -236,6 +242,7 @@ impl Issuer {
             CircuitBreakerState::Unchanged(circuit_breaker) => circuit_breaker,
         };
         self.circuit_breakers.note(circuit_breaker);
+        drop(reading);
         self.check_circuit_closed(connector)
     }
 }

@@ -16,8 +16,9 @@ use expiry::{delete_expired, keep_needed, record_superseded};
 use external::ExternalKeys;
 pub(crate) use external::ExternalVersion;
 pub use external::check_external_signer;
-use secrets::{LOGIN_STATE, REFRESH_MAC, SIGNING_KEY, Usable, reseal, secrets, unsealed};
-use sequence::{KeySequence, PlannedKey, own_keys_sign_until};
+pub use secrets::seal_signing_key;
+use secrets::{LOGIN_STATE, REFRESH_MAC, Usable, new_key, opened, reseal, secrets};
+use sequence::{KeySequence, own_keys_sign_until};
 pub(crate) use sequence::{is_unneeded, signs_until, successor};
 pub(crate) use token_signer::TokenSigner;
 
@@ -26,14 +27,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use countersign_core::event::EventKind;
-use countersign_core::{Actor, Event, Secret, Timestamp};
+use countersign_core::{Actor, Event, Timestamp};
 use countersign_jose::{
-    Algorithm, Claims, Expected, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers,
-    key_set,
+    Algorithm, Claims, Expected, MacKeys, RootKeys, SealingKeys, Verifiers, key_set,
 };
 use countersign_store::{ImportedKey, SigningKeyRow, Store};
+use tokio::sync::Mutex;
 
-use crate::blocking::{SigningThreads, run_blocking};
+use crate::blocking::SigningThreads;
 use crate::discovery::{Discovery, PublishedDocument};
 use crate::{IssuerError, Settings};
 
@@ -47,6 +48,8 @@ const STALE_AFTER: Duration = Duration::from_mins(30);
 /// The current keys; they are replaced as a whole when they are read again.
 pub struct Keyring {
     keys: RwLock<Arc<Keys>>,
+    /// Held while the keys are read, so that keys read earlier never replace keys read later.
+    reading: Mutex<()>,
     pub(crate) signing_threads: SigningThreads,
 }
 
@@ -194,7 +197,8 @@ impl Keyring {
         // Only after all stored keys could be opened: a wrong root key changes nothing.
         reseal(store, root).await?;
         store.raise_token_lifetime(settings.longest_token_lifetime()).await?;
-        Ok(Self { keys: RwLock::new(Arc::new(keys)), signing_threads: SigningThreads::default() })
+        let keys = RwLock::new(Arc::new(keys));
+        Ok(Self { keys, reading: Mutex::default(), signing_threads: SigningThreads::default() })
     }
 
     pub fn keys(&self) -> Arc<Keys> {
@@ -202,7 +206,8 @@ impl Keyring {
     }
 
     /// Reads the keys again, generates those that are due and drops those whose tokens have expired. Called when the
-    /// settings come into use, and every 30 seconds.
+    /// settings come into use, after an administrator changed them, and every 30 seconds. Of concurrent calls each
+    /// waits for the one before, so that it returns when what was stored before the call is in use.
     pub async fn renew(
         &self,
         store: &Store,
@@ -210,6 +215,7 @@ impl Keyring {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<(), IssuerError> {
+        let _reading = self.reading.lock().await;
         keep_needed(store, settings).await?;
         record_superseded(store, settings, now).await?;
         delete_expired(store, settings, now).await?;
@@ -350,47 +356,6 @@ async fn signing_keys(
         rows = store.signing_keys().await?;
     }
     Ok(rows)
-}
-
-async fn new_key(
-    root: &RootKeys,
-    settings: &Settings,
-    planned: PlannedKey,
-    now: Timestamp,
-) -> Result<SigningKeyRow, IssuerError> {
-    let PlannedKey { number, signs_from, sequence } = planned;
-    let algorithm = sequence.algorithm;
-    let pair = run_blocking(move || KeyPair::generate(algorithm)).await??;
-    Ok(SigningKeyRow {
-        number,
-        kid: pair.kid,
-        algorithm: algorithm.as_str().to_owned(),
-        public_jwk: pair.public_jwk,
-        private_key: root.seal(SIGNING_KEY, pair.private_key.expose().as_bytes())?.into(),
-        created_at: now,
-        signs_from,
-        longest_lifetime: settings.longest_token_lifetime(),
-        superseded_at: None,
-        access_tokens_only: sequence.access_tokens_only,
-    })
-}
-
-fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, IssuerError> {
-    let private_key = unsealed(root, SIGNING_KEY, &row.private_key)?;
-    let algorithm = Algorithm::parse(&row.algorithm).ok_or_else(|| {
-        IssuerError::Broken(format!("signing key {} has an unknown algorithm", row.number))
-    })?;
-    let signer = Signer::new(&row.kid, algorithm, &private_key)?;
-    Ok(Signing {
-        signs_from: row.signs_from,
-        signer: TokenSigner::Local(Arc::new(signer)),
-        access_tokens_only: row.access_tokens_only,
-    })
-}
-
-/// Seals the private part of an imported signing key.
-pub fn seal_signing_key(root: &RootKeys, key: &Secret) -> Result<Secret, IssuerError> {
-    Ok(root.seal(SIGNING_KEY, key.expose().as_bytes())?.into())
 }
 
 #[cfg(test)]

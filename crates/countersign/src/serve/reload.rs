@@ -213,10 +213,7 @@ impl Reloader {
         let app = wiring::reopen(&config, &running, shared, is_signer_unchanged).await?;
         wiring::check_signer(&app)?;
         self.current.replace(app);
-        // Keys that the new configuration does not need are dropped from now on. Repeated every 30 seconds.
-        if let Err(failure) = self.current.app().issuer.renew_keys().await {
-            tracing::error!(cause = %failure, "the keys could not be read");
-        }
+        self.read_again().await;
         let Certificates { web, grpc } = &self.certificates;
         for (certificate, tls) in [(web, tls.web), (grpc, tls.grpc)] {
             if let Some((certificate, tls)) = certificate.as_ref().zip(tls) {
@@ -229,6 +226,22 @@ impl Reloader {
         self.watch.follow(watched_files(&self.arguments, &config));
         self.config = config;
         Ok(())
+    }
+
+    /// Reads what an administrator may have changed between the time when it was read for this configuration and now.
+    /// Repeated regularly, so that failures are only logged. Keys that the configuration does not need are dropped from
+    /// now on.
+    async fn read_again(&self) {
+        let app = self.current.app();
+        for (what, read) in [
+            ("keys", app.issuer.renew_keys().await),
+            ("circuit breakers", app.issuer.reload_circuit_breakers().await),
+            ("stored objects", app.issuer.reload_stored_objects().await),
+        ] {
+            if let Err(failure) = read {
+                tracing::error!(cause = %failure, "the {what} could not be read");
+            }
+        }
     }
 
     fn record(&self, report: &ReloadReport) {

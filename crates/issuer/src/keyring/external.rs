@@ -30,6 +30,16 @@ pub(crate) struct ExternalKeys {
     sign_failure: Arc<SignFailure>,
     /// The oldest version that the service signs with, if a refusal has shown since these were read that it is another.
     oldest_signing: AtomicI64,
+    /// What the versions were read for again, at most once for each version that was refused.
+    reread: tokio::sync::Mutex<Option<Reread>>,
+}
+
+/// The versions were read again because the service refused to sign with `refused`.
+#[derive(Clone, Copy)]
+struct Reread {
+    refused: i64,
+    /// The oldest version that the service signs with, if it is newer.
+    oldest: Option<i64>,
 }
 
 #[derive(Default)]
@@ -78,6 +88,7 @@ impl ExternalKeys {
         let before = before.as_deref();
         let sign_failure = before.map(|keys| Arc::clone(&keys.sign_failure)).unwrap_or_default();
         let (oldest_signing, has_signed) = (AtomicI64::default(), AtomicBool::default());
+        let reread = tokio::sync::Mutex::default();
         let read = service.versions().await.and_then(|found| parsed(service.name(), found));
         let keys = match read {
             Ok((versions, warning)) => {
@@ -92,6 +103,7 @@ impl ExternalKeys {
                     has_signed,
                     sign_failure,
                     oldest_signing,
+                    reread,
                 }
             }
             Err(failure) => Self {
@@ -103,6 +115,7 @@ impl ExternalKeys {
                 has_signed,
                 sign_failure,
                 oldest_signing,
+                reread,
             },
         };
         Some(Arc::new(keys))
@@ -190,15 +203,23 @@ impl ExternalKeys {
         })
     }
 
-    /// The oldest version that the service signs with, if it refused to sign with an older one.
+    /// The oldest version that the service signs with, if it refused to sign with an older one. Refusals of one version
+    /// share one answer until the versions are read the next time, so that a service that refuses everything is not
+    /// asked again for each token.
     async fn oldest_since_refusal(&self, refused: i64, failure: &ConnectorError) -> Option<i64> {
         if !matches!(failure, ConnectorError::Misconfigured { .. }) {
             return None;
         }
+        let mut reread = self.reread.lock().await;
+        if let Some(known) = reread.filter(|known| known.refused == refused) {
+            return known.oldest;
+        }
         let found = self.service.versions().await.ok()?;
         let mut numbers = found.versions.iter().map(|version| version.number);
         let oldest = numbers.find(|number| *number >= found.min_signing_version);
-        oldest.filter(|oldest| *oldest > refused)
+        let oldest = oldest.filter(|oldest| *oldest > refused);
+        *reread = Some(Reread { refused, oldest });
+        oldest
     }
 
     /// Whether there is a version that signs.

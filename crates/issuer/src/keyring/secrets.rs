@@ -1,17 +1,22 @@
-//! Sealing and MAC keys in the database, and sealing what is stored.
+//! Sealing and MAC keys in the database, and sealing them and the private parts of our own signing keys.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::{Secret, Timestamp};
-use countersign_jose::{JoseError, RootKeys};
-use countersign_store::{SecretRow, Store};
+use countersign_jose::{Algorithm, JoseError, KeyPair, RootKeys, Signer};
+use countersign_store::{SecretRow, SigningKeyRow, Store};
 
-use crate::IssuerError;
+use super::Signing;
+use super::sequence::PlannedKey;
+use super::token_signer::TokenSigner;
+use crate::blocking::run_blocking;
+use crate::{IssuerError, Settings};
 
 pub(super) const REFRESH_MAC: &str = "refresh-token";
 /// The name in the database is that of the first version.
 pub(super) const LOGIN_STATE: &str = "envelope";
-pub(super) const SIGNING_KEY: &str = "signing-key";
+const SIGNING_KEY: &str = "signing-key";
 
 pub(super) const SECRET_PERIOD: Duration = Duration::from_hours(30 * 24);
 /// A new secret is used only after this time, so that every replica has read it.
@@ -97,4 +102,47 @@ pub(super) fn unsealed(
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| IssuerError::Broken(format!("a {purpose} in the database is not text")))?;
     Ok(Secret::new(text))
+}
+
+/// A new key of our own, its private part sealed.
+pub(super) async fn new_key(
+    root: &RootKeys,
+    settings: &Settings,
+    planned: PlannedKey,
+    now: Timestamp,
+) -> Result<SigningKeyRow, IssuerError> {
+    let PlannedKey { number, signs_from, sequence } = planned;
+    let algorithm = sequence.algorithm;
+    let pair = run_blocking(move || KeyPair::generate(algorithm)).await??;
+    Ok(SigningKeyRow {
+        number,
+        kid: pair.kid,
+        algorithm: algorithm.as_str().to_owned(),
+        public_jwk: pair.public_jwk,
+        private_key: root.seal(SIGNING_KEY, pair.private_key.expose().as_bytes())?.into(),
+        created_at: now,
+        signs_from,
+        longest_lifetime: settings.longest_token_lifetime(),
+        superseded_at: None,
+        access_tokens_only: sequence.access_tokens_only,
+    })
+}
+
+/// A stored key of our own that can sign.
+pub(super) fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, IssuerError> {
+    let private_key = unsealed(root, SIGNING_KEY, &row.private_key)?;
+    let algorithm = Algorithm::parse(&row.algorithm).ok_or_else(|| {
+        IssuerError::Broken(format!("signing key {} has an unknown algorithm", row.number))
+    })?;
+    let signer = Signer::new(&row.kid, algorithm, &private_key)?;
+    Ok(Signing {
+        signs_from: row.signs_from,
+        signer: TokenSigner::Local(Arc::new(signer)),
+        access_tokens_only: row.access_tokens_only,
+    })
+}
+
+/// Seals the private part of an imported signing key.
+pub fn seal_signing_key(root: &RootKeys, key: &Secret) -> Result<Secret, IssuerError> {
+    Ok(root.seal(SIGNING_KEY, key.expose().as_bytes())?.into())
 }

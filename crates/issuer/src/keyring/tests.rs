@@ -1,11 +1,16 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use countersign_core::Timestamp;
-use countersign_jose::Algorithm;
-use countersign_store::SigningKeyRow;
+use async_trait::async_trait;
+use countersign_core::connector::ConnectorError;
+use countersign_core::{ExternalKeyVersion, ExternalKeyVersions, ExternalSigner, Timestamp};
+use countersign_jose::{Algorithm, RootKeys};
+use countersign_store::{Location, SigningKeyRow, Store};
+use tokio::sync::Notify;
 
 use super::sequence::{expired_keys, own_keys_sign_until, signs_until};
-use super::{KEPT_AFTER, KeySequence, PUBLISHED_BEFORE};
+use super::{KEPT_AFTER, KeySequence, Keyring, PUBLISHED_BEFORE};
 use crate::settings::tests::example;
 
 const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -140,4 +145,71 @@ fn own_keys_sign_for_an_hour_after_another_service_was_configured() {
     assert_eq!(own_keys_sign_until(&rows, NOON), Some(NOON + HOUR));
     rows[0].superseded_at = Some(NOON + HOUR);
     assert_eq!(own_keys_sign_until(&rows, NOON + 5 * HOUR), Some(NOON + HOUR));
+}
+
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+                          MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEayu2RroVyDrZz6luObXUjUlR3VVZ\n\
+                          lrd9DhyWNZ5MnApJcdBIOzKueRgriNeFunAqUl/5ej6XNXTzmYvQjCKLVg==\n\
+                          -----END PUBLIC KEY-----";
+
+/// Its key has a new version each time that it is asked; the second answer waits until the test lets it go.
+#[derive(Debug, Default)]
+struct Growing {
+    asked: AtomicI64,
+    second_answer: Notify,
+}
+
+#[async_trait]
+impl ExternalSigner for Growing {
+    fn name(&self) -> &'static str {
+        "growing"
+    }
+
+    fn rotation(&self) -> &'static str {
+        "ask again"
+    }
+
+    async fn versions(&self) -> Result<ExternalKeyVersions, ConnectorError> {
+        let newest = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let version = |number| ExternalKeyVersion {
+            number,
+            public_key: PUBLIC_KEY.to_owned(),
+            created_at: NOON,
+        };
+        let versions = (1..=newest).map(version).collect();
+        if newest == 2 {
+            self.second_answer.notified().await;
+        }
+        Ok(ExternalKeyVersions { versions, min_signing_version: 1, warning: None })
+    }
+
+    async fn sign(&self, _: i64, _: &[u8]) -> Result<Vec<u8>, ConnectorError> {
+        Err(ConnectorError::Unavailable {
+            upstream: "growing".to_owned(),
+            cause: "not used in this test".to_owned(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn keys_that_were_read_earlier_never_replace_those_read_later() {
+    let signer = Arc::new(Growing::default());
+    let settings = crate::Settings { external_signer: Some(signer.clone()), ..example() };
+    let (store, root) = (Store::open(&Location::Memory).await.unwrap(), RootKeys::none());
+    let keyring = Keyring::open(&store, &root, &settings, NOON).await.unwrap();
+    let renew = || keyring.renew(&store, &root, &settings, NOON);
+    let let_go = async {
+        while signer.asked.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        // Time for the later renewal to overtake, if it can.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        signer.second_answer.notify_one();
+    };
+    let (earlier, later, ()) = tokio::join!(renew(), renew(), let_go);
+    earlier.unwrap();
+    later.unwrap();
+    assert_eq!(keyring.keys().external_versions().unwrap().len(), 3);
 }
