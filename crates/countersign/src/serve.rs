@@ -1,6 +1,8 @@
 //! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, and shuts down
 //! gracefully.
 
+#[cfg(test)]
+mod allocations;
 mod example_app;
 mod greeting;
 mod housekeeping;
