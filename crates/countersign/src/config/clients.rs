@@ -1,8 +1,5 @@
 //! `staticClients`: the registered clients (RFC 6749 section 2), with back-channel logout and redirect URIs after logout.
 
-mod kubernetes;
-pub(super) mod lifetimes;
-
 use countersign_config::{Environment, Item, Section, did_you_mean};
 use countersign_core::client::registration::parse_backchannel_logout_uri;
 use countersign_core::client::{DEVICE_CALLBACK, OUT_OF_BAND, OWN_PAGES, registration};
@@ -11,7 +8,7 @@ use countersign_core::{Client, ClientId, ConnectorId, Secret};
 use countersign_issuer::settings::SignOnPolicy;
 use url::Url;
 
-use super::{pages, text_items};
+use super::{kubernetes, lifetimes, pages, text_items, variable};
 
 /// Settings that clients are validated against.
 pub struct Known<'a> {
@@ -72,14 +69,14 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
         redirect_uris,
         public,
         allowed_connectors: read_allowed_connectors(section, known.connectors),
-        lifetimes: lifetimes::read(section, known.sessions),
+        lifetimes: lifetimes::read_client(section, known.sessions),
         post_logout_redirect_uris: logout.post_logout_redirect_uris,
         backchannel_logout_uri: logout.backchannel_logout_uri,
         ends_with_browser: logout.ends_with_browser,
         own_groups: read_own_groups(section),
         ..Client::default()
     };
-    client.kubernetes = kubernetes::read(section, &client, known.env);
+    client.kubernetes = kubernetes::read_client_settings(section, &client, known.env);
     // Entries with other errors are kept too, so that references to them are not reported as unknown.
     (!client.id.as_str().is_empty()).then_some(client)
 }
@@ -142,22 +139,6 @@ fn read_secret(
             Err(())
         }
     }
-}
-
-/// The environment variable that a key names. Unset and empty are errors: with an empty secret anyone could
-/// authenticate as this client.
-fn variable(section: &Section<'_>, key: &'static str, env: Environment<'_>) -> Option<String> {
-    let name = section.required_text(key)?;
-    let value = env(&name);
-    if value.is_none() {
-        section.error(key, format!("the environment variable {name} is not set"));
-    }
-    let value = value?;
-    if value.is_empty() {
-        section.error(key, format!("the environment variable {name} is empty"));
-        return None;
-    }
-    Some(value)
 }
 
 fn read_redirect_uris(section: &Section<'_>) -> Vec<String> {
