@@ -1,13 +1,10 @@
 //! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, and shuts down
 //! gracefully.
 
-mod example_app;
 mod greeting;
 mod housekeeping;
 pub mod plan;
 mod reload;
-mod retry;
-mod signals;
 mod watch;
 
 use std::io::{self, IsTerminal};
@@ -29,12 +26,11 @@ use crate::cli::ServeArguments;
 use crate::config::{self, Config, Grpc, Listen, Loaded};
 use crate::environment::SystemClock;
 use crate::logging::LogHandle;
+use crate::signals::{Signals, StopSignal};
 use crate::trace_export::TraceExport;
 use crate::wiring::Shared;
-use crate::{logging, tls, trace_export, wiring};
+use crate::{example_app, logging, tls, trace_export, wiring};
 use reload::Reloader;
-pub use signals::Signals;
-use signals::StopSignal;
 use watch::FileWatch;
 
 /// `EX_CONFIG` of sysexits: a configuration error.
