@@ -1,7 +1,6 @@
 //! Builds a running issuer from a configuration.
 
-mod root_key;
-mod signer_versions;
+mod keys;
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use countersign_server::{App, ClientAddressRule, Metrics, ProcessState, ServerSe
 use countersign_store::Store;
 
 use crate::config::{self, Config, StoredConnectors};
-use signer_versions::SignerVersions;
+use keys::SignerVersions;
 
 /// What all configurations that a process serves one after another share.
 #[derive(Clone)]
@@ -101,7 +100,7 @@ struct Kept {
 
 async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, String> {
     let Kept { store, attempts, circuit_breakers, upstream_health, is_signer_unchanged } = kept;
-    let root = root_key::load(&config.root_keys, &store).await?;
+    let root = keys::load_root_key(&config.root_keys, &store).await?;
     let (mut settings, now) = (settings(config)?, shared.clock.now());
     let versions = &shared.signer_versions;
     settings.external_signer =
