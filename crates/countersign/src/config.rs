@@ -1,14 +1,13 @@
 //! Reads one YAML file into a [`Config`], or into a list of all its problems.
 //!
 //! The text is parsed into a tree with positions, environment variables are expanded where Dex does (both by
-//! `countersign-config`), and one file per block of the configuration reads its keys and reports invalid values. No
+//! `countersign-config`), and one file per subject reads the keys of its blocks and reports invalid values. No
 //! port, database or connection is opened here, and messages contain no secrets.
 
 mod admin;
 pub mod blocks;
 mod clients;
 mod connectors;
-mod example_app;
 mod issuer;
 mod kubernetes;
 mod lifetimes;
@@ -30,9 +29,9 @@ use countersign_issuer::admin::AdminPolicy;
 use countersign_issuer::settings::SignOnPolicy;
 use countersign_store::Location;
 
+pub use clients::ExampleApp;
 pub use connectors::StoredConnectors;
 pub use connectors::{LOCAL, PasswordDb};
-pub use example_app::ExampleApp;
 pub use issuer::{Issuer, OAuth2};
 pub use lifetimes::{Algorithm, Expiry, Signer};
 pub use limits::RetentionPolicy;
@@ -148,7 +147,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let clients = clients::read(root, &known);
     let clusters = kubernetes::read_clusters(root, &clients);
     let admin = admin::read(root, &clients, &upstreams.ids);
-    let example_app = example_app::read(root, &clients);
+    let example_app = clients::read_example_app(root, &clients);
     root.not_supported("mfa", true);
     let mut blocks = blocks::read(root);
     blocks.add_files(&frontend.dir.files);

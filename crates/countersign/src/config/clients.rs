@@ -1,4 +1,5 @@
-//! `staticClients`: the registered clients (RFC 6749 section 2), with back-channel logout and redirect URIs after logout.
+//! `staticClients`: the registered clients (RFC 6749 section 2), with back-channel logout and redirect URIs after logout;
+//! and `exampleApp`: which of them is the example application.
 
 use countersign_config::{Environment, Item, Section, did_you_mean};
 use countersign_core::client::registration::parse_backchannel_logout_uri;
@@ -237,4 +238,42 @@ fn read_backchannel(section: &Section<'_>) -> Option<Url> {
         section.warning(KEY, reason);
     }
     Some(url)
+}
+
+/// The example application's client and listen address.
+#[derive(Clone)]
+pub struct ExampleApp {
+    pub client: Client,
+    /// The client's first redirect URI that is http on this machine.
+    pub redirect_uri: Url,
+}
+
+/// `exampleApp`, the example application that runs beside the server; without the block there is none.
+pub fn read_example_app(root: &Section<'_>, clients: &[Client]) -> Option<ExampleApp> {
+    let section = root.section("exampleApp")?;
+    let example_app = section.required_text("clientID").and_then(|id| {
+        find_example_app(&id, clients)
+            .map_err(|reason| section.error("clientID", format!("{id:?} {reason}")))
+            .ok()
+    });
+    section.finish();
+    example_app
+}
+
+fn find_example_app(id: &str, clients: &[Client]) -> Result<ExampleApp, String> {
+    let Some(client) = clients.iter().find(|client| client.id.as_str() == id) else {
+        let near = did_you_mean(id, clients.iter().map(|client| client.id.as_str()));
+        return Err(format!("is no client in this file{near}"));
+    };
+    let urls = client.redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
+    let redirect_uri = urls.into_iter().find(|url| {
+        url.scheme() == "http" && is_loopback_url(url) && url.port().is_some() && url.path() != "/"
+    });
+    match redirect_uri {
+        Some(redirect_uri) => Ok(ExampleApp { client: client.clone(), redirect_uri }),
+        None => Err(
+            "has no redirect URI such as http://127.0.0.1:5555/callback, where the application would listen"
+                .to_owned(),
+        ),
+    }
 }
