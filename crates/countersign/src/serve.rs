@@ -17,7 +17,7 @@ use countersign_config::Severity;
 use countersign_grpc::{CallMetrics, GrpcSettings};
 use countersign_server::grpc::Router;
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
-use countersign_server::{App, CurrentApp, Metrics, ProcessState, RequestTraces};
+use countersign_server::{App, CurrentApp, Metrics, RequestTraces};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -26,7 +26,7 @@ use crate::cli::ServeArguments;
 use crate::config::{self, Config, Grpc, Listen, Loaded};
 use crate::environment::SystemClock;
 use crate::logging::LogHandle;
-use crate::signals::{Signals, StopSignal};
+use crate::signals::{Signals, drain};
 use crate::trace_export::TraceExport;
 use crate::wiring::Shared;
 use crate::{example_app, logging, tls, trace_export, wiring};
@@ -288,22 +288,4 @@ fn raise_open_files(config: &Config) {
             "fewer files may be open than limits.connections: raise the limit (LimitNOFILE, ulimit -n) or lower the key"
         );
     }
-}
-
-/// Reports not ready, but continues to accept connections for the time load balancers need to notice. Meanwhile
-/// responses close their HTTP/1.1 connections. After an interrupt at a terminal there is no delay; a second signal ends
-/// the delay.
-async fn drain(signal: StopSignal, delay: Duration, process: &ProcessState, signals: &mut Signals) {
-    process.drain();
-    if signal == StopSignal::Terminate && !delay.is_zero() {
-        tracing::info!(
-            delay_seconds = delay.as_secs_f64(),
-            "stopping: not ready, still accepting connections"
-        );
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            _ = signals.stop() => {}
-        }
-    }
-    tracing::info!("stopping: no new connections, finishing the requests in flight");
 }
