@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::operation::Operation;
 use crate::report::{Group, Run};
-use crate::setup::{Algorithm, Setup, Storage};
+use crate::setup::{Algorithm, Operation, Setup, Storage};
 use crate::statistics::Spread;
 
 enum Bound {

@@ -8,8 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use crate::issuer::{Client, IssuerOptions};
-use crate::operation::Operation;
-use crate::setup::{Algorithm, Setup, Storage};
+use crate::setup::{Algorithm, Operation, Setup, Storage};
 
 /// Measures an OpenID Connect issuer of Dex's shape from outside
 #[derive(Debug, Parser)]

@@ -1,5 +1,7 @@
-//! The command `local`: servers of its own, one after another on the same core, each with another setup.
+//! The command `local`: servers of its own, one after another on the same core, each with another setup; and the rate at
+//! which OpenSSL alone signs on that core.
 
+use std::process::Command;
 use std::sync::Arc;
 
 use crate::Error;
@@ -7,10 +9,8 @@ use crate::arguments::{LoadArguments, LocalArguments};
 use crate::issuer::Issuer;
 use crate::local_server::{self, LocalServer, ServerDirectory};
 use crate::measure::{self, Target};
-use crate::openssl;
-use crate::operation::Operation;
 use crate::report::Run;
-use crate::setup::{Algorithm, Setup, Storage};
+use crate::setup::{Algorithm, Operation, Setup, Storage};
 
 /// How often the servers with different numbers of sessions take turns, so that a slow minute does not decide.
 const GROWTH_ROUNDS: u32 = 2;
@@ -23,7 +23,7 @@ pub struct Local<'a> {
 impl Local<'_> {
     /// One run: one setup if the arguments select one, otherwise all.
     pub async fn run(&self, number: u32) -> Result<Vec<Run>, Error> {
-        let signatures = openssl::signatures_per_second(local_server::CORE)?;
+        let signatures = signatures_per_second(local_server::CORE)?;
         let mut runs = match self.arguments.setup() {
             Some(setup) => {
                 let operations = self.load.operations_or(&[Operation::Refresh, Operation::Login]);
@@ -134,4 +134,44 @@ async fn target(server: &LocalServer, setup: Setup) -> Result<Target, Error> {
     tokio::time::sleep(local_server::SETTLE_TIME).await;
     let issuer = Arc::new(Issuer::discover(local_server::issuer_options()).await?);
     Ok(Target { issuer, process: Some(server.process()), setup: Some(setup) })
+}
+
+/// RSA-2048 private-key operations per second, by `openssl speed` on this core: the upper bound for an issuer that signs
+/// with RSA.
+fn signatures_per_second(core: usize) -> Result<f64, Error> {
+    let output = Command::new("taskset")
+        .args(["-c", &core.to_string(), "openssl", "speed", "-seconds", "3", "rsa2048"])
+        .output()?;
+    parse_speed(&String::from_utf8_lossy(&output.stdout))
+        .ok_or_else(|| "openssl speed printed no result for rsa2048".into())
+}
+
+/// Parses the line `rsa 2048 bits 0.000254s 0.000008s   3930.2 123456.7`, which has more columns in newer versions; the
+/// title above it names the column of signatures per second.
+fn parse_speed(text: &str) -> Option<f64> {
+    let is_result = |line: &&str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("rsa") && words.next() == Some("2048")
+    };
+    let title = text.lines().find(|line| line.contains("sign/s"))?;
+    let line = text.lines().rev().find(is_result)?;
+    let column = title.split_whitespace().position(|word| word == "sign/s")?;
+    let from_the_end = title.split_whitespace().count() - column;
+    line.split_whitespace().rev().nth(from_the_end - 1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_speed;
+
+    #[test]
+    fn both_layouts_of_openssl_are_read() {
+        let three = "                  sign    verify    sign/s verify/s\n\
+                     rsa 2048 bits 0.000254s 0.000008s   3930.2 123456.7\n";
+        assert_eq!(parse_speed(three), Some(3930.2));
+        let newer = "                  sign    verify    encrypt   decrypt   sign/s verify/s  encr./s  decr./s\n\
+                     rsa  2048 bits 0.000254s 0.000008s 0.000009s 0.000300s   3930.2 123456.7 110000.0 3300.0\n";
+        assert_eq!(parse_speed(newer), Some(3930.2));
+        assert_eq!(parse_speed("nothing"), None);
+    }
 }

@@ -16,12 +16,8 @@ mod issuer;
 mod load;
 mod local;
 mod local_server;
-mod login;
 mod measure;
-mod openssl;
-mod operation;
 mod plot;
-mod postgres_database;
 mod process;
 mod report;
 mod setup;
@@ -37,9 +33,9 @@ use arguments::{Arguments, LoadArguments, Mode, TargetArguments};
 use issuer::Issuer;
 use local::Local;
 use measure::Target;
-use operation::Operation;
 use process::Process;
 use report::{Report, Run};
+use setup::Operation;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 

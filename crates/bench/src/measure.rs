@@ -7,13 +7,11 @@ use reqwest::{RequestBuilder, Response};
 use crate::Error;
 use crate::arguments::LoadArguments;
 use crate::bare::BareServer;
-use crate::issuer::{Issuer, Tokens};
+use crate::issuer::{Issuer, Tokens, authorization_url, sign_in};
 use crate::load::{self, LoadResult, Task};
-use crate::login;
-use crate::operation::Operation;
 use crate::process::{Process, with_peak_memory};
 use crate::report::{OperationResult, Run};
-use crate::setup::Setup;
+use crate::setup::{Operation, Setup};
 use crate::statistics::Percentiles;
 
 /// The server under test.
@@ -46,14 +44,14 @@ impl Task for Worker {
             | Operation::BareDiscovery
             | Operation::BareKeys => succeed(issuer.http.get(&self.document)).await,
             Operation::Auth => {
-                let url = login::authorization_url(issuer, client)?;
+                let url = authorization_url(issuer, client)?;
                 let response = issuer.http.get(url).send().await?;
                 match response.status().is_success() || response.status().is_redirection() {
                     true => read(response).await,
                     false => Err(format!("{} answered {}", "/auth", response.status()).into()),
                 }
             }
-            Operation::Login => login::sign_in(issuer, client).await.map(|_| ()),
+            Operation::Login => sign_in(issuer, client).await.map(|_| ()),
             Operation::Refresh => {
                 let token = self.tokens.refresh_token.as_deref().ok_or("no refresh token")?;
                 let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
@@ -169,7 +167,7 @@ async fn workers(
     let mut workers = Vec::new();
     for number in 0..usize::from(concurrency) {
         let tokens = match operation.needs_tokens() {
-            true => login::sign_in(issuer, issuer.client(number)?).await?,
+            true => sign_in(issuer, issuer.client(number)?).await?,
             false => Tokens::default(),
         };
         let (issuer, document) = (Arc::clone(issuer), document.clone());

@@ -5,8 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::operation::Operation;
-use crate::setup::Setup;
+use crate::setup::{Operation, Setup};
 use crate::statistics::{Percentiles, Spread};
 
 /// The results of all runs.

@@ -1,21 +1,18 @@
 //! Reads one YAML file into a [`Config`], or into a list of all its problems.
 //!
 //! The text is parsed into a tree with positions, environment variables are expanded where Dex does (both by
-//! `countersign-config`), and one file per block of the configuration reads its keys and reports invalid values. No
+//! `countersign-config`), and one file per subject reads the keys of its blocks and reports invalid values. No
 //! port, database or connection is opened here, and messages contain no secrets.
 
 mod admin;
 pub mod blocks;
 mod clients;
-mod clusters;
 mod connectors;
-mod example_app;
-mod grpc;
 mod issuer;
+mod kubernetes;
 mod lifetimes;
 mod limits;
 mod listen;
-mod oauth2;
 mod pages;
 mod root_keys;
 mod storage;
@@ -32,18 +29,16 @@ use countersign_issuer::admin::AdminPolicy;
 use countersign_issuer::settings::SignOnPolicy;
 use countersign_store::Location;
 
+pub use clients::ExampleApp;
 pub use connectors::StoredConnectors;
 pub use connectors::{LOCAL, PasswordDb};
-pub use example_app::ExampleApp;
-pub use grpc::{Grpc, GrpcTls};
-pub use issuer::Issuer;
+pub use issuer::{Issuer, OAuth2};
 pub use lifetimes::{Algorithm, Expiry, Signer};
 pub use limits::RetentionPolicy;
-pub use listen::Listen;
-pub use oauth2::OAuth2;
+pub use listen::{Grpc, GrpcTls, Listen, TlsVersion};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger};
 pub use root_keys::RootKeys;
-pub use web::{Headers, Https, TlsVersion, Web};
+pub use web::{Headers, Https, Web};
 
 /// The whole configuration, with defaults.
 #[derive(Clone)]
@@ -131,9 +126,9 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let storage = storage::read(root);
     let root_keys = root_keys::read(root, storage.as_ref(), env);
     let web = web::read(root, addresses);
-    let (telemetry, enable_profiling) = web::read_telemetry(root);
+    let (telemetry, enable_profiling) = listen::read_telemetry(root);
     let telemetry = addresses.telemetry.clone().or(telemetry);
-    let grpc = grpc::read(root, addresses, env);
+    let grpc = listen::read_grpc(root, addresses, env);
     let logger = pages::read_logger(root);
     let frontend = pages::read_frontend(root, env);
     let expiry = lifetimes::read_expiry(root);
@@ -142,7 +137,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let limits = limits::read_limits(root);
     let retention = limits::read_retention(root);
     let upstreams = connectors::read(root);
-    let oauth2 = oauth2::read(root, &upstreams.ids);
+    let oauth2 = issuer::read_oauth2(root, &upstreams.ids);
     let known = clients::Known {
         connectors: &upstreams.ids,
         sessions: &sessions,
@@ -150,9 +145,9 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
         env,
     };
     let clients = clients::read(root, &known);
-    let clusters = clusters::read(root, &clients);
+    let clusters = kubernetes::read_clusters(root, &clients);
     let admin = admin::read(root, &clients, &upstreams.ids);
-    let example_app = example_app::read(root, &clients);
+    let example_app = clients::read_example_app(root, &clients);
     root.not_supported("mfa", true);
     let mut blocks = blocks::read(root);
     blocks.add_files(&frontend.dir.files);
@@ -187,6 +182,22 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
 fn text_items<'a>(section: &Section<'a>, key: &'static str) -> Vec<(Item<'a>, String)> {
     let items = section.items(key);
     items.into_iter().filter_map(|item| item.text().map(|text| (item, text))).collect()
+}
+
+/// The environment variable that a key of a client names. Unset and empty are errors: with an empty secret anyone could
+/// authenticate as the client.
+fn variable(section: &Section<'_>, key: &'static str, env: Environment<'_>) -> Option<String> {
+    let name = section.required_text(key)?;
+    let value = env(&name);
+    if value.is_none() {
+        section.error(key, format!("the environment variable {name} is not set"));
+    }
+    let value = value?;
+    if value.is_empty() {
+        section.error(key, format!("the environment variable {name} is empty"));
+        return None;
+    }
+    Some(value)
 }
 
 #[cfg(test)]

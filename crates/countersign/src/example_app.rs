@@ -1,5 +1,5 @@
-//! `countersign example-app`: the example application as a separate program; and building it from the command line or
-//! from the configuration of a server.
+//! The example application: `countersign example-app`, a separate program, or beside a server with `exampleApp` in its
+//! configuration.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -13,11 +13,13 @@ use countersign_jose::{Expected, Typ, UpstreamKeys, hash};
 use countersign_server::example_app::{ExampleApp, Settings, VerifyIdToken};
 use countersign_server::listen::{Listener, ShutdownHandle};
 use countersign_server::{ProcessState, example_app};
+use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::cli::ExampleAppArguments;
+use crate::config::Config;
 use crate::environment::SystemClock;
-use crate::serve::Signals;
+use crate::signals::Signals;
 
 /// Time limit for requests in progress when the program stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -64,6 +66,47 @@ async fn serve_alone(arguments: &ExampleAppArguments) -> Result<(), String> {
         _ = signals.stop() => {
             stop.shut_down_within(GRACE);
             Ok(())
+        }
+    }
+}
+
+/// The application that runs beside the server (`exampleApp` in the configuration); `None` if it is not configured or
+/// could not start.
+pub struct RunningExampleApp(Option<(JoinHandle<io::Result<()>>, ShutdownHandle)>);
+
+/// Starts it, if configured. If its address is in use, a warning is logged and the server continues without it.
+pub fn start(config: &Config, process: ProcessState) -> RunningExampleApp {
+    let Some(example) = &config.example_app else { return RunningExampleApp(None) };
+    let client = ExampleClient {
+        issuer: config.issuer.as_str(),
+        client_id: example.client.id.as_str(),
+        client_secret: example.client.secret.clone(),
+        redirect_uri: example.redirect_uri.clone(),
+        authorities: Vec::new(),
+    };
+    match prepare(client, None, Arc::new(SystemClock::default())) {
+        Ok((listener, app)) => {
+            let stop = ShutdownHandle::default();
+            let serving =
+                listener.serve(example_app::routes(app), Limits::default(), process, stop.clone());
+            RunningExampleApp(Some((tokio::spawn(serving), stop)))
+        }
+        Err(reason) => {
+            tracing::warn!("{reason}");
+            RunningExampleApp(None)
+        }
+    }
+}
+
+impl RunningExampleApp {
+    pub fn is_running(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub async fn end(self) {
+        if let Some((serving, stop)) = self.0 {
+            stop.shut_down_within(Duration::ZERO);
+            let _ended = serving.await;
         }
     }
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use countersign_import::{DexData, Source, report};
+use countersign_import::plan::{describe, summary_lines};
+use countersign_import::{DexData, Source};
 use countersign_issuer::admin::Administrator;
 use countersign_server::App;
 use countersign_store::Location;
@@ -121,7 +122,7 @@ async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), Stri
     }
     let written = write(&app, data).await;
     app.issuer.store.close().await;
-    println!("\nTaken over:\n{}", report::lines(&written?).trim_end());
+    println!("\nTaken over:\n{}", summary_lines(&written?).trim_end());
     println!(
         "Dex's own data is as it was. Start countersign with the same configuration file now."
     );
@@ -159,7 +160,7 @@ async fn preview(config: &Config, data: DexData) -> Result<String, String> {
     let app = wiring::open(&target, &shared).await?;
     let plan = countersign_import::plan(&app.issuer, data).await.map_err(|e| e.to_string());
     app.issuer.store.close().await;
-    Ok(report::describe(&plan?))
+    Ok(describe(&plan?))
 }
 
 async fn write(app: &App, data: DexData) -> Result<countersign_store::ImportSummary, String> {

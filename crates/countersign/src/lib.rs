@@ -14,6 +14,7 @@ pub mod kubernetes;
 mod logging;
 pub mod manage;
 pub mod serve;
+mod signals;
 mod tls;
 mod trace_export;
 mod wiring;

@@ -15,7 +15,6 @@ mod output;
 mod reload;
 mod sessions;
 mod table;
-mod terminal;
 mod users;
 
 pub use arguments::is_hyphenated_id;

@@ -1,15 +1,16 @@
 //! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, and shuts down
 //! gracefully.
 
+<<<<<<< HEAD
 #[cfg(test)]
 mod allocations;
 mod example_app;
+=======
+>>>>>>> s7-m2
 mod greeting;
 mod housekeeping;
 pub mod plan;
 mod reload;
-mod retry;
-mod signals;
 mod watch;
 
 use std::io::{self, IsTerminal};
@@ -22,7 +23,7 @@ use countersign_config::Severity;
 use countersign_grpc::{CallMetrics, GrpcSettings};
 use countersign_server::grpc::Router;
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
-use countersign_server::{App, CurrentApp, Metrics, ProcessState, RequestTraces};
+use countersign_server::{App, CurrentApp, Metrics, RequestTraces};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -31,12 +32,11 @@ use crate::cli::ServeArguments;
 use crate::config::{self, Config, Grpc, Listen, Loaded};
 use crate::environment::SystemClock;
 use crate::logging::LogHandle;
+use crate::signals::{Signals, drain};
 use crate::trace_export::TraceExport;
 use crate::wiring::Shared;
-use crate::{logging, tls, trace_export, wiring};
+use crate::{example_app, logging, tls, trace_export, wiring};
 use reload::Reloader;
-pub use signals::Signals;
-use signals::StopSignal;
 use watch::FileWatch;
 
 /// `EX_CONFIG` of sysexits: a configuration error.
@@ -294,22 +294,4 @@ fn raise_open_files(config: &Config) {
             "fewer files may be open than limits.connections: raise the limit (LimitNOFILE, ulimit -n) or lower the key"
         );
     }
-}
-
-/// Reports not ready, but continues to accept connections for the time load balancers need to notice. Meanwhile
-/// responses close their HTTP/1.1 connections. After an interrupt at a terminal there is no delay; a second signal ends
-/// the delay.
-async fn drain(signal: StopSignal, delay: Duration, process: &ProcessState, signals: &mut Signals) {
-    process.drain();
-    if signal == StopSignal::Terminate && !delay.is_zero() {
-        tracing::info!(
-            delay_seconds = delay.as_secs_f64(),
-            "stopping: not ready, still accepting connections"
-        );
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            _ = signals.stop() => {}
-        }
-    }
-    tracing::info!("stopping: no new connections, finishing the requests in flight");
 }

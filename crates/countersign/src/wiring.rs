@@ -1,7 +1,6 @@
 //! Builds a running issuer from a configuration.
 
-mod root_key;
-mod signer_versions;
+mod keys;
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use countersign_server::{App, ClientAddressRule, Metrics, ProcessState, ServerSe
 use countersign_store::Store;
 
 use crate::config::{self, Config, StoredConnectors};
-use signer_versions::SignerVersions;
+use keys::SignerVersions;
 
 /// What all configurations that a process serves one after another share.
 #[derive(Clone)]
@@ -101,11 +100,11 @@ struct Kept {
 
 async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, String> {
     let Kept { store, attempts, circuit_breakers, upstream_health, is_signer_unchanged } = kept;
-    let root = root_key::load(&config.root_keys, &store).await?;
+    let root = keys::load_root_key(&config.root_keys, &store).await?;
     let (mut settings, now) = (settings(config)?, shared.clock.now());
     let versions = &shared.signer_versions;
     settings.external_signer =
-        settings.external_signer.map(|signer| versions.kept_of(signer, is_signer_unchanged));
+        settings.external_signer.map(|signer| versions.keeping_versions_of(signer, is_signer_unchanged));
     let keyring = Keyring::open(&store, &root, &settings, now).await.map_err(|e| e.to_string())?;
     let configured = connectors(config, shared.hashing.clone());
     let connectors = Connectors::new(configured.list);

@@ -18,8 +18,7 @@ use crate::api::{
     UpdatePasswordReq, UpdatePasswordResp, VerifyPasswordReq, VerifyPasswordResp, VersionReq,
     VersionResp,
 };
-use crate::call::Call;
-use crate::metrics::CountedCall;
+use crate::call::{Call, CountedCall};
 use crate::{CurrentIssuer, GrpcSettings};
 
 pub struct Service {

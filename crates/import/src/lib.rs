@@ -1,23 +1,20 @@
 //! Imports the data of a Dex installation: signing keys, refresh tokens, passwords, clients, connectors, consents.
 //!
-//! [`source`] reads Dex's storage into the types of [`dex`], [`mod@plan`] decides how each object is imported, and
-//! [`mod@apply`] writes the plan in one transaction. Dex's data is never written.
+//! [`source`] reads Dex's storage into the types of [`dex`], and [`mod@plan`] decides how each object is imported and
+//! writes all of them in one transaction. Dex's data is never written.
 //!
 //! SQLite, PostgreSQL and MySQL are read by `countersign_store::dex`, because only that crate uses a database driver.
 //! Dumps of PostgreSQL and MySQL are read too.
 
-pub mod apply;
 pub mod dex;
 mod json;
 pub mod plan;
 mod record;
-pub mod report;
 pub mod source;
 mod sql_dump;
 
-pub use apply::apply;
 pub use dex::DexData;
-pub use plan::{Plan, plan};
+pub use plan::{Plan, apply, plan};
 pub use source::{Source, read};
 
 /// Why Dex's storage could not be read.

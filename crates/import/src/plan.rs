@@ -1,10 +1,20 @@
-//! Decides how each object of Dex is imported. No upstream is contacted; that happens at the client's next refresh.
+//! Decides how each object of Dex is imported, reports that, and writes it. No upstream is contacted; that happens at the
+//! client's next refresh.
 
 mod convert;
 mod grants;
 
+use std::fmt::Write as _;
+
+use countersign_core::Event;
+use countersign_core::event::EventKind;
+use countersign_issuer::admin::Administrator;
+use countersign_issuer::keyring::seal_signing_key;
 use countersign_issuer::{Issuer, IssuerError};
-use countersign_store::{ImportSummary, ImportedConsent, ImportedSession, StoredObject};
+use countersign_store::{
+    Import, ImportSummary, ImportedConsent, ImportedKey, ImportedSession, SigningKeyRow,
+    StoredObject,
+};
 
 use crate::dex::DexData;
 use convert::{ConversionError, Converted, client, connector, user};
@@ -162,4 +172,99 @@ fn plan_keys(issuer: &Issuer, data: &DexData, plan: &mut Plan) {
             Err(error) => plan.skipped.push(Skipped::new("a retired key", error.to_string())),
         }
     }
+}
+
+/// What an import would do. Contains ids and addresses, but no secret.
+pub fn describe(plan: &Plan) -> String {
+    let mut text = format!("Found {}:", plan.source);
+    let found = plan.found.iter().map(|(kind, count)| format!(" {count} {kind}"));
+    text.push_str(&found.collect::<Vec<_>>().join(","));
+    text.push_str(".\n\nTo take over:\n");
+    text.push_str(&summary_lines(&plan.summary()));
+    for session in &plan.sessions {
+        let session_of = &session.session;
+        let clients: Vec<&str> = session.grants.iter().map(|g| g.grant.client.as_str()).collect();
+        let (user, connector) = (session_of.identity.display_name(), &session_of.connector);
+        let _written = writeln!(text, "    {user} at {connector}: {}", clients.join(", "));
+    }
+    section(&mut text, "To note:", plan.warnings.iter().cloned());
+    let skipped =
+        plan.skipped.iter().map(|skipped| format!("{}: {}", skipped.what, skipped.reason));
+    section(&mut text, "Not taken over:", skipped);
+    let left = plan.left_behind.iter().map(|(kind, count)| format!("{count} {kind}"));
+    section(&mut text, "Left behind, because it is over within minutes or not supported:", left);
+    text
+}
+
+fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    for (index, line) in lines.enumerate() {
+        if index == 0 {
+            let _written = writeln!(text, "\n{title}");
+        }
+        let _written = writeln!(text, "  {line}");
+    }
+}
+
+/// A line per kind with a non-zero count.
+pub fn summary_lines(summary: &ImportSummary) -> String {
+    let counts = [
+        (summary.signing_keys, "signing key, which signs on until its next rotation"),
+        (summary.keys, "keys that verify tokens issued by Dex"),
+        (summary.objects, "clients, passwords and connectors"),
+        (summary.sessions, "people with refresh tokens"),
+        (summary.grants, "refresh tokens"),
+        (summary.consents, "consents"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let text: String = counts.map(|(count, what)| format!("  {count} {what}\n")).collect();
+    if text.is_empty() { "  nothing\n".to_owned() } else { text }
+}
+
+/// Writes the plan in one transaction and returns the number of new rows by kind. Repeating it does not change existing
+/// rows.
+pub async fn apply(
+    issuer: &Issuer,
+    who: &Administrator,
+    plan: Plan,
+) -> Result<ImportSummary, IssuerError> {
+    let now = issuer.now();
+    let mut event = Event::new(now, EventKind::DexImported, who.actor());
+    let expected = plan.summary();
+    event.details = serde_json::json!({
+        "source": plan.source,
+        "objects": expected.objects,
+        "grants": expected.grants,
+    });
+    let Keys { signing, verifying } = plan.keys;
+    let signing_key = match signing {
+        Some(pair) => Some(SigningKeyRow {
+            number: 0,
+            kid: pair.kid,
+            algorithm: pair.algorithm.as_str().to_owned(),
+            public_jwk: pair.public_jwk,
+            private_key: seal_signing_key(&issuer.root, &pair.private_key)?,
+            created_at: now,
+            signs_from: now,
+            longest_lifetime: issuer.settings.longest_token_lifetime(),
+            access_tokens_only: false,
+            // With signer.type vault Dex signed with the key in Vault, which goes on signing here.
+            superseded_at: issuer.settings.external_signer.as_ref().map(|_| now),
+        }),
+        None => None,
+    };
+    let keys = verifying.into_iter().map(|key| ImportedKey {
+        kid: key.kid,
+        public_jwk: key.public_jwk,
+        imported_at: now,
+        expires_at: key.expires_at,
+    });
+    let import = Import {
+        objects: plan.objects,
+        signing_key,
+        keys: keys.collect(),
+        sessions: plan.sessions,
+        consents: plan.consents,
+        event,
+    };
+    Ok(issuer.store.import(import).await?)
 }

@@ -1,7 +1,5 @@
-//! `staticClients`: the registered clients (RFC 6749 section 2), with back-channel logout and redirect URIs after logout.
-
-mod kubernetes;
-pub(super) mod lifetimes;
+//! `staticClients`: the registered clients (RFC 6749 section 2), with back-channel logout and redirect URIs after logout;
+//! and `exampleApp`: which of them is the example application.
 
 use countersign_config::{Environment, Item, Section, did_you_mean};
 use countersign_core::client::registration::parse_backchannel_logout_uri;
@@ -11,7 +9,7 @@ use countersign_core::{Client, ClientId, ConnectorId, Secret};
 use countersign_issuer::settings::SignOnPolicy;
 use url::Url;
 
-use super::{pages, text_items};
+use super::{kubernetes, lifetimes, pages, text_items, variable};
 
 /// Settings that clients are validated against.
 pub struct Known<'a> {
@@ -72,14 +70,14 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
         redirect_uris,
         public,
         allowed_connectors: read_allowed_connectors(section, known.connectors),
-        lifetimes: lifetimes::read(section, known.sessions),
+        lifetimes: lifetimes::read_client(section, known.sessions),
         post_logout_redirect_uris: logout.post_logout_redirect_uris,
         backchannel_logout_uri: logout.backchannel_logout_uri,
         ends_with_browser: logout.ends_with_browser,
         own_groups: read_own_groups(section),
         ..Client::default()
     };
-    client.kubernetes = kubernetes::read(section, &client, known.env);
+    client.kubernetes = kubernetes::read_client_settings(section, &client, known.env);
     // Entries with other errors are kept too, so that references to them are not reported as unknown.
     (!client.id.as_str().is_empty()).then_some(client)
 }
@@ -142,22 +140,6 @@ fn read_secret(
             Err(())
         }
     }
-}
-
-/// The environment variable that a key names. Unset and empty are errors: with an empty secret anyone could
-/// authenticate as this client.
-fn variable(section: &Section<'_>, key: &'static str, env: Environment<'_>) -> Option<String> {
-    let name = section.required_text(key)?;
-    let value = env(&name);
-    if value.is_none() {
-        section.error(key, format!("the environment variable {name} is not set"));
-    }
-    let value = value?;
-    if value.is_empty() {
-        section.error(key, format!("the environment variable {name} is empty"));
-        return None;
-    }
-    Some(value)
 }
 
 fn read_redirect_uris(section: &Section<'_>) -> Vec<String> {
@@ -256,4 +238,42 @@ fn read_backchannel(section: &Section<'_>) -> Option<Url> {
         section.warning(KEY, reason);
     }
     Some(url)
+}
+
+/// The example application's client and listen address.
+#[derive(Clone)]
+pub struct ExampleApp {
+    pub client: Client,
+    /// The client's first redirect URI that is http on this machine.
+    pub redirect_uri: Url,
+}
+
+/// `exampleApp`, the example application that runs beside the server; without the block there is none.
+pub fn read_example_app(root: &Section<'_>, clients: &[Client]) -> Option<ExampleApp> {
+    let section = root.section("exampleApp")?;
+    let example_app = section.required_text("clientID").and_then(|id| {
+        find_example_app(&id, clients)
+            .map_err(|reason| section.error("clientID", format!("{id:?} {reason}")))
+            .ok()
+    });
+    section.finish();
+    example_app
+}
+
+fn find_example_app(id: &str, clients: &[Client]) -> Result<ExampleApp, String> {
+    let Some(client) = clients.iter().find(|client| client.id.as_str() == id) else {
+        let near = did_you_mean(id, clients.iter().map(|client| client.id.as_str()));
+        return Err(format!("is no client in this file{near}"));
+    };
+    let urls = client.redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
+    let redirect_uri = urls.into_iter().find(|url| {
+        url.scheme() == "http" && is_loopback_url(url) && url.port().is_some() && url.path() != "/"
+    });
+    match redirect_uri {
+        Some(redirect_uri) => Ok(ExampleApp { client: client.clone(), redirect_uri }),
+        None => Err(
+            "has no redirect URI such as http://127.0.0.1:5555/callback, where the application would listen"
+                .to_owned(),
+        ),
+    }
 }

@@ -1,7 +1,6 @@
 //! `frontend` (pages) and `logger`.
 
 mod frontend_dir;
-mod texts;
 
 use std::path::Path;
 

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use countersign_core::clock::show_duration;
 use countersign_core::{Client, GrantType};
-
-use super::clients::lifetimes;
 use countersign_issuer::settings::PkcePolicy;
 use countersign_store::{Location, PostgresHost};
 
-use super::{Algorithm, Config, RootKeys};
+use super::{Algorithm, Config, RootKeys, lifetimes};
 
 impl Config {
     /// A few lines per subject, each ending with a line break.
@@ -49,7 +47,7 @@ impl Config {
         for client in &self.clients {
             let id = client.id.as_str();
             writeln!(out, "  {id:<24}  {:<14}  {}", kind(client), redirects(client))?;
-            if let Some(own) = lifetimes::summary(&client.lifetimes) {
+            if let Some(own) = lifetimes::client_summary(&client.lifetimes) {
                 writeln!(out, "  {:<24}  its own:        {own}", "")?;
             }
             if let Some(uri) = &client.backchannel_logout_uri {

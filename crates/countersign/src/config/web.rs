@@ -1,4 +1,4 @@
-//! `web` and `telemetry`: listeners, TLS, CORS and response headers.
+//! `web`: listeners, TLS, CORS and response headers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use countersign_core::network::Network;
 use url::Url;
 
 use super::lifetimes::duration;
-use super::{Addresses, Listen, listen, text_items};
+use super::listen::{self, Listen, TlsVersion};
+use super::{Addresses, text_items};
 
 #[derive(Clone, Debug)]
 pub struct Web {
@@ -48,12 +49,6 @@ pub struct Https {
     pub min_version: TlsVersion,
     /// `None`: the newest supported version.
     pub max_version: Option<TlsVersion>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    Tls12,
-    Tls13,
 }
 
 /// How a client's address is determined behind a reverse proxy.
@@ -221,13 +216,4 @@ fn read_headers(section: &Section<'_>) -> Headers {
     };
     block.finish();
     headers
-}
-
-/// The address, without which health and metrics are not served, and whether CPU profiles are served there.
-pub fn read_telemetry(root: &Section<'_>) -> (Option<Listen>, bool) {
-    let Some(section) = root.section("telemetry") else { return (None, false) };
-    let listen = listen::read(&section, "http");
-    let enable_profiling = section.flag("enableProfiling").unwrap_or(false);
-    section.finish();
-    (listen, enable_profiling)
 }

@@ -12,9 +12,8 @@ use super::CommandError;
 use super::api_client::RequestFields;
 use super::arguments::{fields, id, instant};
 use super::backend::{Backend, checked, page};
-use super::output::OutputArguments;
+use super::output::{Colour, OutputArguments, Terminal};
 use super::table::{Cell, Column, next_page, table};
-use super::terminal::{Colour, Terminal};
 
 const COLUMNS: [Column; 10] = [
     Column::new("TIME", 0),

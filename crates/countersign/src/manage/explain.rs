@@ -9,9 +9,8 @@ use super::CommandError;
 use super::api_client::RequestFields;
 use super::arguments::fields;
 use super::backend::Backend;
-use super::output::OutputArguments;
+use super::output::{Colour, OutputArguments, Terminal, printable};
 use super::table::{facts, fold};
-use super::terminal::{Colour, Terminal, printable};
 
 #[derive(Debug, Args)]
 pub struct ExplainArguments {

@@ -7,9 +7,8 @@ use countersign_issuer::admin::view::{KeyView, RotationView};
 use super::CommandError;
 use super::api_client::RequestFields;
 use super::backend::Backend;
-use super::output::{OutputArguments, confirm};
+use super::output::{Colour, OutputArguments, Terminal, confirm};
 use super::table::{Cell, Column, facts, fold, table};
-use super::terminal::{Colour, Terminal};
 
 const COLUMNS: [Column; 6] = [
     Column::new("KEY", 0),

@@ -13,8 +13,7 @@ use countersign_server::process_state::{
 use super::CommandError;
 use super::api_client::{ApiClient, RequestFields};
 use super::backend::Backend;
-use super::output::OutputArguments;
-use super::terminal::Terminal;
+use super::output::{OutputArguments, Terminal};
 
 #[derive(Debug, Args)]
 pub struct ReloadArguments {

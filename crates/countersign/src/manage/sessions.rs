@@ -1,7 +1,6 @@
 //! `countersign sessions list|show|end`.
 
 pub mod end;
-mod filters;
 
 use clap::{Args, Subcommand, ValueEnum};
 use countersign_core::SessionId;
@@ -12,13 +11,11 @@ use countersign_issuer::admin::view::{
 };
 
 use super::api_client::{RequestFields, path_segment};
-use super::arguments::{fields, id};
+use super::arguments::{Filters, fields, id};
 use super::backend::{Backend, checked, page};
-use super::output::OutputArguments;
+use super::output::{Colour, OutputArguments, Terminal, printable};
 use super::table::{Cell, Column, facts, fold, next_page, table};
-use super::terminal::{Colour, Terminal, printable};
 use super::{CommandError, events};
-use filters::Filters;
 
 const COLUMNS: [Column; 8] = [
     Column::new("SESSION", 0),

@@ -5,7 +5,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::terminal::{Colour, Terminal, printable};
+use super::output::{Colour, Terminal, printable};
 
 /// Spaces between two columns.
 const GAP: usize = 2;
@@ -211,7 +211,7 @@ pub fn fold(
 #[cfg(test)]
 mod tests {
     use super::{Cell, Column, facts, table};
-    use crate::manage::terminal::{Colour, Terminal};
+    use crate::manage::output::{Colour, Terminal};
 
     const COLUMNS: [Column; 4] = [
         Column::new("ID", 0),

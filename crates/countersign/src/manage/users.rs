@@ -10,10 +10,9 @@ use super::CommandError;
 use super::api_client::RequestFields;
 use super::arguments::fields;
 use super::backend::{Backend, checked, page};
-use super::output::{OutputArguments, confirm};
+use super::output::{OutputArguments, Terminal, confirm};
 use super::sessions::end::render_end;
 use super::table::{Cell, Column, facts, fold, next_page, table};
-use super::terminal::Terminal;
 
 const COLUMNS: [Column; 6] = [
     Column::new("USER", 0).cut_to(12),

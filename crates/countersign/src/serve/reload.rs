@@ -16,8 +16,7 @@ use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 
 use super::plan::{Plan, changes_signer, digest, ending_sessions, example_app_warning};
-use super::retry::Retry;
-use super::watch::{FileWatch, LOOK_INTERVAL, WatchedFiles};
+use super::watch::{FileWatch, LOOK_INTERVAL, Retry, WatchedFiles};
 use super::{Certificates, Reading, read_again};
 use crate::cli::ServeArguments;
 use crate::config::Config;

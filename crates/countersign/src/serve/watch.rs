@@ -1,14 +1,22 @@
-//! Detects changed files by polling: files written in place, replaced by a rename, or the symbolic links of a
-//! Kubernetes ConfigMap or Secret, which are replaced as a whole.
+//! When the configuration is read again without a request.
+//!
+//! Changed files are detected by polling: files written in place, replaced by a rename, or the symbolic links of a
+//! Kubernetes ConfigMap or Secret, which are replaced as a whole. A valid configuration that could not be applied, because
+//! the database or the service of the signing key did not answer, is applied again until that succeeds or the files
+//! change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use countersign_core::Timestamp;
+
 /// The polling interval. A change is reported when two successive polls find the same state, so that a file is not read
 /// while it is being written.
 pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// Between two attempts to apply a configuration.
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Device, inode, modification time in nanoseconds, size; `None` if the file does not exist.
 type FileIdentity = Option<(u64, u64, i128, u64)>;
@@ -94,12 +102,32 @@ fn identity(file: &PathBuf) -> FileIdentity {
     Some((found.dev(), found.ino(), changed, found.size()))
 }
 
+/// A reload that is to be repeated.
+pub struct Retry {
+    /// What caused the first attempt, and who.
+    pub reason: String,
+    pub actor: String,
+    /// Why the last attempt failed.
+    pub problem: String,
+    pub tried_at: Timestamp,
+}
+
+impl Retry {
+    /// True 30 seconds after the last attempt, and when the clock was set back before it.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        now < self.tried_at || now.since(self.tried_at) >= RETRY_INTERVAL
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::time::Duration;
 
-    use super::{FileWatch, WatchedFiles};
+    use countersign_core::Timestamp;
+
+    use super::{FileWatch, Retry, WatchedFiles};
 
     #[test]
     fn a_config_map_that_is_swapped_is_noticed_each_time() {
@@ -146,5 +174,20 @@ mod tests {
             assert!(watch.has_changed(), "{content:?}");
             assert!(!watch.has_changed(), "{content:?} once");
         }
+    }
+
+    #[test]
+    fn a_retry_is_due_after_30_seconds_whatever_the_clock_does() {
+        let tried_at = Timestamp::from_millis(1_000_000);
+        let retry = Retry {
+            reason: "SIGHUP".to_owned(),
+            actor: "system".to_owned(),
+            problem: "the database does not answer".to_owned(),
+            tried_at,
+        };
+        assert!(!retry.is_due(tried_at));
+        assert!(!retry.is_due(tried_at + Duration::from_secs(29)));
+        assert!(retry.is_due(tried_at + Duration::from_secs(30)));
+        assert!(retry.is_due(tried_at - Duration::from_hours(1)), "the clock was set back");
     }
 }

@@ -7,12 +7,12 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use countersign_config::Section;
+use countersign_config::{Section, Severity};
 use countersign_jose::hash::sha256_hex;
-use countersign_server::pages::{PageTexts, ThemeFiles};
+use countersign_server::pages::{PageText, PageTexts, TextLink, ThemeFiles, texts};
 
-use super::texts;
-
+/// Texts of one's own, and links, for the pages that users see.
+const TEXTS_FILE: &str = "texts.yaml";
 /// Larger files are refused, because they are kept in memory.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
@@ -65,14 +65,14 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
         logo: file(format!("themes/{theme}/logo.png")),
         favicon: file(format!("themes/{theme}/favicon.png")),
     };
-    let own_texts = file(texts::FILE_NAME.to_owned());
+    let own_texts = file(TEXTS_FILE.to_owned());
     let is_empty = theme_files.styles.is_none()
         && theme_files.logo.is_none()
         && theme_files.favicon.is_none()
         && own_texts.is_none();
     found.theme = theme_files;
     if let Some(bytes) = own_texts {
-        found.texts = texts::read(section, &dir.join(texts::FILE_NAME), &bytes);
+        found.texts = read_texts(section, &dir.join(TEXTS_FILE), &bytes);
     }
     if is_there && is_empty {
         let what = "none of styles.css, logo.png and favicon.png";
@@ -80,7 +80,7 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> FrontendDir {
             .warning("dir", format!("has {what} in themes/{theme}: the pages look as without it"));
     }
     if dir.join("texts.yml").exists() {
-        section.warning("dir", format!("texts.yml is not read: its name is {}", texts::FILE_NAME));
+        section.warning("dir", format!("texts.yml is not read: its name is {TEXTS_FILE}"));
     }
     found
 }
@@ -116,4 +116,69 @@ fn warn_of_templates(section: &Section<'_>, folder: &Path) {
             "a Go template cannot be used here; see docs/pages.md for how to change that page";
         section.warning("dir", format!("templates/{name} is not used: {reason}"));
     }
+}
+
+/// Reads [`TEXTS_FILE`]. Its problems are recorded at `dir` of `frontend`, each with the file, the line and the key that
+/// it is about.
+fn read_texts(frontend: &Section<'_>, path: &Path, bytes: &[u8]) -> PageTexts {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        frontend.error("dir", format!("{}: is not UTF-8", path.display()));
+        return PageTexts::default();
+    };
+    // A file in which every line is a comment has no root that could be read as a map.
+    let is_comment = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    if text.lines().all(is_comment) {
+        return PageTexts::default();
+    }
+    let loaded =
+        countersign_config::read(text, path, &|_| None, false, |root| Some(read_sections(root)));
+    for problem in &loaded.problems {
+        match problem.severity {
+            Severity::Error => frontend.error("dir", loaded.line(problem)),
+            Severity::Warning => frontend.warning("dir", loaded.line(problem)),
+        }
+    }
+    loaded.config.unwrap_or_default()
+}
+
+fn read_sections(root: &Section<'_>) -> PageTexts {
+    let mut own = PageTexts::default();
+    for name in PageText::SECTIONS {
+        let Some(section) = root.section(name) else { continue };
+        for text in PageText::ALL {
+            let (of, key) = text.path();
+            if of == name
+                && let Some(found) = section.text(key)
+                && let Err(reason) = own.set(text, &found)
+            {
+                section.error(key, reason);
+            }
+        }
+        match name {
+            "help" => own.help_link = section.section("link").and_then(read_link),
+            "footer" => own.footer_links = read_links(&section),
+            _ => {}
+        }
+        section.finish();
+    }
+    own
+}
+
+fn read_links(footer: &Section<'_>) -> Vec<TextLink> {
+    let links = footer.sections("links");
+    if links.len() > texts::MOST_LINKS {
+        let (found, most) = (links.len(), texts::MOST_LINKS);
+        footer.error("links", format!("has {found} entries, at most {most} are shown"));
+    }
+    links.into_iter().filter_map(read_link).collect()
+}
+
+fn read_link(section: Section<'_>) -> Option<TextLink> {
+    let checked = |key, check: fn(&str) -> Result<String, String>| {
+        let checked = check(&section.required_text(key)?);
+        checked.map_err(|reason| section.error(key, reason)).ok()
+    };
+    let (label, url) = (checked("text", TextLink::label), checked("url", TextLink::url));
+    section.finish();
+    Some(TextLink { label: label?, url: url? })
 }

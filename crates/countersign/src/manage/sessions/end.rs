@@ -4,14 +4,12 @@ use clap::Args;
 use countersign_core::{GrantId, SessionId};
 use countersign_issuer::admin::view::{BEYOND, EndView, PreviewView};
 
-use super::filters::Filters;
 use crate::manage::CommandError;
 use crate::manage::api_client::{RequestFields, path_segment};
-use crate::manage::arguments::id;
+use crate::manage::arguments::{Filters, id};
 use crate::manage::backend::{Backend, bulk_filter};
-use crate::manage::output::{OutputArguments, confirm};
+use crate::manage::output::{OutputArguments, Terminal, confirm};
 use crate::manage::table::{facts, fold};
-use crate::manage::terminal::Terminal;
 
 const FILTERS: [&str; 10] = [
     "text",

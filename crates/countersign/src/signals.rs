@@ -1,7 +1,9 @@
-//! SIGTERM, SIGINT and SIGHUP.
+//! SIGTERM, SIGINT and SIGHUP, and the time between the first two and the closing of the listeners.
 
 use std::io;
+use std::time::Duration;
 
+use countersign_server::ProcessState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -52,6 +54,29 @@ impl Signals {
     pub fn hangups(&self) -> watch::Receiver<u32> {
         self.hangups.clone()
     }
+}
+
+/// Reports not ready, but continues to accept connections for the time load balancers need to notice. Meanwhile
+/// responses close their HTTP/1.1 connections. After an interrupt at a terminal there is no delay; a second signal ends
+/// the delay.
+pub async fn drain(
+    signal: StopSignal,
+    delay: Duration,
+    process: &ProcessState,
+    signals: &mut Signals,
+) {
+    process.drain();
+    if signal == StopSignal::Terminate && !delay.is_zero() {
+        tracing::info!(
+            delay_seconds = delay.as_secs_f64(),
+            "stopping: not ready, still accepting connections"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = signals.stop() => {}
+        }
+    }
+    tracing::info!("stopping: no new connections, finishing the requests in flight");
 }
 
 /// SIGHUP has two meanings: the terminal was closed and its programs should exit, or a service should reload its
