@@ -4,14 +4,12 @@
 
 mod admin;
 mod admin_more;
-mod admin_samples;
 mod markup;
 mod own;
 mod own_templates;
 mod sample_data;
 mod samples;
 mod texts;
-mod words;
 
 use markup::{Tag, decode, inner, tags};
 use sample_data::{HOSTILE, World};

@@ -211,3 +211,14 @@ fn every_text_has_a_key_of_its_own_in_a_known_section() {
         assert!(default.chars().count() <= text.longest(), "{text:?}");
     }
 }
+
+/// Without its `{}` a sentence would lose the name or the count.
+#[test]
+fn every_sentence_has_its_place_for_a_name() {
+    let messages = format!("{ENGLISH:?}");
+    for marker in [" Message(\"", " many: \""] {
+        for text in messages.split(marker).skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert_eq!(text.matches("{}").count(), 1, "{text}");
+        }
+    }
+}
