@@ -6,7 +6,7 @@ use crate::admin::{connectors::*, explain::*, filters::*, frame::*, keys::*};
 
 use super::super::messages::ENGLISH;
 use super::super::{Name, Page};
-use super::sample_data::{World, display_time, field, form, frame, groups, link, name};
+use super::support::{World, display_time, field, form, frame, groups, link, name};
 
 pub fn blocked(w: &World) -> Vec<(String, String)> {
     let row = || BlockedUserRow {

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use super::super::messages::ENGLISH;
 use super::super::texts::MOST_LINKS;
 use super::super::*;
-use super::markup::{decode, inner, tags};
-use super::sample_data::World;
 use super::samples::pages;
+use super::support::{World, decode, inner, tags};
 
 /// Larger than a page without texts of one's own, the stylesheet included.
 const LARGEST_PAGE: usize = 40 * 1024;
