@@ -175,8 +175,8 @@ fn administration_api(base: &str) -> Router<App> {
             get(admin::configuration::api_plan).post(admin::configuration::api_compare),
         )
         .route(&api_at("/configuration/reload"), post(admin::configuration::api_reload))
-        .route(&api_at("/openapi.json"), get(admin::openapi::description))
-        .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))
+        .route(&api_at("/openapi.json"), get(admin::api::description))
+        .route(&at("/api/v1/{*rest}"), any(admin::api::not_found))
 }
 
 /// The administration pages.

@@ -136,7 +136,7 @@ struct BareError<'a> {
 fn render_bare_error(app: &App, bare: Response, error: &BareError<'_>) -> Response {
     let status = bare.status();
     let mut response = match error.format {
-        ErrorFormat::ProblemDetails => crate::admin::problem_details::bare(status),
+        ErrorFormat::ProblemDetails => crate::admin::api::bare(status),
         ErrorFormat::OAuth => json(status, &serde_json::json!({ "error": oauth_code(status) })),
         ErrorFormat::Page => {
             let kind = PageErrorKind::of_status(status.as_u16());
