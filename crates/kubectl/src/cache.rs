@@ -4,30 +4,36 @@
 //! A lock file beside the record is held while tokens are read, refreshed or obtained, wherever they are kept. It is locked
 //! by the kernel (`flock`), which releases it when the process ends for any reason.
 
-mod file;
 mod keyring;
-mod lock;
 mod locked_record;
 mod record;
-mod storage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use file::replace;
-use file::{default_directory, file_name, local, prepare, read_record};
+use clap::ValueEnum;
 use keyring::Keyring;
-pub use lock::Lock;
-pub use locked_record::LockedRecord;
 use locked_record::required;
-pub use record::{Failure, LoginRecord, Tokens};
-pub use storage::TokenCacheStorage;
+pub use locked_record::{Lock, LockedRecord};
+pub use record::{Failure, LoginRecord, Tokens, replace};
+use record::{default_directory, file_name, local, prepare, read_record};
 
 use crate::error::Error;
 use crate::profile::LoginProfile;
 
 const RECORD: &str = "json";
+
+/// Where tokens are kept: the flag `--token-cache-storage`, with kubelogin's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TokenCacheStorage {
+    /// A file that only its owner can read
+    Disk,
+    /// The system's keyring, and never a file
+    Keyring,
+    /// Nowhere: every call signs in
+    None,
+}
 
 /// The directory of the records.
 #[derive(Clone, Debug)]

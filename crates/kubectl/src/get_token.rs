@@ -43,7 +43,7 @@ struct Spec {
 impl ExecInfo {
     /// Reads the environment; without `KUBERNETES_EXEC_INFO` a user runs the command at a terminal.
     pub fn from_environment(stdin_is_terminal: bool) -> Result<Self, Error> {
-        match crate::environment::variable(EXEC_INFO).and_then(|text| text.into_string().ok()) {
+        match crate::environment_variable(EXEC_INFO).and_then(|text| text.into_string().ok()) {
             Some(text) => Self::parse(&text),
             None => Ok(Self { api_version: V1, is_interactive: stdin_is_terminal }),
         }

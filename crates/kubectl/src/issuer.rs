@@ -9,9 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::browser::is_web_address;
 use crate::error::Error;
-use crate::profile::LoginProfile;
+use crate::profile::{LoginProfile, is_web_address};
 use transport::{http_client, json, refusal, send};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";

@@ -206,7 +206,7 @@ fn report(clusters: &[Cluster], file: &Path, current: Option<&str>) {
 }
 
 fn is_in_path(program: &str) -> bool {
-    crate::environment::variable("PATH").is_some_and(|path| {
+    crate::environment_variable("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
     })
 }

@@ -6,11 +6,9 @@
 //!
 //! Start reading at [`token_source`]; [`cli`] defines the flags, [`sign_in`] the login methods, [`cache`] the files.
 
-mod browser;
 mod cache;
 mod cli;
 mod clusters;
-mod environment;
 mod error;
 mod get_token;
 mod id_token;
@@ -26,6 +24,7 @@ mod terminal;
 mod token;
 mod token_source;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -75,6 +74,12 @@ async fn run(command: &Command) -> Result<(), Error> {
             Ok(())
         }
     }
+}
+
+/// The value of an environment variable, if it is set.
+#[expect(clippy::disallowed_methods, reason = "this function owns the program's environment")]
+fn environment_variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// The only function that reads the system's clock.

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use countersign_core::Secret;
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
-use crate::browser::is_web_address;
 use crate::error::Error;
 
 /// This program's client id at the issuer, unless configured otherwise.
@@ -94,5 +93,42 @@ impl LoginProfile {
             command.push_str(&format!(" --certificate-authority {}", file.display()));
         }
         command
+    }
+}
+
+/// Whether the URL is https, or http on loopback.
+pub fn is_web_address(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => true,
+        "http" => is_loopback(url),
+        _ => false,
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_web_address;
+
+    #[test]
+    fn only_web_addresses_are_accepted() {
+        for (url, is_accepted) in [
+            ("https://id.example/auth", true),
+            ("http://localhost:5556/auth", true),
+            ("http://[::1]:5556/auth", true),
+            ("http://id.example/auth", false),
+            ("file:///bin/sh", false),
+            ("calculator:", false),
+        ] {
+            assert_eq!(is_web_address(&url.parse().unwrap()), is_accepted, "{url}");
+        }
     }
 }

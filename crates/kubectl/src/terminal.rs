@@ -55,8 +55,8 @@ impl Style {
 
 /// False with `NO_COLOR` (no-color.org) or a terminal without capabilities.
 fn takes_colours() -> bool {
-    crate::environment::variable("NO_COLOR").is_none_or(|value| value.is_empty())
-        && crate::environment::variable("TERM").is_none_or(|term| term != "dumb")
+    crate::environment_variable("NO_COLOR").is_none_or(|value| value.is_empty())
+        && crate::environment_variable("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Writes a line to standard output. If the reader has closed the pipe (`| head`), exits without an error.

@@ -6,6 +6,7 @@
 //! takes [`AdminToken`] (an access token) and ignores cookies, so other web sites cannot use a browser's session for it
 //! (CSRF). Both check for every request whether the user or client is an administrator. API errors are problem details (RFC 9457). Permissions are decided in `issuer::admin`.
 
+pub mod api;
 pub mod blocked_users;
 pub mod clients;
 pub mod configuration;
@@ -16,8 +17,6 @@ pub mod filters;
 pub mod frame;
 pub mod keys;
 pub mod memberships;
-pub mod openapi;
-pub mod problem_details;
 pub mod sessions;
 
 use axum::extract::FromRequestParts;
@@ -27,9 +26,9 @@ use countersign_core::Session;
 use countersign_issuer::admin::{AdminTokenError, Administrator, FRESH_SIGN_IN};
 use countersign_issuer::login::AccountPage;
 
+use self::api::ProblemDetails;
 use self::filters::address;
 use self::frame::{Frame, Section};
-use self::problem_details::ProblemDetails;
 use crate::account::{check_form, own_session, sign_in_first, sign_in_link, user};
 use crate::app::App;
 use crate::form::{Pairs, Query, decode};
@@ -172,7 +171,7 @@ impl FromRequestParts<App> for QueryPairs {
         let query = parts.uri.query().unwrap_or_default();
         match decode(query.as_bytes()) {
             Ok(pairs) => Ok(Self(pairs)),
-            Err(status) => Err(problem_details::bare(status)),
+            Err(status) => Err(api::bare(status)),
         }
     }
 }

@@ -13,7 +13,6 @@ mod clusters;
 mod cookies;
 mod discovery;
 pub mod example_app;
-mod exported_request;
 mod form;
 pub mod grpc;
 mod kubernetes;
@@ -40,9 +39,8 @@ use axum::Router;
 use axum::routing::{any, delete, get, post};
 
 pub use app::{App, CurrentApp, ServerSettings, WebService};
-pub use exported_request::RequestTraces;
 pub use metrics::Metrics;
-pub use process_state::{ProcessState, ReloadState};
+pub use process_state::{ProcessState, ReloadState, RequestTraces};
 pub use proxy_headers::ClientAddressRule;
 
 /// The route table of the issuer, below its path: protocol endpoints (with CORS where configured), endpoints for
@@ -175,8 +173,8 @@ fn administration_api(base: &str) -> Router<App> {
             get(admin::configuration::api_plan).post(admin::configuration::api_compare),
         )
         .route(&api_at("/configuration/reload"), post(admin::configuration::api_reload))
-        .route(&api_at("/openapi.json"), get(admin::openapi::description))
-        .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))
+        .route(&api_at("/openapi.json"), get(admin::api::description))
+        .route(&at("/api/v1/{*rest}"), any(admin::api::not_found))
 }
 
 /// The administration pages.

@@ -2,7 +2,6 @@
 //! values from a request.
 
 mod collectors;
-mod grpc_calls;
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -21,7 +20,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use self::collectors::{CurrentIssuer, Hashes, IssuerState, Process};
-use self::grpc_calls::GrpcCalls;
+use crate::grpc::GrpcCalls;
 use crate::process_state::ProcessState;
 use collectors::OperatingSystem;
 

@@ -13,7 +13,6 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
 use crate::app::App;
-use crate::exported_request;
 use crate::metrics::RequestMetrics;
 use crate::page_error::{self, PageError, RETRY_AFTER};
 use crate::pages::PageErrorKind;
@@ -21,6 +20,7 @@ use crate::proxy_headers::{self, StrippedHeaders, peer_address};
 use crate::request_context::{ClientAddress, RequestId};
 use crate::request_limits;
 use crate::response::json;
+use crate::telemetry;
 use countersign_core::connector::ProxyHeaders;
 
 /// From the end of the request to the response.
@@ -136,7 +136,7 @@ struct BareError<'a> {
 fn render_bare_error(app: &App, bare: Response, error: &BareError<'_>) -> Response {
     let status = bare.status();
     let mut response = match error.format {
-        ErrorFormat::ProblemDetails => crate::admin::problem_details::bare(status),
+        ErrorFormat::ProblemDetails => crate::admin::api::bare(status),
         ErrorFormat::OAuth => json(status, &serde_json::json!({ "error": oauth_code(status) })),
         ErrorFormat::Page => {
             let kind = PageErrorKind::of_status(status.as_u16());
@@ -261,11 +261,11 @@ async fn log_request(app: &App, mut request: Request, next: Next) -> Response {
     let path: String = request.uri().path().chars().take(200).collect();
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(ClientAddress(address));
-    let span = exported_request::span(&id, address);
+    let span = telemetry::request_span(&id, address);
     let traces = app.process.request_traces();
     if let Some(traces) = traces {
         let secure = app.issuer.settings.issuer.is_https();
-        exported_request::begin(traces, &span, &request, secure);
+        telemetry::begin_request(traces, &span, &request, secure);
     }
     let mut response = respond(app, request, next).instrument(span.clone()).await;
     if let Ok(value) = HeaderValue::try_from(&id) {
@@ -274,7 +274,7 @@ async fn log_request(app: &App, mut request: Request, next: Next) -> Response {
     let duration = begun.elapsed();
     let code = response.status().as_u16();
     if traces.is_some() {
-        exported_request::end(&span, code);
+        telemetry::end_request(&span, code);
     }
     span.in_scope(|| {
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

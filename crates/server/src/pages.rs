@@ -7,46 +7,37 @@
 //!
 //! All texts of the pages are in [`messages`]; [`texts`] lists those that an installation can replace.
 
+mod account;
 mod approval;
 pub mod assets;
-mod choose_connector;
-mod clusters;
-mod device;
 mod device_flow;
-mod display_time;
+mod display;
 mod error;
-mod home;
 pub mod href;
-mod icon;
 mod layout;
-mod logout;
+mod login;
 pub mod messages;
 #[cfg(test)]
 mod minify_css;
 mod name;
-mod password;
 mod sessions;
 #[cfg(test)]
 mod tests;
 pub mod texts;
 
+pub use account::{ClusterCard, Clusters, LogoutConfirm, OfflineGrants, SignedOut};
+pub use account::{Groups, HeldGroups, HomeSignedIn, HomeSignedOut};
 pub use approval::{Approval, FormPost, OutOfBand, Scope};
 pub use assets::ThemeFiles;
-pub use choose_connector::{ChooseConnector, ConnectorEntry, ConnectorKind};
-pub use clusters::{ClusterCard, Clusters};
-pub use device::Device;
 pub use device_flow::{DeviceConfirm, DeviceDone, DeviceForm, DeviceInfo, UserCodeError};
-pub use display_time::DisplayTime;
+pub use display::{Device, DisplayTime};
 pub use error::ErrorPage;
 pub use error::PageErrorKind;
-pub use home::Groups;
-pub use home::{HeldGroups, HomeSignedIn, HomeSignedOut};
 pub use href::PageLink;
 pub use layout::{Layout, Theme};
-pub use logout::{LogoutConfirm, OfflineGrants, SignedOut};
+pub use login::{ChooseConnector, ConnectorEntry, ConnectorKind, LoginError, LoginKind, Password};
 pub use name::Name;
 pub use name::{ClientInfo, SignedInUser};
-pub use password::{LoginError, LoginKind, Password};
 pub use sessions::{ConsentLine, Consents};
 pub use sessions::{EndFlash, EndedItem, GrantLine, OneSession, Sessions, SignInCard};
 pub use texts::{PageText, PageTexts, TextLink};

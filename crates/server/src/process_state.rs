@@ -1,16 +1,16 @@
 //! State of the process that outlives a reload of the configuration: readiness, usage of the configured limits, and the
-//! outcome of the last reload; and the types of the API's request to reload, which the program performs, and of its
-//! report.
+//! outcome of the last reload; the types of the API's request to reload, which the program performs, and of its
+//! report; and the program's connection of requests with traces ([`RequestTraces`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use axum::http::HeaderMap;
 use countersign_core::{Limits, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-
-use crate::exported_request::RequestTraces;
+use tracing::Span;
 
 /// Longest body of any endpoint: a form with a SAML response of 256 KiB. That is 342 KiB in base64, and percent-encoding
 /// makes three characters of each `+`, `/` and `=`. Most endpoints accept less.
@@ -40,6 +40,14 @@ struct Inner {
     request_traces: OnceLock<Box<dyn RequestTraces>>,
     /// One permit: at most one CPU profile is taken at a time.
     profiler: Arc<Semaphore>,
+}
+
+/// Connects the spans of requests with the traces of their callers. Implemented by the program, which alone knows the
+/// library.
+pub trait RequestTraces: std::fmt::Debug + Send + Sync {
+    /// Makes the span a part of the trace that the headers `traceparent` and `tracestate` name (W3C Trace Context), or
+    /// the first span of a new trace. Returns the trace id. Must be called before anything happens in the span.
+    fn continue_trace(&self, span: &Span, headers: &HeaderMap) -> Option<String>;
 }
 
 /// The outcome of the last reload of the configuration.

@@ -1,8 +1,7 @@
 //! `/token` (RFC 6749 section 3.2), `/token/introspect` (RFC 7662) and `/revoke` (RFC 7009): form requests and JSON
 //! responses; the client is authenticated in the same way at all three.
 
-mod client_authentication;
-mod grant_requests;
+mod request;
 
 use std::sync::Arc;
 
@@ -11,21 +10,20 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use countersign_core::{Client, GrantType, Scopes, Secret};
+use countersign_core::{Client, GrantType, Secret};
 use countersign_issuer::IssuerError;
-use countersign_issuer::token::{TokenError, TokenErrorCode, TokenRequest};
+use countersign_issuer::token::{TokenError, TokenErrorCode};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::form::{self, once};
 use crate::response::{json, json_bytes};
-use client_authentication::{client_credentials, invalid_client, uses_authorization_header};
-pub(crate) use grant_requests::caller;
+pub(crate) use request::caller;
+use request::{client_credentials, invalid_client, token_request, uses_authorization_header};
 
 type Pairs = [(String, String)];
 
 const DEVICE_CODE: &str = GrantType::DeviceCode.as_str();
-const TOKEN_EXCHANGE: &str = GrantType::TokenExchange.as_str();
 
 pub async fn post(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
@@ -135,44 +133,6 @@ pub(crate) async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs,
     match repeated_parameter(&pairs) {
         Some(name) => invalid_request(format!("Parameter {name} is repeated")),
         None => Ok(pairs),
-    }
-}
-
-/// Parses a form into a [`TokenRequest`].
-fn token_request(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, TokenError> {
-    let secret = |name| parameter(pairs, name).map(Secret::new);
-    let scope = parameter(pairs, "scope").map(Scopes::parse);
-    match parameter(pairs, "grant_type") {
-        Some("authorization_code") => {
-            let Some(code) = secret("code") else {
-                return invalid_request("Required param: code.");
-            };
-            Ok(TokenRequest::AuthorizationCode {
-                code,
-                redirect_uri: parameter(pairs, "redirect_uri").map(str::to_owned),
-                verifier: secret("code_verifier"),
-            })
-        }
-        Some("refresh_token") => {
-            let Some(token) = secret("refresh_token") else {
-                return invalid_request("No refresh token is found in request.");
-            };
-            Ok(TokenRequest::RefreshToken { token, scope })
-        }
-        Some(DEVICE_CODE) => {
-            let Some(device_code) = secret("device_code") else {
-                return invalid_request("No device code received");
-            };
-            Ok(TokenRequest::DeviceCode { device_code, verifier: secret("code_verifier") })
-        }
-        Some("client_credentials") => Ok(TokenRequest::ClientCredentials { scope }),
-        Some("password") => grant_requests::password(parts, pairs),
-        Some(TOKEN_EXCHANGE) => grant_requests::token_exchange(parts, pairs),
-        Some(_) => Err(TokenError::refused(
-            TokenErrorCode::UnsupportedGrantType,
-            "This grant type is not supported",
-        )),
-        None => invalid_request("Required param: grant_type."),
     }
 }
 

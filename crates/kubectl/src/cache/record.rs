@@ -1,12 +1,23 @@
-//! The cached data of one login.
+//! The record of one login, and the file that it is in: written atomically, and read only where nobody else could have
+//! written it.
 
 use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::keyring::KeyringError;
+use crate::error::Error;
 use crate::profile::{LoginProfile, StoredSecret};
+
+/// A record with thousands of groups takes some tens of kilobytes.
+const MAX_RECORD_BYTES: u64 = 4 << 20;
 
 /// What the cache stores of one login.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -57,4 +68,87 @@ impl Tokens {
         let own = [&self.id_token, &self.access_token, &self.refresh_token, &self.client_secret];
         own.into_iter().all(Option::is_none) && self.by_audience.is_empty()
     }
+}
+
+/// Writes a new file beside `file` and renames it, so that a killed process leaves the old or the new file. The mode
+/// is that of `like`, otherwise 0600.
+pub fn replace(file: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> std::io::Result<()> {
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".new");
+    // Left behind by a process that was killed.
+    match fs::remove_file(&temporary) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),
+        _ => {}
+    }
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    if let Some(like) = like {
+        new.set_permissions(like.permissions())?;
+    }
+    new.write_all(bytes)?;
+    new.sync_all()?;
+    fs::rename(&temporary, file)
+}
+
+/// # Errors
+/// Others can read the file, it belongs to another user, or it is not a regular file (for example a symbolic link).
+pub fn read_record(file: &Path) -> Result<LoginRecord, Error> {
+    let metadata = match fs::symlink_metadata(file) {
+        Ok(metadata) => metadata,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(LoginRecord::default()),
+        Err(cause) => return Err(local(file, &cause)),
+    };
+    if !metadata.is_file() || metadata.mode() & 0o077 != 0 || metadata.uid() != own_uid() {
+        return Err(Error::Local(format!(
+            "{} must be a regular file of your own that only you can read (mode 0600); delete it and sign in again",
+            file.display()
+        )));
+    }
+    if metadata.len() > MAX_RECORD_BYTES {
+        return Err(Error::Local(format!("{} is over {MAX_RECORD_BYTES} bytes", file.display())));
+    }
+    let bytes = fs::read(file).map_err(|cause| local(file, &cause))?;
+    Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// A hash of everything that tokens depend on.
+pub fn file_name(profile: &LoginProfile) -> String {
+    let mut parameters = profile.extra_parameters.clone();
+    parameters.sort();
+    let mut scopes = profile.scopes.clone();
+    scopes.sort();
+    let key = serde_json::json!([profile.issuer, profile.client_id, scopes, parameters]);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.to_string().as_bytes());
+    URL_SAFE_NO_PAD.encode(digest).replace('-', "_")
+}
+
+pub fn default_directory() -> Result<PathBuf, Error> {
+    let home = crate::environment_variable("HOME")
+        .ok_or_else(|| Error::Local("HOME is not set; use --token-cache-dir".to_owned()))?;
+    Ok(PathBuf::from(home).join(".kube/cache/countersign"))
+}
+
+pub fn prepare(directory: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|cause| local(directory, &cause))?;
+    let metadata = fs::symlink_metadata(directory).map_err(|cause| local(directory, &cause))?;
+    if !metadata.is_dir() || metadata.uid() != own_uid() {
+        let text = format!("{} is not a directory of your own", directory.display());
+        return Err(Error::Local(text));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+            .map_err(|cause| local(directory, &cause))?;
+    }
+    Ok(())
+}
+
+fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+pub fn local(path: &Path, cause: &std::io::Error) -> Error {
+    Error::Local(format!("{}: {cause}", path.display()))
 }

@@ -170,7 +170,7 @@ fn loopback_address(text: &str) -> Result<SocketAddr, String> {
 /// Parses a path in which `~/` is the home directory, as in kubelogin.
 #[expect(clippy::unnecessary_wraps, reason = "clap expects a parser that can fail")]
 pub fn path(text: &str) -> Result<PathBuf, String> {
-    let home = crate::environment::variable("HOME").map(PathBuf::from);
+    let home = crate::environment_variable("HOME").map(PathBuf::from);
     Ok(match (text.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(text),

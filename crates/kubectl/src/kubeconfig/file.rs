@@ -17,12 +17,12 @@ pub fn path(option: Option<&Path>) -> Result<PathBuf, Error> {
     if let Some(file) = option {
         return Ok(file.to_owned());
     }
-    if let Some(list) = crate::environment::variable("KUBECONFIG")
+    if let Some(list) = crate::environment_variable("KUBECONFIG")
         && let Some(first) = std::env::split_paths(&list).find(|path| !path.as_os_str().is_empty())
     {
         return Ok(first);
     }
-    let home = crate::environment::variable("HOME")
+    let home = crate::environment_variable("HOME")
         .ok_or_else(|| Error::Local("HOME is not set; use --kubeconfig".to_owned()))?;
     Ok(PathBuf::from(home).join(".kube/config"))
 }

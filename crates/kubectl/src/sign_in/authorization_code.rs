@@ -1,5 +1,8 @@
 //! Authorization code with PKCE: by redirect to a loopback port (RFC 8252 section 7.3), or entered manually.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::Secret;
@@ -8,8 +11,8 @@ use url::Url;
 
 use super::loopback::{Expected, Listener};
 use super::{LoginRequest, SignedIn, loopback};
-use crate::browser;
 use crate::error::Error;
+use crate::profile::is_web_address;
 use crate::terminal::{Progress, Style};
 
 /// The redirect URI with which an issuer shows the code to the user (out-of-band).
@@ -25,10 +28,10 @@ pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
         None => listener.redirect_uri(&options.redirect_host),
     };
     let request = AuthorizationRequest::new(login, &redirect_uri)?;
-    browser::check(&request.url)?;
+    check_url(&request.url)?;
     let opened = options.opens_browser
         && options.can_open_browser()
-        && match browser::open(&request.url, options.browser_command.as_deref()) {
+        && match open_browser(&request.url, options.browser_command.as_deref()) {
             Ok(()) => true,
             Err(cause) => {
                 eprintln!("{cause}");
@@ -73,7 +76,7 @@ pub async fn by_typed_code(login: &LoginRequest<'_>) -> Result<SignedIn, Error> 
         return Err(Error::LoginFailed(text.to_owned()));
     }
     let request = AuthorizationRequest::new(login, OUT_OF_BAND)?;
-    browser::check(&request.url)?;
+    check_url(&request.url)?;
     eprintln!(
         "Open this URL in any browser:\n\n  {}\n",
         Style::for_stderr().bold(request.url.as_str())
@@ -92,6 +95,31 @@ pub async fn by_typed_code(login: &LoginRequest<'_>) -> Result<SignedIn, Error> 
         return Err(Error::LoginFailed("no code was typed".to_owned()));
     }
     request.redeem(login, OUT_OF_BAND, &Secret::new(line.trim())).await
+}
+
+/// Accepts only https, or http on loopback: a discovery document must not make this program start another one (`file:`,
+/// `calculator:`).
+fn check_url(url: &Url) -> Result<(), Error> {
+    match is_web_address(url) {
+        true => Ok(()),
+        false => Err(Error::LoginFailed(format!("the issuer's login page {url} is not https"))),
+    }
+}
+
+/// Opens a URL that [`check_url`] has accepted, with `program` or the system's default browser, without a shell.
+fn open_browser(url: &Url, program: Option<&Path>) -> Result<(), Error> {
+    match program {
+        Some(program) => Command::new(program)
+            .arg(url.as_str())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map(drop)
+            .map_err(|cause| Error::Local(format!("cannot run {}: {cause}", program.display()))),
+        None => webbrowser::open(url.as_str())
+            .map_err(|cause| Error::Local(format!("cannot open a browser: {cause}"))),
+    }
 }
 
 /// An authorization request and what is needed to redeem its code.

@@ -10,9 +10,9 @@ use http_body_util::Full;
 use tokio::sync::oneshot;
 use url::Url;
 
-use crate::browser::is_web_address;
 use crate::error::Error;
 use crate::id_token::IdTokenClaims;
+use crate::profile::is_web_address;
 use crate::terminal::printable;
 
 const STYLE: &str = "\

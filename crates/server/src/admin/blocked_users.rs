@@ -14,12 +14,12 @@ use countersign_issuer::admin::blocked_users::{
 use countersign_issuer::admin::fields::{FieldError, Fields};
 use serde::{Deserialize, Serialize};
 
+use super::api::ProblemDetails;
 use super::filters::{Choice, Field, choice, field, next_page_links, requested_page};
 use super::frame::{
     Frame, Section, connector_name, count, display_time, display_time_of, found_or_problem,
     sessions_link, status,
 };
-use super::problem_details::ProblemDetails;
 use super::sessions::api::body_fields;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;

@@ -1,11 +1,11 @@
 //! Clients: the page `/admin/clients` and `GET /api/v1/clients`.
 
+use super::api::ProblemDetails;
 use super::filters::{next_page_links, requested_page};
 use super::frame::{
     Frame, Section, at_least, client_name, connector_name, count, found_or_problem, sessions_link,
     status,
 };
-use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::page_error::PageError;

@@ -9,7 +9,7 @@ use countersign_core::Secret;
 use serde::Serialize;
 
 use super::AdminToken;
-use super::problem_details::ProblemDetails;
+use super::api::ProblemDetails;
 use crate::app::App;
 use crate::process_state::{DIGEST_KEY_HEADER, ReloadAction};
 use crate::response::json;

@@ -1,12 +1,12 @@
 //! Connectors: the page `/admin/connectors`, and `/api/v1/connectors`. Both list them with their health and close an
 //! open circuit breaker.
 
+use super::api::ProblemDetails;
 use super::filters::{next_page_links, requested_page};
 use super::frame::{
     Frame, Section, at_least, connector_name, count, display_time_of, found_or_problem,
     sessions_link, status,
 };
-use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::{Form, flash, once, redirect_with_flash};

@@ -1,11 +1,11 @@
 //! The audit log: the page `/admin/events` and `GET /api/v1/events`.
 
+use super::api::ProblemDetails;
 use super::filters::{FilterForm, Search, address, next_page_links, options};
 use super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, found_or_problem, label_for,
     status,
 };
-use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::page_error::PageError;

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use super::api::ProblemDetails;
 use super::blocked_users::block::block_address;
 use super::filters::{FilterForm, Part, Search, address, part_of_names};
 use super::frame::{Frame, Section, client_name, connector_name};
-use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::Pairs;

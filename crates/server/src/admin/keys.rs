@@ -1,8 +1,8 @@
 //! Signing keys: the page `/admin/keys` lists and rotates them, `/admin/keys/{number}` previews and drops one; the same
 //! at `/api/v1/keys`.
 
+use super::api::ProblemDetails;
 use super::frame::{Frame, Section, display_time_of};
-use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken};
 use crate::app::App;
 use crate::form::{Form, flash, redirect_with_flash};

@@ -1,10 +1,10 @@
 //! The members of a group over time: the page `/admin/memberships` and `GET /api/v1/memberships`.
 
+use super::api::ProblemDetails;
 use super::filters::{FilterForm, Search, next_page_links};
 use super::frame::{
     Frame, Section, connector_name, display_time_of, first_non_empty, found_or_problem, status,
 };
-use super::problem_details::ProblemDetails;
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::Pairs;

@@ -4,11 +4,10 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::browsers::{BrowserState, ExampleApp};
 use super::callback::keep_tokens;
 use super::page::{self, back_to_page};
 use super::provider::{Metadata, Reply};
-use super::{DEVICE_CODE, TOKEN_EXCHANGE};
+use super::{BrowserState, DEVICE_CODE, ExampleApp, TOKEN_EXCHANGE};
 use crate::form::{self, once};
 use crate::response::see_other;
 

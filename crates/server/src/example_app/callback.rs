@@ -4,10 +4,10 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use super::browsers::{ExampleApp, Pending, Tokens};
 use super::claims;
 use super::page::{self, back_to_page};
 use super::provider::Metadata;
+use super::{ExampleApp, Pending, Tokens};
 use crate::form::{self, once};
 
 /// Requires the cookie of the browser that began the login; other browsers are refused.

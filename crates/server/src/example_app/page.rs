@@ -7,10 +7,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use super::browsers::{BrowserState, Device, ExampleApp, Tokens};
 use super::claims::{self, ClaimRow, ClusterView, LoginResult};
 use super::provider::{Metadata, Reply};
-use super::{FLOWS, Flow, TOKEN_EXCHANGE};
+use super::{BrowserState, Device, ExampleApp, FLOWS, Flow, TOKEN_EXCHANGE, Tokens};
 use crate::pages::{Layout, Page, assets};
 use crate::response::see_other;
 

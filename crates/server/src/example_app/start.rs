@@ -5,11 +5,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use countersign_core::ids;
 
-use super::Flow;
-use super::browsers::{Device, ExampleApp, Pending};
 use super::callback::keep_tokens;
 use super::page::{self, back_to_page};
 use super::provider::Metadata;
+use super::{Device, ExampleApp, Flow, Pending};
 use crate::form::{self, once};
 use crate::response::see_other;
 

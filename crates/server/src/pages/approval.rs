@@ -6,8 +6,7 @@ use askama::Template;
 
 use super::device_flow::DeviceInfo;
 use super::href;
-use super::icon::Icon;
-use super::layout::Layout;
+use super::layout::{Icon, Layout};
 use super::messages::{FormattedMessage, Messages};
 use super::name::{ClientInfo, Name, SignedInUser};
 use super::texts::PageText;

@@ -3,9 +3,8 @@
 
 use askama::Template;
 
-use super::display_time::DisplayTime;
-use super::icon::Icon;
-use super::layout::Layout;
+use super::display::DisplayTime;
+use super::layout::{Icon, Layout};
 use super::messages::Messages;
 use super::name::ClientInfo;
 use super::name::Name;

@@ -217,3 +217,23 @@ impl PageErrorKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::messages::ENGLISH;
+    use super::PageErrorKind;
+
+    #[test]
+    fn every_problem_has_words_and_a_status_of_its_kind() {
+        for problem in PageErrorKind::ALL {
+            let messages = problem.messages(&ENGLISH);
+            assert!((400..=503).contains(&problem.status()), "{problem:?}");
+            assert!(
+                [messages.title, messages.happened, messages.todo]
+                    .iter()
+                    .all(|text| !text.is_empty()),
+                "{problem:?}"
+            );
+        }
+    }
+}

@@ -62,3 +62,38 @@ pub fn form_action(href: &str) -> &str {
 fn starts_with(href: &str, prefix: &str) -> bool {
     href.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{form_action, web};
+
+    #[test]
+    fn links_lead_to_the_web_and_forms_to_no_script() {
+        for good in ["/dex/auth?x=1", "https://app.example.com/", "HTTP://localhost:8000/cb"] {
+            assert_eq!(web(good), good);
+        }
+        for bad in [
+            "javascript:alert(1)",
+            "//evil.example.com",
+            "/\\evil.example.com",
+            "data:text/html,x",
+            "app:/cb",
+            "é",
+            "",
+        ] {
+            assert_eq!(web(bad), "#");
+        }
+        for good in ["https://app.example.com/cb", "com.example.app:/cb", "http://127.0.0.1:8000"] {
+            assert_eq!(form_action(good), good);
+        }
+        for bad in [
+            "javascript:alert(1)",
+            "JavaScript:alert(1)",
+            " javascript:alert(1)",
+            "java\tscript:alert(1)",
+            "data:,x",
+        ] {
+            assert_eq!(form_action(bad), "#");
+        }
+    }
+}

@@ -134,3 +134,24 @@ pub struct SignedInUser {
     pub email: Option<Name>,
     pub connector_name: Name,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Name;
+
+    #[test]
+    fn a_name_is_cleaned_and_cut() {
+        for (raw, shown) in [
+            ("Jane Doe", "Jane Doe"),
+            ("  Jane\t\r\n Doe ", "Jane Doe"),
+            ("\u{202e}evil\u{202c}", "evil"),
+            ("\u{200b}\u{2069}\0", "—"),
+            ("", "—"),
+            ("علی\u{200c}رضا", "علی\u{200c}رضا"),
+        ] {
+            assert_eq!(Name::new(raw).as_str(), shown);
+        }
+        assert_eq!(Name::new(&"x".repeat(10_000)).as_str().chars().count(), 256);
+        assert_eq!(Name::new(" élan").initial(), "É");
+    }
+}

@@ -3,10 +3,8 @@
 use askama::Template;
 
 use super::approval::Scope;
-use super::device::Device;
-use super::display_time::DisplayTime;
-use super::icon::Icon;
-use super::layout::Layout;
+use super::display::{Device, DisplayTime};
+use super::layout::{Icon, Layout};
 use super::messages::{FormattedMessage, Messages};
 use super::name::Name;
 

@@ -4,18 +4,14 @@
 
 mod admin;
 mod admin_more;
-mod admin_samples;
-mod markup;
 mod own;
 mod own_templates;
-mod sample_data;
 mod samples;
+mod support;
 mod texts;
-mod words;
 
-use markup::{Tag, decode, inner, tags};
-use sample_data::{HOSTILE, World};
 use samples::pages;
+use support::{HOSTILE, Tag, World, decode, inner, tags};
 
 use super::assets;
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pprof::Symbol;
 
-use super::code_mappings::CodeMappings;
+use super::CodeMappings;
 
 /// A stack as often as it was seen, the innermost address first.
 pub struct Stack {

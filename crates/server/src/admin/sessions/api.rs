@@ -11,7 +11,7 @@ use countersign_issuer::admin::fields::{BULK_FIELDS, Fields, SESSION_FIELDS};
 use countersign_issuer::admin::view::{EndView, PreviewView};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::super::problem_details::ProblemDetails;
+use super::super::api::ProblemDetails;
 use crate::admin::{AdminToken, QueryPairs};
 use crate::app::App;
 use crate::form::Pairs;

@@ -11,9 +11,9 @@ use crate::admin::{clients::*, events::*, filters::*, frame::*, memberships::*};
 use super::super::messages::ENGLISH;
 use super::super::{DisplayTime, Name, Page};
 use super::admin_more::{blocked, connectors, explain, key_drop, keys};
-use super::admin_samples::{ID, NOW, display_time, field, form, frame, groups, link, name, part};
-use super::markup::tags;
-use super::sample_data::World;
+use super::support::{
+    ID, NOW, World, display_time, field, form, frame, groups, link, name, part, tags,
+};
 
 fn ended_line(w: &World) -> EndedLine {
     EndedLine {

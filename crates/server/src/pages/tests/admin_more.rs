@@ -6,8 +6,7 @@ use crate::admin::{connectors::*, explain::*, filters::*, frame::*, keys::*};
 
 use super::super::messages::ENGLISH;
 use super::super::{Name, Page};
-use super::admin_samples::{display_time, field, form, frame, groups, link, name};
-use super::sample_data::World;
+use super::support::{World, display_time, field, form, frame, groups, link, name};
 
 pub fn blocked(w: &World) -> Vec<(String, String)> {
     let row = || BlockedUserRow {

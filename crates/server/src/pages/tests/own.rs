@@ -1,8 +1,7 @@
 //! Samples of the account pages, and the properties specific to them.
 
 use super::super::*;
-use super::markup::tags;
-use super::sample_data::World;
+use super::support::{World, tags};
 
 const NOW: i64 = 1_763_900_000_000;
 

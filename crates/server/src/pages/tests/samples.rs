@@ -1,7 +1,7 @@
 //! One sample of every page, with ordinary or hostile data.
 
 use super::super::*;
-use super::sample_data::{HOSTILE, World};
+use super::support::{HOSTILE, World};
 use super::{admin, own};
 
 /// Every page with this data, and a file name for it.

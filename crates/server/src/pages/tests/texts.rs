@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use super::super::messages::ENGLISH;
 use super::super::texts::MOST_LINKS;
 use super::super::*;
-use super::markup::{decode, inner, tags};
-use super::sample_data::World;
 use super::samples::pages;
+use super::support::{World, decode, inner, tags};
 
 /// Larger than a page without texts of one's own, the stylesheet included.
 const LARGEST_PAGE: usize = 40 * 1024;
@@ -209,5 +208,16 @@ fn every_text_has_a_key_of_its_own_in_a_known_section() {
         assert!(PageText::SECTIONS.contains(&text.path().0), "{text:?}");
         assert_eq!(default.contains("{}"), text.placeholder().is_some(), "{text:?}");
         assert!(default.chars().count() <= text.longest(), "{text:?}");
+    }
+}
+
+/// Without its `{}` a sentence would lose the name or the count.
+#[test]
+fn every_sentence_has_its_place_for_a_name() {
+    let messages = format!("{ENGLISH:?}");
+    for marker in [" Message(\"", " many: \""] {
+        for text in messages.split(marker).skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert_eq!(text.matches("{}").count(), 1, "{text}");
+        }
     }
 }

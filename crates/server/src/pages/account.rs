@@ -1,10 +1,11 @@
-//! The account page: the user's session in this browser, their other sessions, and their groups with search.
+//! The pages of an account: the user's session in this browser with their other sessions and their groups, the search in
+//! their groups, the clusters that they may see, and the pages before and after a logout.
 
 use askama::Template;
 
-use super::display_time::DisplayTime;
-use super::icon::Icon;
-use super::layout::Layout;
+use super::display::DisplayTime;
+use super::href::PageLink;
+use super::layout::{Icon, Layout};
 use super::messages::Messages;
 use super::name::{Name, SignedInUser};
 use super::sessions::{EndFlash, SignInCard};
@@ -151,5 +152,92 @@ impl Groups<'_> {
 
     fn messages(&self) -> &'static Messages {
         self.layout.messages
+    }
+}
+
+/// The clusters that a user may see.
+#[derive(Template)]
+#[template(path = "pages/clusters.html")]
+pub struct Clusters<'a> {
+    pub layout: &'a Layout,
+    pub user: SignedInUser,
+    pub cards: Vec<ClusterCard>,
+    /// The command that configures all of them.
+    pub login: String,
+    /// Link to a kubeconfig with all of them, if there are several.
+    pub all: Option<String>,
+}
+
+/// One cluster.
+pub struct ClusterCard {
+    pub name: Name,
+    pub description: Option<Name>,
+    pub server: Name,
+    /// The command that signs in and writes the kubeconfig.
+    pub login: String,
+    pub kubeconfig: String,
+}
+
+impl Clusters<'_> {
+    fn title(&self) -> &'static str {
+        self.layout.messages.clusters.heading
+    }
+}
+
+impl ClusterCard {
+    fn check(&self) -> String {
+        format!("kubectl --context {} auth whoami", self.name)
+    }
+}
+
+/// Asks before a logout.
+#[derive(Template)]
+#[template(path = "pages/logout_confirm.html")]
+pub struct LogoutConfirm<'a> {
+    pub layout: &'a Layout,
+    pub user: SignedInUser,
+    pub action: &'a str,
+    pub csrf: &'a str,
+    /// The client's parameters (`id_token_hint`, `post_logout_redirect_uri`, `state`), repeated in the form.
+    pub fields: Vec<(&'a str, &'a str)>,
+    /// Whether to offer the checkbox `tools=end`: the session has grants that a logout would not end.
+    pub offers_tools: bool,
+}
+
+/// What a logout has ended.
+#[derive(Template)]
+#[template(path = "pages/signed_out.html")]
+pub struct SignedOut<'a> {
+    pub layout: &'a Layout,
+    pub tools: OfflineGrants,
+    /// Clients that receive a logout token.
+    pub notified: Vec<Name>,
+    /// Name and id of the client that requested a redirect URI that is not registered for it.
+    pub unregistered: Option<(Name, Name)>,
+    /// The `id_token_hint` was not a valid token of this issuer, and the browser had no session: nothing was ended.
+    pub hint_refused: bool,
+    pub link: Option<PageLink>,
+    /// Link to the upstream's logout.
+    pub upstream: Option<PageLink>,
+}
+
+/// What happened to the session's grants with `offline_access`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfflineGrants {
+    /// There were none.
+    None,
+    Kept,
+    Ended,
+}
+
+impl LogoutConfirm<'_> {
+    fn title(&self) -> &'static str {
+        self.layout.messages.logout.heading
+    }
+}
+
+impl SignedOut<'_> {
+    fn title(&self) -> &'static str {
+        self.layout.messages.logout.done
     }
 }
