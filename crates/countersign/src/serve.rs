@@ -1,12 +1,8 @@
 //! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, and shuts down
 //! gracefully.
 
-<<<<<<< HEAD
 #[cfg(test)]
 mod allocations;
-mod example_app;
-=======
->>>>>>> s7-m2
 mod greeting;
 mod housekeeping;
 pub mod plan;

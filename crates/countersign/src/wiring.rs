@@ -103,8 +103,9 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
     let root = keys::load_root_key(&config.root_keys, &store).await?;
     let (mut settings, now) = (settings(config)?, shared.clock.now());
     let versions = &shared.signer_versions;
-    settings.external_signer =
-        settings.external_signer.map(|signer| versions.keeping_versions_of(signer, is_signer_unchanged));
+    settings.external_signer = settings
+        .external_signer
+        .map(|signer| versions.keeping_versions_of(signer, is_signer_unchanged));
     let keyring = Keyring::open(&store, &root, &settings, now).await.map_err(|e| e.to_string())?;
     let configured = connectors(config, shared.hashing.clone());
     let connectors = Connectors::new(configured.list);
