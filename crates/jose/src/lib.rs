@@ -12,15 +12,14 @@
 //! |---|---|
 //! | `hash` | SHA-256 for stored secrets, PKCE `S256`, `at_hash` and `c_hash` |
 //! | `root` | root keys: seal values in the database |
-//! | `seal` | sealing keys: seal values in the browser |
+//! | `seal` | how values are sealed; sealing keys: seal values in the browser |
 //! | `mac` | MAC keys: refresh tokens as signed statements |
 //! | `key_pair`, `jwk` | making a signing key; its public half and the set at `/keys` |
 //! | `signing`, `verify`, `claims` | signing a JWT, verifying one, its claims |
 //! | `external_key` | a JWT whose signature another service makes |
 //! | `upstream` | verifying ID tokens of upstream issuers |
-//! | `aead`, `ring`, `strict_json` | used by the above |
+//! | `ring`, `strict_json` | used by the above |
 
-mod aead;
 mod claims;
 mod external_key;
 pub mod hash;
