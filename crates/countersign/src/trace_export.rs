@@ -2,7 +2,8 @@
 //! environment variables. Without an endpoint in them no exporter is built.
 //!
 //! Exported are the spans of requests (`countersign_server`), and within them those of database operations, connectors
-//! and requests to upstreams (`countersign_core::exported_spans`). Events of the log are not exported, as they may name users.
+//! and requests to upstreams (`countersign_core::trace::EXPORTED_SPANS`). Events of the log are not exported, as they
+//! may name users.
 //!
 //! A thread of the library sends finished spans in batches. Its queue is bounded (`OTEL_BSP_MAX_QUEUE_SIZE`): while the
 //! collector is down or slow spans are dropped, and no request waits.

@@ -20,7 +20,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use countersign_core::Timestamp;
-use countersign_core::exported_spans::TARGET;
+use countersign_core::trace::EXPORTED_SPANS;
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -191,7 +191,7 @@ impl Engine {
     /// The span of an operation, named after its type; its parent is the current span. Disabled without a collector.
     fn span<V: Operation>(&self) -> Span {
         tracing::info_span!(
-            target: TARGET,
+            target: EXPORTED_SPANS,
             "database",
             otel.name = operation_name(V::type_name()),
             otel.kind = "client",

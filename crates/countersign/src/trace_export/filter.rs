@@ -1,7 +1,7 @@
-//! Which spans are exported: those of requests, and in them those with [`TARGET`]. Work without a request (the
+//! Which spans are exported: those of requests, and in them those with [`EXPORTED_SPANS`]. Work without a request (the
 //! collection of expired rows, the notifications of replicas) would be a trace of its own for each statement.
 
-use countersign_core::exported_spans::TARGET;
+use countersign_core::trace::EXPORTED_SPANS;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
@@ -17,7 +17,7 @@ fn is_request(metadata: &Metadata<'_>) -> bool {
 }
 
 fn is_part_of_request(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.target() == TARGET
+    metadata.is_span() && metadata.target() == EXPORTED_SPANS
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for RequestSpans {
