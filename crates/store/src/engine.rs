@@ -1,7 +1,6 @@
 //! How an operation reaches its database: SQLite through one writer task, PostgreSQL through a pool. Connections,
 //! transactions and retries; no tables are known here. Each operation has a span for an OpenTelemetry collector.
 
-mod availability;
 mod commit;
 pub(crate) mod conn;
 mod listener;
@@ -29,6 +28,7 @@ pub(crate) use self::listener::Listener;
 pub use self::listener::{Change, Changes};
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
+pub use self::sqlite::backup_sqlite;
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, dex};
 
