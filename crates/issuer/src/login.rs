@@ -31,7 +31,6 @@
 
 mod account_page;
 mod approval;
-mod device;
 mod device_cookie;
 mod new_session;
 mod next_step;
@@ -45,7 +44,6 @@ mod sign_in;
 mod upstream_login;
 mod upstream_login_state;
 
-pub use device::{DeviceLogin, UserCodeOutcome};
 pub(crate) use new_session::NewSession;
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
@@ -53,7 +51,7 @@ pub use pending_login::{BrowserBinding, PendingLogin};
 pub use posted_form::PostedFormOutcome;
 pub(crate) use rate_limit::counted_address;
 pub use rate_limit::{LoginAttempts, POLL_INTERVAL};
-pub use request::{AccountPage, AuthRequest, Params, Prompt, ResponseMode};
+pub use request::{AccountPage, AuthRequest, DeviceLogin, Params, Prompt, ResponseMode};
 pub use response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 pub(crate) use sign_in::{AuthenticatedUser, PasswordOutcome};
 pub use sign_in::{Browser, PasswordSubmission, SignInOutcome, SignedInBrowser};
