@@ -29,7 +29,6 @@
 //!
 //! Both must match: a login continues only in the browser that began it.
 
-mod account_page;
 mod approval;
 mod device_cookie;
 mod new_session;
