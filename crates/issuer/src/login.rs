@@ -7,7 +7,7 @@
 //! | `GET /auth` (`POST` answers 303 to it) | the request is parsed; until client and redirect URI are verified every error is a page, afterwards a redirect | [`parse`] |
 //! | | the dispatcher chooses the next step, here and after every other step | [`next_step`] |
 //! | `GET /auth/{connector}` | redirects to the password form or to the upstream | [`upstream_login`] |
-//! | `GET`, `POST /auth/{connector}/login` | the password form | [`sign_in`] |
+//! | `GET`, `POST /auth/{connector}/login` | the password form | [`password`] |
 //! | `POST /callback`, `/callback/{connector}` | a posted response (SAML) is verified, 303 to `GET /callback` | [`posted_form`] |
 //! | `GET /callback`, `/callback/{connector}` | the upstream's response is verified | [`upstream_login`] |
 //! | | the session is written, the browser binding renewed, 303 to `/continue` | [`sign_in`] |
@@ -30,10 +30,9 @@
 //! Both must match: a login continues only in the browser that began it.
 
 mod approval;
-mod device_cookie;
-mod new_session;
 mod next_step;
 mod parse;
+mod password;
 mod pending_login;
 mod posted_form;
 pub(crate) mod rate_limit;
@@ -43,17 +42,18 @@ mod sign_in;
 mod upstream_login;
 mod upstream_login_state;
 
-pub(crate) use new_session::NewSession;
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
+pub(crate) use password::PasswordOutcome;
+pub use password::PasswordSubmission;
 pub use pending_login::{BrowserBinding, PendingLogin};
 pub use posted_form::PostedFormOutcome;
 pub(crate) use rate_limit::counted_address;
 pub use rate_limit::{LoginAttempts, POLL_INTERVAL};
 pub use request::{AccountPage, AuthRequest, DeviceLogin, Params, Prompt, ResponseMode};
 pub use response::{AuthorizationError, AuthorizationResponse, ErrorCode};
-pub(crate) use sign_in::{AuthenticatedUser, PasswordOutcome};
-pub use sign_in::{Browser, PasswordSubmission, SignInOutcome, SignedInBrowser};
+pub(crate) use sign_in::{AuthenticatedUser, NewSession};
+pub use sign_in::{Browser, SignInOutcome, SignedInBrowser};
 pub use upstream_login::{CallbackOutcome, CallbackParams, UpstreamRedirect};
 pub use upstream_login_state::state_id;
 
