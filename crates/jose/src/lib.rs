@@ -18,7 +18,7 @@
 //! | `signing`, `verify`, `claims` | signing a JWT, verifying one, its claims |
 //! | `external_key` | a JWT whose signature another service makes |
 //! | `upstream` | verifying ID tokens of upstream issuers |
-//! | `ring`, `strict_json` | used by the above |
+//! | `ring` | used by `seal` and `mac` |
 
 mod claims;
 mod external_key;
@@ -30,7 +30,6 @@ mod ring;
 mod root;
 mod seal;
 mod signing;
-mod strict_json;
 mod upstream;
 mod verify;
 
@@ -39,7 +38,7 @@ mod tests;
 
 use countersign_core::ids::NoRandomness;
 
-pub use claims::Claims;
+pub use claims::{Claims, Refused};
 pub use external_key::{ExternalKey, UnsignedToken};
 pub use jwk::{key_set, usable_public_jwk};
 pub use key_pair::KeyPair;
@@ -48,7 +47,7 @@ pub use root::{CannotOpen, RootKeys, WeakRootKey};
 pub use seal::{MAX_SEALED_BYTES, SealingKeys};
 pub use signing::{Algorithm, Signer};
 pub use upstream::{UpstreamAlgorithm, UpstreamKeys};
-pub use verify::{Expected, MAX_TOKEN_BYTES, Refused, Typ, Verifiers};
+pub use verify::{Expected, MAX_TOKEN_BYTES, Typ, Verifiers};
 
 /// A key is unusable, or a library failed. Contains no key material and no token.
 #[derive(Debug, thiserror::Error)]
