@@ -42,6 +42,7 @@ mod sign_in;
 mod upstream_login;
 mod upstream_login_state;
 
+pub use approval::{Approval, ApprovalDecision};
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
 pub(crate) use password::PasswordOutcome;
@@ -57,7 +58,7 @@ pub use sign_in::{Browser, SignInOutcome, SignedInBrowser};
 pub use upstream_login::{CallbackOutcome, CallbackParams, UpstreamRedirect};
 pub use upstream_login_state::state_id;
 
-use countersign_core::{ClientId, Connector, ConnectorId, Identity, Scopes};
+use countersign_core::{ClientId, Connector, ConnectorId};
 
 /// What the browser does next; `server` renders it as a page or a redirect.
 pub enum Step {
@@ -92,40 +93,5 @@ pub struct ConnectorChoice {
 impl From<&Connector> for ConnectorChoice {
     fn from(connector: &Connector) -> Self {
         Self { id: connector.id.clone(), name: connector.name.clone(), kind: connector.kind }
-    }
-}
-
-/// What the approval page shows: the client, the user, and what the client will receive.
-#[derive(Clone, Debug)]
-pub struct Approval {
-    pub client_name: String,
-    pub client_logo: Option<String>,
-    /// Host of the redirect URI; `None` for out-of-band.
-    pub client_host: Option<String>,
-    pub identity: Identity,
-    pub connector_name: String,
-    pub scopes: Scopes,
-    /// The device to approve, for a device authorization.
-    pub device: Option<DeviceLogin>,
-}
-
-/// The user's decision on the approval page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApprovalDecision {
-    Approve,
-    Rejected,
-    /// Sign in as another user.
-    Switch,
-}
-
-impl ApprovalDecision {
-    /// The value of the form field `approval`.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "approve" => Some(Self::Approve),
-            "rejected" => Some(Self::Rejected),
-            "switch" => Some(Self::Switch),
-            _ => None,
-        }
     }
 }
