@@ -15,18 +15,15 @@ mod item;
 mod load;
 mod problem;
 mod section;
-mod tree;
 mod yaml;
 
 pub use expand::Environment;
-pub use files::FilesRead;
+pub use files::{FilesRead, read_text, readable_by_others};
 pub use item::Item;
 pub use load::{Loaded, load, read, read_tree};
-pub use load::{read_text, readable_by_others};
 pub use problem::{Problem, Problems, Severity, did_you_mean, nearest};
 pub use section::Section;
-pub use tree::{Key, Mark, Node, Value};
-pub use yaml::parse as parse_yaml;
+pub use yaml::{Key, Mark, Node, Value, parse as parse_yaml};
 
 #[cfg(test)]
 mod tests;

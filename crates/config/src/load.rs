@@ -1,11 +1,9 @@
-//! Loads a file: bounded reading and the check of permission bits; the result is the reader's value, or the list of all
-//! problems.
+//! Loads a file, and checks its permission bits; the result is the reader's value, or the list of all problems.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::files::{read_text, readable_by_others};
 use crate::{Environment, Mark, Node, Problem, Problems, Section, Severity, Value, expand, yaml};
 
 /// The outcome of reading a file. `Display` prints one line for each problem.
@@ -123,36 +121,6 @@ pub fn read_tree<T>(
         config
     });
     Loaded::new(file, config, problems)
-}
-
-/// Reads a UTF-8 file of at most `max_bytes`. The error does not contain the name of the file.
-#[expect(clippy::naive_bytecount, reason = "only for an error message")]
-pub fn read_text(path: &Path, max_bytes: usize) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes.len() > max_bytes {
-        return Err(format!("is larger than {max_bytes} bytes"));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let before = error.as_bytes().get(..error.utf8_error().valid_up_to());
-        let lines = before.unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
-        format!("is not UTF-8 in line {}", lines + 1)
-    })
-}
-
-/// The permission bits, if group or others have any.
-#[cfg(unix)]
-pub fn readable_by_others(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    (mode & 0o077 != 0).then_some(mode)
-}
-
-#[cfg(not(unix))]
-pub fn readable_by_others(_path: &Path) -> Option<u32> {
-    None
 }
 
 /// Adds one warning, at the first secret in the file, if the file is readable by others than its owner.

@@ -1,15 +1,13 @@
 //! Parses YAML text into a tree with positions, within limits of size, depth and alias expansion.
 //!
-//! granit-parser returns events with their positions. This module copies aliases and merge keys up to a limit, refuses
-//! tags outside the core schema, and refuses a second document. Repeated keys are kept;
-//! [`Section::finish`](crate::Section::finish) reports them.
+//! granit-parser returns events with their positions. Aliases and merge keys are copied up to a limit; tags outside the
+//! core schema and a second document are refused. Repeated keys are kept; [`Section::finish`](crate::Section::finish)
+//! reports them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
-
-use crate::{Key, Mark, Node, Value};
 
 /// Larger files are refused.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -17,6 +15,59 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 const MAX_DEPTH: usize = 64;
 /// Limit for copies by all aliases together, in bytes plus nodes.
 const MAX_COPIED: usize = 256 * 1024;
+
+/// A position in the file; line and column count from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl Mark {
+    /// The position of problems that concern the file as a whole.
+    pub const WHOLE_FILE: Self = Self { line: 0, column: 0 };
+}
+
+/// A value and its position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub mark: Mark,
+    pub value: Value,
+}
+
+/// The value of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    /// `plain` means unquoted: `yes` and `5556` are then a boolean and a number, `"yes"` and `"5556"` are text.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    List(Vec<Node>),
+    /// In the order of the file. A key given twice is in it twice.
+    Map(Vec<(Key, Node)>),
+}
+
+/// The key of a map entry and its position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    pub mark: Mark,
+    pub text: String,
+}
+
+impl Value {
+    /// The type of the value, for messages. Messages never repeat the value itself, which may be a secret.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Scalar { plain: true, .. } => "a plain value",
+            Self::Scalar { .. } => "text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+        }
+    }
+}
 
 /// The text is not one YAML document: the reason and its position.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,10 +88,8 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         let (event, span) = next.map_err(|error| syntax(&error))?;
         tree.handle(event, mark(&span.start))?;
     }
-    Ok(tree.root.unwrap_or(Node { mark: START, value: Value::Null }))
+    Ok(tree.root.unwrap_or(Node { mark: Mark { line: 1, column: 1 }, value: Value::Null }))
 }
-
-const START: Mark = Mark { line: 1, column: 1 };
 
 fn mark(marker: &Marker) -> Mark {
     Mark { line: marker.line(), column: marker.col() + 1 }

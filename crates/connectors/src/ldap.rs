@@ -23,7 +23,6 @@ mod diagnose;
 mod entry;
 mod failure;
 mod groups;
-mod hosts;
 mod message_check;
 mod person;
 mod pool;

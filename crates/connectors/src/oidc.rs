@@ -18,14 +18,13 @@ use url::Url;
 use crate::oauth::{OAuth, Upstream, UpstreamError, UpstreamOutcome, refused_token};
 
 mod config;
-mod groups;
 pub(crate) mod id_token;
 pub(crate) mod metadata;
 mod person;
 pub(crate) mod provider;
 
 use config::Config;
-use person::Person;
+use person::{Mapping, Person};
 use provider::{CallbackOutcome, Proven, Provider};
 
 /// Reads the connector. `None` if the section cannot be used; every problem is recorded in it.
@@ -50,7 +49,7 @@ struct Oidc {
     acr_values: Vec<String>,
     get_user_info: bool,
     prompt: Option<String>,
-    mapping: config::Mapping,
+    mapping: Mapping,
 }
 
 #[async_trait]

@@ -9,7 +9,6 @@ pub mod clock;
 pub mod connector;
 pub mod device;
 pub mod event;
-pub mod exported_spans;
 pub mod external_signer;
 pub mod grant_type;
 pub mod identity;

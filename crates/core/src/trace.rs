@@ -1,7 +1,15 @@
 //! The trace of the requests to an upstream: requests, responses, and what was filtered and why. For diagnosing missing
-//! groups after a successful login. It contains no password, token or key.
+//! groups after a successful login. It contains no password, token or key. And the target of the spans for an
+//! OpenTelemetry collector, [`EXPORTED_SPANS`].
 
 use serde::{Deserialize, Serialize};
+
+/// The target of the spans of database operations and of calls to upstreams, which the log does not show.
+///
+/// Without a collector no layer accepts this target, and the macro that makes such a span only reads a flag. The spans
+/// are not entered, so that they do not change the span that a log line belongs to; their parent is the span of the
+/// request. They have the names of OpenTelemetry's semantic conventions, and no values from a request or a response.
+pub const EXPORTED_SPANS: &str = "exported_spans";
 
 /// The kind of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 //! environment variables. Without an endpoint in them no exporter is built.
 //!
 //! Exported are the spans of requests (`countersign_server`), and within them those of database operations, connectors
-//! and requests to upstreams (`countersign_core::exported_spans`). Events of the log are not exported, as they may name users.
+//! and requests to upstreams (`countersign_core::trace::EXPORTED_SPANS`). Events of the log are not exported, as they
+//! may name users.
 //!
 //! A thread of the library sends finished spans in batches. Its queue is bounded (`OTEL_BSP_MAX_QUEUE_SIZE`): while the
 //! collector is down or slow spans are dropped, and no request waits.
@@ -12,7 +13,7 @@ mod environment;
 
 use std::time::Duration;
 
-use countersign_core::exported_spans::TARGET;
+use countersign_core::trace::EXPORTED_SPANS;
 use countersign_server::RequestTraces;
 use http::{HeaderMap, HeaderName};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
@@ -113,7 +114,7 @@ fn resource() -> Resource {
     }
 }
 
-/// Which spans are exported: those of requests, and in them those with [`TARGET`]. Work without a request (the
+/// Which spans are exported: those of requests, and in them those with [`EXPORTED_SPANS`]. Work without a request (the
 /// collection of expired rows, the notifications of replicas) would be a trace of its own for each statement.
 pub struct RequestSpans;
 
@@ -124,7 +125,7 @@ fn is_request(metadata: &Metadata<'_>) -> bool {
 }
 
 fn is_part_of_request(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.target() == TARGET
+    metadata.is_span() && metadata.target() == EXPORTED_SPANS
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for RequestSpans {

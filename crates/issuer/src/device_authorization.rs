@@ -1,26 +1,31 @@
-//! The device authorization request (RFC 8628 sections 3.1 and 3.2), the first step of the device authorization grant.
+//! The device authorization grant (RFC 8628) up to the decision of the user; the device then polls for tokens.
 //!
 //! | step | where | code |
 //! |---|---|---|
 //! | device authorization request (`POST /device/code`) | section 3.1 | [`Issuer::begin_device_authorization`] |
 //! | the user enters the user code (`/device`) | section 3.3 | [`Issuer::find_device_request`] |
-//! | the user logs in as for any client; approval is always required, and the decision is stored | | [`crate::login`] |
+//! | the user logs in as for any client; approval is always required, and ends with a decision instead of a redirect | | [`crate::login`] |
 //! | the device polls `/token` | section 3.4 | [`crate::token`] |
 //!
 //! A device request is the only row written before a user has authenticated. The number of pending requests is limited,
 //! in total and per address, and they expire within minutes.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use countersign_core::session::Challenge;
 use countersign_core::{
-    Client, DeviceRequest, DeviceRequestStatus, GrantType, Scopes, UserCode, ids, scopes,
+    Client, DeviceRequest, DeviceRequestStatus, GrantType, ResponseType, Scopes, Session, UserCode,
+    ids, scopes,
 };
 use countersign_jose::hash;
-use countersign_store::AddDeviceRequestOutcome;
+use countersign_store::{AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome};
 use serde::Serialize;
 
-use crate::login::{AuthorizationError, ErrorCode, POLL_INTERVAL, counted_address};
+use crate::login::{
+    AuthRequest, AuthorizationError, Browser, DeviceLogin, ErrorCode, POLL_INTERVAL, PendingLogin,
+    Prompt, ResponseMode, Step, counted_address,
+};
 use crate::token::{TokenError, TokenErrorCode};
 use crate::{Issuer, IssuerError};
 
@@ -56,6 +61,16 @@ pub struct DeviceAuthorization {
     expires_in: u64,
     /// Seconds.
     interval: u64,
+}
+
+/// The result of entering a user code.
+pub enum UserCodeOutcome {
+    /// A login for this device request, which the user must confirm first.
+    Found(Box<PendingLogin>),
+    /// Unknown, expired or already decided. These are not distinguished, so that guessing reveals nothing.
+    NotFound,
+    /// Too many wrong codes: the next one is accepted after this time.
+    RateLimited(Duration),
 }
 
 impl Issuer {
@@ -164,4 +179,96 @@ fn refused(error: AuthorizationError) -> TokenError {
         _ => TokenErrorCode::InvalidRequest,
     };
     TokenError::refused(code, error.description)
+}
+
+impl Issuer {
+    /// Looks up a user code. Wrong codes are limited per user if one is signed in, otherwise per address (section 5.1);
+    /// correct codes do not count.
+    pub async fn find_device_request(
+        &self,
+        typed: &str,
+        browser: &Browser,
+    ) -> Result<UserCodeOutcome, IssuerError> {
+        let session = self.session_for_any_client(browser.cookie.as_ref()).await?;
+        let counted_by = match &session {
+            Some(session) => format!("{}\n{}", session.connector, session.identity.user_id),
+            None => counted_address(browser.address),
+        };
+        let now = self.now();
+        if let Some(wait) = self.attempts.begin_user_code(&counted_by, now) {
+            tracing::warn!(event = "user_code_delayed", address = %browser.address, "too many wrong user codes");
+            return Ok(UserCodeOutcome::RateLimited(wait));
+        }
+        let Some(user_code) = UserCode::parse(typed) else { return Ok(UserCodeOutcome::NotFound) };
+        let found =
+            self.store.device_request_by_user_code(&hash::sha256(user_code.as_str())).await?;
+        let pending = |request: &DeviceRequest| {
+            request.status == DeviceRequestStatus::Pending && now < request.expires_at
+        };
+        let Some(request) = found.filter(pending) else {
+            tracing::info!(event = "user_code_refused", address = %browser.address, "an unknown or expired user code");
+            return Ok(UserCodeOutcome::NotFound);
+        };
+        self.attempts.user_code_found(&counted_by);
+        let login = device_login(request, user_code)?;
+        Ok(UserCodeOutcome::Found(Box::new(PendingLogin::new(login))))
+    }
+
+    /// Stores the decision of the session's user.
+    pub(crate) async fn decide_device_request(
+        &self,
+        pending: PendingLogin,
+        device: &DeviceLogin,
+        session: &Session,
+        approve: bool,
+    ) -> Result<Step, IssuerError> {
+        let decision = DecideDeviceRequest {
+            user_code_hash: hash::sha256(device.user_code.as_str()),
+            session: session.id.clone(),
+            user_id: session.identity.user_id.clone(),
+            connector: session.connector.clone(),
+            ip: session.ip.clone(),
+            auth_time: session.auth_time,
+            approve,
+            now: self.now(),
+        };
+        match self.store.decide_device_request(decision).await? {
+            DecideDeviceRequestOutcome::Decided => {
+                let client = &pending.request.client;
+                tracing::info!(event = if approve { "device_approved" } else { "device_denied" }, client = %client, session = %session.id, user_id = %session.identity.user_id, device_address = device.address, "a person decided about a device");
+                Ok(Step::DeviceDecided { client: client.clone(), approved: approve })
+            }
+            DecideDeviceRequestOutcome::NotPending => Ok(Step::AlreadyFinished),
+            DecideDeviceRequestOutcome::SessionEnded => Ok(Step::Expired),
+        }
+    }
+}
+
+/// The login that follows a user code; it ends at our own page instead of a redirect URI.
+fn device_login(request: DeviceRequest, user_code: UserCode) -> Result<AuthRequest, IssuerError> {
+    let device = DeviceLogin {
+        user_code,
+        address: request.address,
+        user_agent: request.user_agent,
+        requested_at: request.created_at,
+    };
+    Ok(AuthRequest {
+        id: ids::random_id()?,
+        client: request.client,
+        redirect_uri: String::new(),
+        response_type: ResponseType::CODE,
+        response_mode: ResponseMode::Query,
+        state: None,
+        scopes: request.scopes,
+        nonce: None,
+        challenge: None,
+        prompt: Prompt::default(),
+        max_age: None,
+        hint: None,
+        login_hint: None,
+        connector: None,
+        account_page: None,
+        device: Some(device),
+        expires_at: request.expires_at,
+    })
 }

@@ -5,22 +5,23 @@
 //! them from the database.
 
 mod by_administrator;
-mod expiry;
 mod external;
 mod secrets;
 mod sequence;
 mod token_signer;
 
 pub use by_administrator::RotationView;
-use expiry::{delete_expired, keep_needed, record_superseded};
 use external::ExternalKeys;
 pub(crate) use external::ExternalVersion;
 pub use external::check_external_signer;
 pub use secrets::seal_signing_key;
-use secrets::{LOGIN_STATE, REFRESH_MAC, Usable, new_key, opened, reseal, secrets};
-use sequence::{KeySequence, own_keys_sign_until};
+use secrets::{
+    LOGIN_STATE, REFRESH_MAC, Usable, delete_superseded, new_key, opened, reseal, secrets,
+};
+use sequence::{KeySequence, delete_expired, keep_needed, own_keys_sign_until, record_superseded};
 pub(crate) use sequence::{is_unneeded, signs_until, successor};
-pub(crate) use token_signer::TokenSigner;
+use token_signer::SigningThreads;
+pub(crate) use token_signer::{SigningTurn, TokenSigner};
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -34,7 +35,6 @@ use countersign_jose::{
 use countersign_store::{ImportedKey, SigningKeyRow, Store};
 use tokio::sync::Mutex;
 
-use crate::blocking::SigningThreads;
 use crate::discovery::{Discovery, PublishedDocument};
 use crate::{IssuerError, Settings};
 
@@ -219,6 +219,7 @@ impl Keyring {
         keep_needed(store, settings).await?;
         record_superseded(store, settings, now).await?;
         delete_expired(store, settings, now).await?;
+        delete_superseded(store, now).await?;
         let before = self.keys().external.clone();
         let external = ExternalKeys::read(settings, before.clone(), now).await;
         let keys = read(store, root, settings, now, external.clone()).await?;

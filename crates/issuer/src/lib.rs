@@ -11,7 +11,6 @@
 
 pub mod account;
 pub mod admin;
-mod blocking;
 pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;

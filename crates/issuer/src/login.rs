@@ -7,7 +7,7 @@
 //! | `GET /auth` (`POST` answers 303 to it) | the request is parsed; until client and redirect URI are verified every error is a page, afterwards a redirect | [`parse`] |
 //! | | the dispatcher chooses the next step, here and after every other step | [`next_step`] |
 //! | `GET /auth/{connector}` | redirects to the password form or to the upstream | [`upstream_login`] |
-//! | `GET`, `POST /auth/{connector}/login` | the password form | [`sign_in`] |
+//! | `GET`, `POST /auth/{connector}/login` | the password form | [`password`] |
 //! | `POST /callback`, `/callback/{connector}` | a posted response (SAML) is verified, 303 to `GET /callback` | [`posted_form`] |
 //! | `GET /callback`, `/callback/{connector}` | the upstream's response is verified | [`upstream_login`] |
 //! | | the session is written, the browser binding renewed, 303 to `/continue` | [`sign_in`] |
@@ -29,13 +29,10 @@
 //!
 //! Both must match: a login continues only in the browser that began it.
 
-mod account_page;
 mod approval;
-mod device;
-mod device_cookie;
-mod new_session;
 mod next_step;
 mod parse;
+mod password;
 mod pending_login;
 mod posted_form;
 pub(crate) mod rate_limit;
@@ -45,22 +42,23 @@ mod sign_in;
 mod upstream_login;
 mod upstream_login_state;
 
-pub use device::{DeviceLogin, UserCodeOutcome};
-pub(crate) use new_session::NewSession;
+pub use approval::{Approval, ApprovalDecision};
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
+pub(crate) use password::PasswordOutcome;
+pub use password::PasswordSubmission;
 pub use pending_login::{BrowserBinding, PendingLogin};
 pub use posted_form::PostedFormOutcome;
 pub(crate) use rate_limit::counted_address;
 pub use rate_limit::{LoginAttempts, POLL_INTERVAL};
-pub use request::{AccountPage, AuthRequest, Params, Prompt, ResponseMode};
+pub use request::{AccountPage, AuthRequest, DeviceLogin, Params, Prompt, ResponseMode};
 pub use response::{AuthorizationError, AuthorizationResponse, ErrorCode};
-pub(crate) use sign_in::{AuthenticatedUser, PasswordOutcome};
-pub use sign_in::{Browser, PasswordSubmission, SignInOutcome, SignedInBrowser};
+pub(crate) use sign_in::{AuthenticatedUser, NewSession};
+pub use sign_in::{Browser, SignInOutcome, SignedInBrowser};
 pub use upstream_login::{CallbackOutcome, CallbackParams, UpstreamRedirect};
 pub use upstream_login_state::state_id;
 
-use countersign_core::{ClientId, Connector, ConnectorId, Identity, Scopes};
+use countersign_core::{ClientId, Connector, ConnectorId};
 
 /// What the browser does next; `server` renders it as a page or a redirect.
 pub enum Step {
@@ -95,40 +93,5 @@ pub struct ConnectorChoice {
 impl From<&Connector> for ConnectorChoice {
     fn from(connector: &Connector) -> Self {
         Self { id: connector.id.clone(), name: connector.name.clone(), kind: connector.kind }
-    }
-}
-
-/// What the approval page shows: the client, the user, and what the client will receive.
-#[derive(Clone, Debug)]
-pub struct Approval {
-    pub client_name: String,
-    pub client_logo: Option<String>,
-    /// Host of the redirect URI; `None` for out-of-band.
-    pub client_host: Option<String>,
-    pub identity: Identity,
-    pub connector_name: String,
-    pub scopes: Scopes,
-    /// The device to approve, for a device authorization.
-    pub device: Option<DeviceLogin>,
-}
-
-/// The user's decision on the approval page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApprovalDecision {
-    Approve,
-    Rejected,
-    /// Sign in as another user.
-    Switch,
-}
-
-impl ApprovalDecision {
-    /// The value of the form field `approval`.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "approve" => Some(Self::Approve),
-            "rejected" => Some(Self::Rejected),
-            "switch" => Some(Self::Switch),
-            _ => None,
-        }
     }
 }

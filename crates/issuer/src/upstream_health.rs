@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_core::connector::ConnectorError;
-use countersign_core::exported_spans::TARGET;
+use countersign_core::trace::EXPORTED_SPANS;
 use countersign_core::{Connector, ConnectorId, Timestamp};
 use countersign_store::CircuitBreaker;
 use serde::{Deserialize, Serialize};
@@ -232,7 +232,7 @@ impl Issuer {
 /// The span of a call, for an OpenTelemetry collector. Requests over HTTP in it have spans of their own.
 fn span(connector: &Connector, op: Op) -> Span {
     tracing::info_span!(
-        target: TARGET,
+        target: EXPORTED_SPANS,
         "connector",
         otel.name = %format_args!("{} {}", op.name(), connector.kind),
         otel.status_code = Empty,

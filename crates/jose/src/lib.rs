@@ -12,15 +12,14 @@
 //! |---|---|
 //! | `hash` | SHA-256 for stored secrets, PKCE `S256`, `at_hash` and `c_hash` |
 //! | `root` | root keys: seal values in the database |
-//! | `seal` | sealing keys: seal values in the browser |
+//! | `seal` | how values are sealed; sealing keys: seal values in the browser |
 //! | `mac` | MAC keys: refresh tokens as signed statements |
 //! | `key_pair`, `jwk` | making a signing key; its public half and the set at `/keys` |
 //! | `signing`, `verify`, `claims` | signing a JWT, verifying one, its claims |
 //! | `external_key` | a JWT whose signature another service makes |
 //! | `upstream` | verifying ID tokens of upstream issuers |
-//! | `aead`, `ring`, `strict_json` | used by the above |
+//! | `ring` | used by `seal` and `mac` |
 
-mod aead;
 mod claims;
 mod external_key;
 pub mod hash;
@@ -31,7 +30,6 @@ mod ring;
 mod root;
 mod seal;
 mod signing;
-mod strict_json;
 mod upstream;
 mod verify;
 
@@ -40,7 +38,7 @@ mod tests;
 
 use countersign_core::ids::NoRandomness;
 
-pub use claims::Claims;
+pub use claims::{Claims, Refused};
 pub use external_key::{ExternalKey, UnsignedToken};
 pub use jwk::{key_set, usable_public_jwk};
 pub use key_pair::KeyPair;
@@ -49,7 +47,7 @@ pub use root::{CannotOpen, RootKeys, WeakRootKey};
 pub use seal::{MAX_SEALED_BYTES, SealingKeys};
 pub use signing::{Algorithm, Signer};
 pub use upstream::{UpstreamAlgorithm, UpstreamKeys};
-pub use verify::{Expected, MAX_TOKEN_BYTES, Refused, Typ, Verifiers};
+pub use verify::{Expected, MAX_TOKEN_BYTES, Typ, Verifiers};
 
 /// A key is unusable, or a library failed. Contains no key material and no token.
 #[derive(Debug, thiserror::Error)]

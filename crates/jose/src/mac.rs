@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::Secret;
 
 use crate::JoseError;
-use crate::aead::framed;
 use crate::ring::{self, Ring};
+use crate::seal::framed;
 
 /// HMAC-SHA256 keys by number: the key with the greatest number signs, all verify. Shared in an `Arc`.
 pub struct MacKeys(Ring<hmac::Key>);

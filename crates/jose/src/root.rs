@@ -9,9 +9,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use countersign_core::{Secret, ids};
 use zeroize::Zeroizing;
 
-use crate::aead::framed;
+use crate::JoseError;
 use crate::hash::hex;
-use crate::{JoseError, aead};
+use crate::seal::{self, framed};
 
 const PLAIN: &str = "plain:";
 const SEALED: &str = "s1.";
@@ -87,7 +87,7 @@ impl RootKeys {
         let Some(key) = self.0.first() else {
             return Ok(format!("{PLAIN}{}", URL_SAFE_NO_PAD.encode(plain)));
         };
-        let sealed = aead::seal(key.text.expose().as_bytes(), &context(purpose), plain)?;
+        let sealed = seal::seal(key.text.expose().as_bytes(), &context(purpose), plain)?;
         Ok(format!("{SEALED}{}.{}", key.id, URL_SAFE_NO_PAD.encode(sealed)))
     }
 
@@ -99,7 +99,7 @@ impl RootKeys {
         }
         let (id, body) = parts(sealed).ok_or(CannotOpen::Damaged)?;
         let key = self.0.iter().find(|key| key.id == id).ok_or(CannotOpen::OtherRootKey)?;
-        aead::open(key.text.expose().as_bytes(), &context(purpose), &decode(body)?)
+        seal::open(key.text.expose().as_bytes(), &context(purpose), &decode(body)?)
             .ok_or(CannotOpen::Damaged)
     }
 

@@ -1,15 +1,18 @@
-//! Sealing keys: they seal values that are stored in the browser, bound to that browser.
+//! Sealing bytes under a single-use key: HKDF-SHA256 (RFC 5869) with a random salt, then AES-256-GCM; and the sealing
+//! keys, which seal values that are stored in the browser, bound to that browser. The root keys are in `root`.
 
 use std::fmt;
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::Secret;
+use countersign_core::ids::random_bytes;
 use zeroize::Zeroizing;
 
-use crate::aead::framed;
+use crate::JoseError;
 use crate::ring::{self, Ring};
-use crate::{JoseError, aead};
 
 /// The longest text that [`SealingKeys::seal`] returns and [`SealingKeys::open`] accepts.
 pub const MAX_SEALED_BYTES: usize = 64 * 1024;
@@ -32,11 +35,11 @@ impl SealingKeys {
     /// length of `plain`, plus about 66 characters. Refuses a result longer than [`MAX_SEALED_BYTES`].
     pub fn seal(&self, purpose: &str, bound_to: &[u8], plain: &[u8]) -> Result<String, JoseError> {
         let (number, key) = self.0.newest();
-        let most = MAX_SEALED_BYTES / 4 * 3 - aead::OVERHEAD_BYTES - LONGEST_NUMBER;
+        let most = MAX_SEALED_BYTES / 4 * 3 - OVERHEAD_BYTES - LONGEST_NUMBER;
         if plain.len() > most {
             return Err(JoseError::TooLarge { size_bytes: plain.len(), limit_bytes: most });
         }
-        let sealed = aead::seal(key, &context(purpose, bound_to), plain)?;
+        let sealed = seal(key, &context(purpose, bound_to), plain)?;
         Ok(format!("{number}.{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
 
@@ -52,7 +55,7 @@ impl SealingKeys {
             return None;
         }
         let body = URL_SAFE_NO_PAD.decode(body).ok()?;
-        aead::open(self.0.get(known)?, &context(purpose, bound_to), &body)
+        open(self.0.get(known)?, &context(purpose, bound_to), &body)
     }
 }
 
@@ -67,6 +70,55 @@ impl fmt::Debug for SealingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealingKeys(newest {})", self.0.newest().0)
     }
+}
+
+const SALT_BYTES: usize = 32;
+/// Bytes added by sealing: the salt and GCM's tag.
+const OVERHEAD_BYTES: usize = SALT_BYTES + 16;
+
+/// Returns `salt ‖ ciphertext ‖ tag`. `context` is input of the key derivation and authenticated as associated data;
+/// never empty.
+pub(crate) fn seal(secret: &[u8], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, JoseError> {
+    let salt = random_bytes::<SALT_BYTES>()?;
+    let key = key_for(secret, &salt, context).ok_or(JoseError::Library("derive a key"))?;
+    let mut body = Vec::with_capacity(plain.len() + OVERHEAD_BYTES);
+    body.extend_from_slice(plain);
+    key.seal_in_place_append_tag(only_nonce(), Aad::from(context), &mut body)
+        .map_err(|_| JoseError::Library("seal"))?;
+    Ok([&salt[..], &body].concat())
+}
+
+/// `None` if the secret, the context or any bit of the sealed value differs.
+pub(crate) fn open(secret: &[u8], context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (salt, body) = sealed.split_at_checked(SALT_BYTES)?;
+    let key = key_for(secret, salt, context)?;
+    let mut body = Zeroizing::new(body.to_vec());
+    let length = key.open_in_place(only_nonce(), Aad::from(context), &mut body).ok()?.len();
+    body.truncate(length);
+    Some(body)
+}
+
+fn key_for(secret: &[u8], salt: &[u8], context: &[u8]) -> Option<LessSafeKey> {
+    let pseudorandom = Salt::new(HKDF_SHA256, salt).extract(secret);
+    let info = [context];
+    let okm = pseudorandom.expand(&info, &AES_256_GCM).ok()?;
+    Some(LessSafeKey::new(UnboundKey::from(okm)))
+}
+
+/// Always zero: every salt yields a new key, which seals only once, so no nonce repeats under one key.
+fn only_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; 12])
+}
+
+/// Each part is preceded by its length in eight bytes, so that `("ab", "c")` and `("a", "bc")` differ and no purpose
+/// can be confused with another.
+pub(crate) fn framed(parts: &[&[u8]]) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(parts.iter().map(|part| 8 + part.len()).sum());
+    for part in parts {
+        whole.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        whole.extend_from_slice(part);
+    }
+    whole
 }
 
 #[cfg(test)]

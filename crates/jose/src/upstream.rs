@@ -12,7 +12,7 @@ use josekit::jwk::Jwk;
 use josekit::jws::{ES256, ES384, ES512, JwsVerifier, PS256, PS384, PS512, RS256, RS384, RS512};
 use serde_json::{Map, Value, json};
 
-use crate::strict_json::object;
+use crate::claims::object;
 use crate::verify::{Parts, decode, take_text};
 use crate::{Claims, Expected, Refused};
 

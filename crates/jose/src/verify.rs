@@ -13,9 +13,9 @@ use countersign_core::Timestamp;
 use josekit::jws::JwsVerifier;
 use serde_json::{Map, Value};
 
+use crate::claims::{Claims, Refused, object};
 use crate::jwk::PublicJwk;
-use crate::strict_json::object;
-use crate::{Algorithm, Claims, JoseError};
+use crate::{Algorithm, JoseError};
 
 /// Longer tokens are refused. This suffices for a user with a thousand groups.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
@@ -48,25 +48,6 @@ pub enum Typ {
     IdToken,
     /// Exactly this value: `at+jwt` (RFC 9068 section 2.1), `logout+jwt`.
     Exactly(&'static str),
-}
-
-/// Why a token is refused. Contains nothing from the token, so it may be logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    #[error("not a token of the only form that is accepted")]
-    Malformed,
-    #[error("signed with a key that is not known here")]
-    UnknownKey,
-    #[error("the signature does not fit")]
-    BadSignature,
-    #[error("a token of another kind")]
-    WrongType,
-    #[error("a token of another issuer")]
-    WrongIssuer,
-    #[error("expired")]
-    Expired,
-    #[error("not valid yet")]
-    NotYetValid,
 }
 
 impl Verifiers {

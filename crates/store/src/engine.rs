@@ -1,7 +1,6 @@
 //! How an operation reaches its database: SQLite through one writer task, PostgreSQL through a pool. Connections,
-//! transactions and retries; no tables are known here.
+//! transactions and retries; no tables are known here. Each operation has a span for an OpenTelemetry collector.
 
-mod availability;
 mod commit;
 pub(crate) mod conn;
 mod listener;
@@ -11,7 +10,6 @@ mod postgres_writer;
 mod primary;
 mod row;
 mod servers;
-mod spans;
 pub(crate) mod sql;
 mod sqlite;
 mod sqlite_file;
@@ -21,12 +19,16 @@ use std::future::Future;
 use std::time::Duration;
 
 use countersign_core::Timestamp;
+use countersign_core::trace::EXPORTED_SPANS;
+use tracing::Span;
+use tracing::field::Empty;
 
 use self::conn::Conn;
 pub(crate) use self::listener::Listener;
 pub use self::listener::{Change, Changes};
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
+pub use self::sqlite::backup_sqlite;
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, dex};
 
@@ -109,7 +111,7 @@ impl Engine {
             Self::Sqlite(engine) => engine.write(operation).await,
             Self::Postgres(engine) => engine.write(operation).await,
         };
-        spans::end(&span, &result);
+        end_span(&span, &result);
         result
     }
 
@@ -120,7 +122,7 @@ impl Engine {
             Self::Sqlite(engine) => engine.read(&operation).await,
             Self::Postgres(engine) => engine.read(&operation).await,
         };
-        spans::end(&span, &result);
+        end_span(&span, &result);
         result
     }
 
@@ -182,5 +184,67 @@ async fn within<T>(
     match tokio::time::timeout(timeout, operation).await {
         Ok(result) => result,
         Err(_) => Err(StoreError::Unavailable(format!("no answer within {timeout:?}"))),
+    }
+}
+
+impl Engine {
+    /// The span of an operation, named after its type; its parent is the current span. Disabled without a collector.
+    fn span<V: Operation>(&self) -> Span {
+        tracing::info_span!(
+            target: EXPORTED_SPANS,
+            "database",
+            otel.name = operation_name(V::type_name()),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            db.system.name = self.system_name(),
+            db.operation.name = operation_name(V::type_name()),
+            "error.type" = Empty,
+        )
+    }
+
+    /// As OpenTelemetry's semantic conventions name them.
+    const fn system_name(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgresql",
+        }
+    }
+}
+
+/// Ends the span with the kind of the failure. The cause is only in the log: it may name hosts and files.
+fn end_span<T>(span: &Span, result: &Result<T, StoreError>) {
+    if let Err(error) = result {
+        span.record("otel.status_code", "ERROR").record("error.type", kind(error));
+    }
+}
+
+const fn kind(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unavailable(_) => "unavailable",
+        StoreError::OutcomeUnknown(_) => "outcome_unknown",
+        StoreError::Corrupt(_) => "corrupt",
+        StoreError::Unstorable(_) => "unstorable",
+        StoreError::InvalidCursor => "invalid_cursor",
+    }
+}
+
+/// Module and name of the type of an operation: `codes::Redeem`.
+fn operation_name(path: &'static str) -> &'static str {
+    let path = path.split_once('<').map_or(path, |(path, _)| path);
+    path.split_once("::").map_or(path, |(_, path)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::type_name;
+
+    use super::operation_name;
+
+    struct Generic<T>(std::marker::PhantomData<T>);
+
+    #[test]
+    fn an_operation_is_named_without_crate_and_parameters() {
+        let name = operation_name(type_name::<Generic<Vec<String>>>());
+        assert_eq!(name, "engine::tests::Generic");
     }
 }

@@ -11,7 +11,6 @@
 //! `engine::listener` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL;
 //! `migrate` creates the schema.
 
-mod backup;
 mod blocked_users;
 mod bulk;
 mod circuit_breakers;
@@ -41,7 +40,6 @@ mod people;
 mod query_plans;
 mod rows;
 mod search;
-mod search_columns;
 mod sessions;
 mod shared;
 mod sign_in;
@@ -53,7 +51,6 @@ use std::sync::Arc;
 
 use countersign_core::Timestamp;
 
-pub use backup::backup_sqlite;
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
 pub use circuit_breakers::{
@@ -68,7 +65,7 @@ pub use device_requests::{
     RedeemDeviceCodeOutcome,
 };
 pub use ends::{GrantEnd, SessionEnd};
-pub use engine::{Change, Changes};
+pub use engine::{Change, Changes, backup_sqlite};
 pub use error::{OpenError, StoreError};
 pub use events::{EventQuery, StoredEvent};
 pub use grants::{Rotate, Rotation};

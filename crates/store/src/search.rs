@@ -1,4 +1,5 @@
-//! Searches sessions. A preview counts with the same conditions as the end uses.
+//! Searches sessions. A preview counts with the same conditions as the end uses. The search columns of `sessions` are
+//! written with the identity, and filled at start-up in rows of an earlier version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,9 +9,14 @@ use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::engine::sql::Sql;
 use crate::matching::{Index, MAX_TOTAL, Matching};
+use crate::memberships::Holder;
+use crate::names::SearchNames;
 use crate::page_cursor::{PageCursor, page_size, truncate_page};
-use crate::rows::{self, grant_columns};
+use crate::rows::{self, grant_columns, session_columns};
 use crate::{Store, StoreError};
+
+/// Rows of an earlier version that are filled in one transaction.
+const FILL_BATCH: i64 = 500;
 
 /// A session with a summary of its grants.
 #[derive(Clone, Debug)]
@@ -197,4 +203,69 @@ impl Operation for GrantsOf {
         let rows = conn.select(sql, &[(&self.0).into()]).await?;
         rows.iter().map(rows::grant).collect()
     }
+}
+
+impl Store {
+    /// Fills rows of an earlier version. Safe while other replicas run.
+    pub(crate) async fn fill_search_columns(&self) -> Result<(), StoreError> {
+        while self.write(FillSearchColumns).await? {}
+        Ok(())
+    }
+}
+
+struct FillSearchColumns;
+
+impl Operation for FillSearchColumns {
+    /// True if there may be more.
+    type Output = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM sessions WHERE search IS NULL ORDER BY id LIMIT $1"
+        );
+        let rows = conn.select(sql, &[FILL_BATCH.into()]).await?;
+        for row in &rows {
+            let session = rows::session(row)?;
+            let names = SearchNames::of(&session.identity);
+            if set_search_columns(conn, &session.id, &names, true).await? {
+                add_memberships(conn, &session).await?;
+            }
+        }
+        Ok(!rows.is_empty())
+    }
+}
+
+/// For a session from before memberships were recorded: its groups count from its beginning.
+async fn add_memberships(conn: &mut Conn<'_>, session: &Session) -> Result<(), StoreError> {
+    let holder = Holder::of(session);
+    holder.begin(conn, session.created_at).await?;
+    match &session.ended {
+        Some(ended) => holder.end(conn, ended.at).await,
+        None => Ok(()),
+    }
+}
+
+/// False if the row no longer exists or, with `only_unfilled`, was filled by another replica.
+pub(crate) async fn set_search_columns(
+    conn: &mut Conn<'_>,
+    session: &SessionId,
+    names: &SearchNames,
+    only_unfilled: bool,
+) -> Result<bool, StoreError> {
+    let updated = conn
+        .execute(
+            "UPDATE sessions SET user_key = $2, login = $3, email = $4, search = $5 \
+             WHERE id = $1 AND (search IS NULL OR $6 = 0)",
+            &[
+                session.into(),
+                (&names.user_key).into(),
+                (&names.login).into(),
+                (&names.email).into(),
+                (&names.search).into(),
+                only_unfilled.into(),
+            ],
+        )
+        .await?;
+    Ok(updated == 1)
 }

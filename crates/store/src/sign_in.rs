@@ -14,7 +14,7 @@ use crate::events::{event_statement, session_event};
 use crate::memberships::Holder;
 use crate::names::SearchNames;
 use crate::rows::session_columns;
-use crate::search_columns::set_search_columns;
+use crate::search::set_search_columns;
 use crate::sessions::sign_out;
 use crate::snapshots::record_changed_groups;
 use crate::{Store, StoreError, rows};

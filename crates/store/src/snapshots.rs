@@ -18,7 +18,7 @@ use crate::events::{record, session_event};
 use crate::memberships::Holder;
 use crate::names::SearchNames;
 use crate::rows::{self, session_columns};
-use crate::search_columns::set_search_columns;
+use crate::search::set_search_columns;
 use crate::{Store, StoreError};
 
 /// The result of a revalidation.

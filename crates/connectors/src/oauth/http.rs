@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_config::Section;
-use countersign_core::exported_spans::TARGET;
 use countersign_core::text::causes;
+use countersign_core::trace::EXPORTED_SPANS;
 use countersign_core::{Secret, Trace};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -86,7 +86,7 @@ impl<'a> ApiRequest<'a> {
     fn span(&self) -> Span {
         let method = if matches!(self.body, Body::None) { "GET" } else { "POST" };
         tracing::info_span!(
-            target: TARGET,
+            target: EXPORTED_SPANS,
             "upstream request",
             otel.name = %format_args!("{method} {}", self.endpoint),
             otel.kind = "client",

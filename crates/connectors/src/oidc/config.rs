@@ -2,11 +2,10 @@
 
 use countersign_config::Section;
 use regex::Regex;
-use serde_json::{Map, Value};
 use url::Url;
 
-use super::groups::{NewGroup, Rules};
 use super::metadata::Overrides;
+use super::person::{Mapping, NewGroup, Rules};
 use super::provider::{Pkce, ProviderSettings};
 use crate::oauth::{ClientSecretRule, Http, Registration, Roots, texts_or, url_of, warn_of_http};
 
@@ -19,45 +18,6 @@ pub(super) struct Config {
     /// `prompt` for logins with offline access; `None`: not sent.
     pub prompt: Option<String>,
     pub mapping: Mapping,
-}
-
-/// Which claim is used for which field.
-#[derive(Debug)]
-pub(super) struct Mapping {
-    pub user_id: String,
-    pub user_name: String,
-    pub preferred_username: Option<String>,
-    pub email: Option<String>,
-    pub groups: Option<String>,
-    /// `claimMapping` takes precedence over the standard claims instead of only replacing absent ones.
-    pub overrides: bool,
-    pub email_scope: bool,
-    pub skip_email_verified: bool,
-    pub groups_enabled: bool,
-    pub rules: Rules,
-}
-
-impl Mapping {
-    /// The standard claim, or the mapped one if the standard claim is absent or overridden.
-    pub fn pick<'a>(
-        &self,
-        usual: Option<&'a str>,
-        mapped: Option<&str>,
-        text: impl Fn(&str) -> Option<&'a str>,
-    ) -> Option<&'a str> {
-        match mapped {
-            Some(name) if usual.is_none() || self.overrides => text(name),
-            _ => usual,
-        }
-    }
-
-    pub fn groups_key(&self, claims: &Map<String, Value>) -> &str {
-        let usual = claims.get("groups").is_some_and(|groups| !groups.is_null());
-        match &self.groups {
-            Some(name) if !usual || self.overrides => name,
-            _ => "groups",
-        }
-    }
 }
 
 /// Published files of Dex have such connectors for token exchange.

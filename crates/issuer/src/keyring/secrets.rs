@@ -9,8 +9,7 @@ use countersign_store::{SecretRow, SigningKeyRow, Store};
 
 use super::Signing;
 use super::sequence::PlannedKey;
-use super::token_signer::TokenSigner;
-use crate::blocking::run_blocking;
+use super::token_signer::{TokenSigner, run_blocking};
 use crate::{IssuerError, Settings};
 
 pub(super) const REFRESH_MAC: &str = "refresh-token";
@@ -18,7 +17,7 @@ pub(super) const REFRESH_MAC: &str = "refresh-token";
 pub(super) const LOGIN_STATE: &str = "envelope";
 const SIGNING_KEY: &str = "signing-key";
 
-pub(super) const SECRET_PERIOD: Duration = Duration::from_hours(30 * 24);
+const SECRET_PERIOD: Duration = Duration::from_hours(30 * 24);
 /// A new secret is used only after this time, so that every replica has read it.
 const SECRET_SETTLES: Duration = Duration::from_mins(10);
 
@@ -89,6 +88,21 @@ pub(super) async fn secrets(
         })
     };
     rows.iter().map(usable).collect()
+}
+
+/// Deletes the secrets whose successor is older than [`SECRET_PERIOD`], but no MAC key that a grant still uses.
+pub(super) async fn delete_superseded(store: &Store, now: Timestamp) -> Result<(), IssuerError> {
+    for purpose in [REFRESH_MAC, LOGIN_STATE] {
+        let rows = store.secrets(purpose).await?;
+        for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
+            let superseded = now.since(next.created_at) > SECRET_PERIOD;
+            let in_use = purpose == REFRESH_MAC && store.mac_key_in_use(row.number).await?;
+            if superseded && !in_use {
+                store.drop_secret(purpose, row.number).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn unsealed(

@@ -1,12 +1,12 @@
 //! The succession of signing keys: when the next one must be generated, until when one signs, and how long an old one
-//! is kept for verifying.
+//! is kept for verifying. Both are recorded with the keys, and expired keys are deleted.
 
 use countersign_core::Timestamp;
 use countersign_jose::Algorithm;
-use countersign_store::SigningKeyRow;
+use countersign_store::{SigningKeyRow, Store};
 
 use super::{KEPT_AFTER, PUBLISHED_BEFORE};
-use crate::Settings;
+use crate::{IssuerError, Settings};
 
 /// A series of keys, each of which succeeds the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,4 +106,52 @@ pub(crate) fn successor<'a>(
 ) -> Option<&'a SigningKeyRow> {
     let same_use = |other: &&SigningKeyRow| other.access_tokens_only == row.access_tokens_only;
     rows.iter().filter(same_use).find(|other| other.number > row.number)
+}
+
+/// Records from when the keys that these settings have no use for sign no more. Called only with the settings in use,
+/// every 30 seconds: during a rolling update a replica whose settings need the key deletes in [`keep_needed`] what
+/// another has recorded here, so that the instant that stays is later than the last signature.
+pub(super) async fn record_superseded(
+    store: &Store,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(), IssuerError> {
+    let rows = store.signing_keys().await?;
+    for row in rows.iter().filter(|row| is_unneeded(row, settings)) {
+        // Keys of our own sign ID tokens until the key of the other service has been published for an hour.
+        let ends = if row.access_tokens_only { now } else { now + PUBLISHED_BEFORE };
+        if row.superseded_at.is_none() {
+            store.set_key_superseded(row.number, Some(ends)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Has every key kept that these settings need, and for as long as they need it: another replica may have recorded that
+/// one signs no more, or have added one with shorter lifetimes. Called only with the settings in use.
+pub(super) async fn keep_needed(store: &Store, settings: &Settings) -> Result<(), IssuerError> {
+    let rows = store.signing_keys().await?;
+    for row in rows.iter().filter(|row| !is_unneeded(row, settings)) {
+        if row.superseded_at.is_some() {
+            store.set_key_superseded(row.number, None).await?;
+        }
+    }
+    let longest = settings.longest_token_lifetime();
+    if rows.iter().any(|row| row.longest_lifetime < longest) {
+        store.raise_token_lifetime(longest).await?;
+    }
+    Ok(())
+}
+
+/// Deletes keys whose longest-lived token has expired. Called only with the settings in use.
+pub(super) async fn delete_expired(
+    store: &Store,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(), IssuerError> {
+    store.drop_imported_keys(now - KEPT_AFTER).await?;
+    for number in expired_keys(&store.signing_keys().await?, settings, now) {
+        store.drop_signing_key(number).await?;
+    }
+    Ok(())
 }

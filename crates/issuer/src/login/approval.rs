@@ -1,10 +1,45 @@
 //! The approval step: what the approval page shows, and what the user's decision does.
 
-use countersign_core::{Client, Secret, Session};
+use countersign_core::{Client, Identity, Scopes, Secret, Session};
 
 use super::response::ErrorCode;
-use super::{Approval, ApprovalDecision, PendingLogin, Step};
+use super::{DeviceLogin, PendingLogin, Step};
 use crate::{Issuer, IssuerError};
+
+/// What the approval page shows: the client, the user, and what the client will receive.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    pub client_name: String,
+    pub client_logo: Option<String>,
+    /// Host of the redirect URI; `None` for out-of-band.
+    pub client_host: Option<String>,
+    pub identity: Identity,
+    pub connector_name: String,
+    pub scopes: Scopes,
+    /// The device to approve, for a device authorization.
+    pub device: Option<DeviceLogin>,
+}
+
+/// The user's decision on the approval page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApprovalDecision {
+    Approve,
+    Rejected,
+    /// Sign in as another user.
+    Switch,
+}
+
+impl ApprovalDecision {
+    /// The value of the form field `approval`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "approve" => Some(Self::Approve),
+            "rejected" => Some(Self::Rejected),
+            "switch" => Some(Self::Switch),
+            _ => None,
+        }
+    }
+}
 
 impl Issuer {
     /// Applies the decision if the browser's session is the one the approval page was shown for. Otherwise the

@@ -137,7 +137,7 @@ impl Issuer {
 
     /// True when the session's connector is the requested one and allowed for the client, its fingerprint is
     /// unchanged, and its login requested everything of the upstream that this request needs.
-    pub(super) fn is_usable_for(
+    pub(crate) fn is_usable_for(
         &self,
         request: &AuthRequest,
         client: &Client,

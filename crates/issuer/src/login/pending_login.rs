@@ -53,7 +53,7 @@ impl BrowserBinding {
     }
 
     /// The value that a login with a session is sealed to.
-    pub(super) fn current(&self) -> String {
+    pub(crate) fn current(&self) -> String {
         self.with(self.sign_ins.first().map_or("", String::as_str))
     }
 

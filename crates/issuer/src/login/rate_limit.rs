@@ -2,7 +2,7 @@
 //! memory, per replica.
 //!
 //! The counter of an attempt, first match wins:
-//! 1. the device cookie of an earlier success for this account (OWASP's device cookies, [`super::device_cookie`]), so
+//! 1. the device cookie of an earlier success for this account (OWASP's device cookies, [`super::password`]), so
 //!    that attempts from elsewhere never delay a known device;
 //! 2. the account at this address, if it succeeded there within a day;
 //! 3. the account, and the address at this connector. Accounts that do not exist are counted in the same way.

@@ -2,11 +2,10 @@
 
 use countersign_core::session::Challenge;
 use countersign_core::{
-    ClientId, ConnectorId, GrantType, LoginScopes, ResponseType, Scopes, Timestamp, scopes,
+    ClientId, ConnectorId, GrantType, LoginScopes, ResponseType, Scopes, Timestamp, UserCode,
+    scopes,
 };
 use serde::{Deserialize, Serialize};
-
-use super::DeviceLogin;
 
 /// Longest path with query of an [`AccountPage`].
 const MAX_ACCOUNT_PAGE_BYTES: usize = 1024;
@@ -137,6 +136,15 @@ impl AuthRequest {
             groups: self.scopes.has(scopes::GROUPS),
         }
     }
+}
+
+/// The device request that a login is for. It is part of the pending login, and thus sealed to one browser.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeviceLogin {
+    pub user_code: UserCode,
+    pub address: String,
+    pub user_agent: String,
+    pub requested_at: Timestamp,
 }
 
 /// The path and query of one of our own pages, relative to the issuer's path: `/admin/sessions?user=jane`.

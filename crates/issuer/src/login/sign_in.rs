@@ -1,25 +1,20 @@
-//! The login step: verifies a password, and stores the session, with which every login method ends.
+//! The login step: stores the session of an authenticated user, with which every login method ends. Also without a
+//! browser: by the password grant, or with a token of an upstream ([`NewSession`]).
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::connector::{Fingerprint, LoginMethod, LoginOutcome, Refusal, SignedIn};
+use countersign_core::connector::{ConnectorError, Fingerprint, Refusal, SignedIn};
 use countersign_core::{
-    Connector, ConnectorId, LoginScopes, Secret, SessionId, Timestamp, Trace, ids,
+    Connector, ConnectorId, LoginScopes, Secret, Session, SessionId, Timestamp, Trace, ids,
 };
 use countersign_jose::hash;
 use countersign_store::{SignIn, UsedAssertion};
 
-use super::rate_limit::{AttemptKey, LimitedBy, RateLimitPermit, counted_address};
-use super::{PendingLogin, device_cookie};
-use crate::upstream_health::Op;
+use super::PendingLogin;
 use crate::{Issuer, IssuerError};
 
-/// A password is available only during the login, so this login requests all scopes that a later client may need; what
-/// each client receives is still decided by its own scopes.
-const EVERYTHING: LoginScopes = LoginScopes { offline: true, groups: true };
-const LONGEST_LOGIN: usize = 256;
 /// Limits of a stored trace: enough to show why a group is missing, within a few kilobytes.
 const TRACE_STEPS: usize = 60;
 const TRACE_STEP_CHARACTERS: usize = 300;
@@ -31,14 +26,8 @@ pub struct Browser {
     pub cookie: Option<Secret>,
     pub address: IpAddr,
     pub user_agent: String,
-    /// See [`device_cookie`].
+    /// See [`super::password`].
     pub device_cookie: Option<String>,
-}
-
-/// The login name and password of a form or a password grant.
-pub struct PasswordSubmission {
-    pub login: String,
-    pub password: Secret,
 }
 
 /// The outcome of the login step.
@@ -58,7 +47,7 @@ pub enum SignInOutcome {
 }
 
 /// The first write of a login.
-pub(super) enum StoredSignIn {
+enum StoredSignIn {
     Stored {
         session: SessionId,
         now: Timestamp,
@@ -88,13 +77,6 @@ pub(crate) struct AuthenticatedUser {
     pub assertion: Option<UsedAssertion>,
 }
 
-/// The outcome of [`Issuer::check_password`].
-pub(crate) enum PasswordOutcome {
-    Authenticated(Box<AuthenticatedUser>),
-    Refused(Refusal),
-    RateLimited(Duration),
-}
-
 /// The result of a login in a browser.
 pub struct SignedInBrowser {
     /// The pending login, now with the session.
@@ -105,6 +87,13 @@ pub struct SignedInBrowser {
     pub connector: ConnectorId,
     /// New value of the device cookie; only after a password login.
     pub device_cookie: Option<String>,
+}
+
+/// A session that is not stored yet. Its tokens are signed first, so that no session remains if they cannot be signed.
+pub(crate) struct NewSession {
+    connector: Arc<Connector>,
+    sign_in: Box<SignIn>,
+    caller: Browser,
 }
 
 impl Issuer {
@@ -128,90 +117,6 @@ impl Issuer {
             .filter(|_| requested.is_none_or(|requested| requested == id))
     }
 
-    /// Verifies the password within the limits on attempts, and stores the session.
-    pub async fn sign_in_with_password(
-        &self,
-        pending: PendingLogin,
-        connector: &ConnectorId,
-        attempt: &PasswordSubmission,
-        browser: &Browser,
-    ) -> Result<SignInOutcome, IssuerError> {
-        if self.now() > pending.request.expires_at {
-            return Ok(SignInOutcome::RestartRequired);
-        }
-        let Some(connector) = self.connector_for(&pending, connector) else {
-            return Ok(SignInOutcome::MethodUnavailable);
-        };
-        let connector = &*connector;
-        if !matches!(connector.login_method, LoginMethod::Password(_)) {
-            return Ok(SignInOutcome::MethodUnavailable);
-        }
-        let mut user = match self.check_password(connector, attempt, browser).await? {
-            PasswordOutcome::Authenticated(user) => *user,
-            PasswordOutcome::Refused(refusal) => return Ok(SignInOutcome::Refused(refusal)),
-            PasswordOutcome::RateLimited(wait) => return Ok(SignInOutcome::RateLimited(wait)),
-        };
-        let device_cookie = user.device_cookie.take();
-        let mut outcome = self.sign_in(pending, connector, user, browser).await?;
-        if let SignInOutcome::SignedIn(signed_in) = &mut outcome {
-            signed_in.device_cookie = device_cookie;
-        }
-        Ok(outcome)
-    }
-
-    /// Verifies a password once, within the limits on attempts. Writes nothing to the database.
-    pub(crate) async fn check_password(
-        &self,
-        connector: &Connector,
-        attempt: &PasswordSubmission,
-        browser: &Browser,
-    ) -> Result<PasswordOutcome, IssuerError> {
-        let LoginMethod::Password(method) = &connector.login_method else {
-            return Ok(PasswordOutcome::Refused(Refusal::BadCredentials));
-        };
-        if attempt.login.chars().count() > LONGEST_LOGIN {
-            return Ok(PasswordOutcome::Refused(Refusal::BadCredentials));
-        }
-        let account = method.canonical(&attempt.login);
-        let address = counted_address(browser.address);
-        let keys = self.keyring.keys();
-        let (id, device) = (connector.id.as_str(), browser.device_cookie.as_deref());
-        let device = device_cookie::device_of(device, &keys.mac, id, &account);
-        let key = AttemptKey {
-            connector: id,
-            account: &account,
-            address: &address,
-            device: device.as_deref(),
-        };
-        if let RateLimitPermit::Wait(wait, by) = self.attempts.begin(&key, self.now()) {
-            log_delay(connector, attempt, browser, by);
-            return Ok(PasswordOutcome::RateLimited(wait));
-        }
-        let mut trace = Trace::default();
-        let login = method.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
-        let result = self.call_connector(connector, Op::Login, login).await;
-        match result.map_err(|down| unavailable(connector, &down, &trace))? {
-            LoginOutcome::Refused(refusal) => {
-                let login = loggable(&attempt.login);
-                let attempt = LoginTrace { browser, trace: &trace };
-                log_refusal(connector, &refusal, Some(&login), &attempt);
-                Ok(PasswordOutcome::Refused(refusal))
-            }
-            LoginOutcome::Accepted(person) => {
-                self.attempts.succeeded(&key, self.now());
-                let before = browser.device_cookie.as_deref();
-                let cookie = device_cookie::after_success(before, &keys.mac_settled, id, &account)?;
-                Ok(PasswordOutcome::Authenticated(Box::new(AuthenticatedUser {
-                    person: *person,
-                    login_scopes: EVERYTHING,
-                    trace,
-                    device_cookie: Some(cookie),
-                    assertion: None,
-                })))
-            }
-        }
-    }
-
     /// The first write of a login: stores the session of an authenticated user.
     pub(super) async fn sign_in(
         &self,
@@ -232,17 +137,13 @@ impl Issuer {
         pending.logged_in = Some(now);
         pending.switch = false;
         let connector = connector.id.clone();
-        Ok(SignInOutcome::SignedIn(Box::new(SignedInBrowser {
-            device_cookie: None,
-            pending,
-            cookie,
-            lifetime,
-            connector,
-        })))
+        let signed_in =
+            SignedInBrowser { pending, cookie, lifetime, connector, device_cookie: None };
+        Ok(SignInOutcome::SignedIn(Box::new(signed_in)))
     }
 
     /// The sign-in of an authenticated user, with the id that a new session would have. Writes nothing.
-    pub(super) fn prepare_sign_in(
+    fn prepare_sign_in(
         &self,
         connector: &Connector,
         user: AuthenticatedUser,
@@ -255,10 +156,8 @@ impl Issuer {
             (Fingerprint::Upstream(fingerprint), _) => fingerprint.clone(),
             (Fingerprint::PerUser, Some(fingerprint)) => fingerprint,
             (Fingerprint::PerUser, None) => {
-                return Err(IssuerError::Broken(format!(
-                    "{} returned no fingerprint",
-                    connector.id
-                )));
+                let reason = format!("{} returned no fingerprint", connector.id);
+                return Err(IssuerError::Broken(reason));
             }
         };
         Ok(SignIn {
@@ -280,7 +179,7 @@ impl Issuer {
     }
 
     /// Stores the sign-in, and logs it or why the user is refused.
-    pub(super) async fn store_sign_in(
+    async fn store_sign_in(
         &self,
         connector: &Connector,
         sign_in: SignIn,
@@ -320,9 +219,60 @@ impl Issuer {
     }
 }
 
+impl NewSession {
+    /// The session as it will be stored.
+    pub(crate) fn session(&self) -> Session {
+        let sign_in = &self.sign_in;
+        Session {
+            id: sign_in.id.clone(),
+            connector: sign_in.connector.clone(),
+            identity: sign_in.identity.clone(),
+            identity_at: sign_in.now,
+            fingerprint: sign_in.fingerprint.clone(),
+            login_scopes: sign_in.login_scopes,
+            upstream: sign_in.upstream.clone(),
+            auth_time: sign_in.now,
+            created_at: sign_in.now,
+            last_seen: sign_in.now,
+            browser_seen: sign_in.now,
+            cookie_until: sign_in.cookie_until,
+            ip: sign_in.ip.clone(),
+            user_agent: sign_in.user_agent.clone(),
+            missing_since: None,
+            ended: None,
+            blocked_until: None,
+        }
+    }
+}
+
+impl Issuer {
+    /// A session of an authenticated user, to be stored by [`Issuer::store_new_session`]. Writes nothing.
+    pub(crate) fn new_session(
+        &self,
+        connector: Arc<Connector>,
+        user: AuthenticatedUser,
+        caller: &Browser,
+    ) -> Result<NewSession, IssuerError> {
+        // No browser receives this cookie, and it is already expired.
+        let cookie = Secret::new(ids::random_token()?);
+        let caller = Browser { cookie: None, ..caller.clone() };
+        let sign_in = self.prepare_sign_in(&connector, user, &caller, (&cookie, Duration::ZERO))?;
+        Ok(NewSession { connector, sign_in: Box::new(sign_in), caller })
+    }
+
+    /// False: the user is blocked, and nothing was stored.
+    pub(crate) async fn store_new_session(&self, new: NewSession) -> Result<bool, IssuerError> {
+        let NewSession { connector, sign_in, caller } = new;
+        match self.store_sign_in(&connector, *sign_in, &caller).await? {
+            StoredSignIn::Stored { .. } => Ok(true),
+            StoredSignIn::Blocked { .. } | StoredSignIn::Refused(_) => Ok(false),
+        }
+    }
+}
+
 pub(super) fn unavailable(
     connector: &Connector,
-    down: &countersign_core::connector::ConnectorError,
+    down: &ConnectorError,
     trace: &Trace,
 ) -> IssuerError {
     log_trace(connector, trace);
@@ -338,28 +288,6 @@ pub(super) fn log_refusal(
     let LoginTrace { browser, trace } = attempt;
     log_trace(connector, trace);
     tracing::warn!(event = "login_refused", connector = %connector.id, login, reason = %refusal, address = %browser.address, "login refused");
-}
-
-/// Shortens a login name for the log and removes its control characters.
-fn loggable(login: &str) -> String {
-    login.chars().filter(|c| !c.is_control()).take(64).collect()
-}
-
-fn log_delay(
-    connector: &Connector,
-    attempt: &PasswordSubmission,
-    browser: &Browser,
-    by: LimitedBy,
-) {
-    let (login, address) = (loggable(&attempt.login), browser.address);
-    match by {
-        LimitedBy::Address { accounts } => {
-            tracing::warn!(event = "login_delayed", connector = %connector.id, login, %address, limit = "address", accounts, "too many attempts from this address: if it is a proxy's, set web.clientRemoteIP.trustedProxies");
-        }
-        LimitedBy::Account | LimitedBy::Device => {
-            tracing::warn!(event = "login_delayed", connector = %connector.id, login, %address, limit = "account", "too many attempts for this account");
-        }
-    }
 }
 
 /// Logs the trace at the level `debug`.

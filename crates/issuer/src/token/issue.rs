@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::distributed_claims::DistributedClaims;
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
-use crate::blocking::SigningTurn;
-use crate::keyring::TokenSigner;
+use crate::keyring::{SigningTurn, TokenSigner};
 use crate::{Issuer, IssuerError};
 
 /// `typ` of an access token (RFC 9068 section 2.1).

@@ -16,8 +16,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use countersign_core::{ClientId, Scopes, UserCode};
 use countersign_issuer::IssuerError;
-use countersign_issuer::device_authorization::{DeviceAuthorizationParams, DeviceOrigin};
-use countersign_issuer::login::{BrowserBinding, DeviceLogin, PendingLogin, UserCodeOutcome};
+use countersign_issuer::device_authorization::{
+    DeviceAuthorizationParams, DeviceOrigin, UserCodeOutcome,
+};
+use countersign_issuer::login::{BrowserBinding, DeviceLogin, PendingLogin};
 use serde::{Deserialize, Serialize};
 
 use super::{client_info, login_link, seal_pending_login};

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use countersign_core::Timestamp;
 use sqlx::Connection;
 
-use super::availability::Availability;
 use super::commit::has_transaction_ids;
 use super::conn::Conn;
 use super::listener::{Listener, announce};
 use super::pool::Pool;
 use super::postgres_writer::{TRIES, Writing};
-use super::primary::Primary;
+use super::primary::{Availability, Primary};
 use super::servers::{ConnectError, Need, Servers, check};
 use super::{DexTables, Operation, WAIT_TIMEOUT, within};
 use crate::engine::Change;

@@ -1,14 +1,15 @@
-//! SQLite: concurrent readers, one writer. Besides the server only the command line opens the file.
+//! SQLite: concurrent readers, one writer. Besides the server only the command line opens the file, among others for a
+//! consistent copy while servers use it ([`backup_sqlite`]).
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::future::Future;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use super::conn::Conn;
@@ -16,7 +17,7 @@ use super::pool::{Pool, Pooled};
 use super::sqlite_file::SqliteFile;
 use super::sqlite_writer::Writer;
 use super::{Operation, WAIT_TIMEOUT, within};
-use crate::error::chain;
+use crate::error::{chain, corrupt};
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, migrate};
 
@@ -185,6 +186,52 @@ where
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|e| e.code()?.parse::<i32>().ok());
     code.is_some_and(|code| code & 0xff == 5)
+}
+
+/// Copies the database `from` into the new file `to` (mode 0600), in the state of one instant. `from` is only read, and
+/// its schema is not changed. Returns the size of the copy in bytes. Errors: `to` exists, or cannot be written.
+pub async fn backup_sqlite(from: &Path, to: &Path) -> Result<u64, StoreError> {
+    let unusable = |file: &Path, reason: &dyn std::fmt::Display| {
+        StoreError::Unavailable(format!("{}: {reason}", file.display()))
+    };
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(|e| unusable(to, &e))?;
+    let copied = copy(from, to).await;
+    if copied.is_err() {
+        // The incomplete file is not a backup. If it cannot be removed either, the error below is sufficient.
+        let _stays = fs::remove_file(to);
+    }
+    copied?;
+    Ok(fs::metadata(to).map_err(|e| unusable(to, &e))?.len())
+}
+
+async fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let options = SqliteConnectOptions::new().filename(from).create_if_missing(false);
+    let mut source = options
+        .read_only(true)
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(|e| StoreError::Unavailable(format!("{}: {}", from.display(), chain(&e))))?;
+    let target = to.to_str().ok_or_else(|| corrupt("the name of the backup is not UTF-8"))?;
+    let done = sqlx::query("VACUUM INTO $1").bind(target).execute(&mut source).await;
+    source.close().await?;
+    done?;
+    check_copy(to).await
+}
+
+/// Verifies that the copy can be read.
+async fn check_copy(file: &Path) -> Result<(), StoreError> {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(false);
+    let mut copy: SqliteConnection =
+        options.read_only(true).disable_statement_logging().connect().await?;
+    let found: String = sqlx::query_scalar("PRAGMA quick_check").fetch_one(&mut copy).await?;
+    copy.close().await?;
+    if found == "ok" { Ok(()) } else { Err(corrupt(format!("the copy is damaged: {found}"))) }
 }
 
 #[cfg(test)]

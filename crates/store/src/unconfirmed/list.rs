@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_core::Limits;
 
-use super::revert::Unconfirmed;
+use super::Unconfirmed;
 
 /// Locked while the operation of a use is running, and while the use is being reverted.
 pub(super) type UseLock = Arc<tokio::sync::Mutex<()>>;

@@ -6,8 +6,8 @@ use countersign_config::{Section, Value};
 use countersign_core::Secret;
 use ldap3::Scope;
 
-use super::{Config, Email, GroupSearch, Matcher, Security, UserSearch};
-use crate::ldap::{hosts, tls};
+use super::{Config, Email, GroupSearch, Matcher, Security, UserSearch, read_hosts};
+use crate::ldap::tls;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_mins(5);
@@ -17,7 +17,7 @@ const POOL_SIZE: u64 = 8;
 pub(in crate::ldap) fn read(section: Section<'_>) -> Option<Config> {
     check_kerberos(&section);
     let security = read_security(&section);
-    let hosts = hosts::read(&section, security.as_ref());
+    let hosts = read_hosts(&section, security.as_ref());
     let bind = read_bind(&section);
     let prompt = section.text("usernamePrompt").filter(|text| !text.is_empty());
     let users = match section.section("userSearch") {
