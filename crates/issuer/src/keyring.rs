@@ -205,9 +205,8 @@ impl Keyring {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the keys again, generates those that are due and drops those whose tokens have expired. Called when the
-    /// settings come into use, after an administrator changed them, and every 30 seconds. Of concurrent calls each
-    /// waits for the one before, so that it returns when what was stored before the call is in use.
+    /// Drops the keys whose tokens have expired, then reads the keys as [`Keyring::read_again`]. Called when the settings
+    /// come into use and every 30 seconds, by a server only: which keys are still needed is decided by its settings.
     pub async fn renew(
         &self,
         store: &Store,
@@ -215,11 +214,23 @@ impl Keyring {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<(), IssuerError> {
-        let _reading = self.reading.lock().await;
         keep_needed(store, settings).await?;
         record_superseded(store, settings, now).await?;
         delete_expired(store, settings, now).await?;
         delete_superseded(store, now).await?;
+        self.read_again(store, root, settings, now).await
+    }
+
+    /// Reads the keys again, and generates those that are due. Of concurrent calls each waits for the one before, so
+    /// that it returns when what was stored before the call is in use.
+    async fn read_again(
+        &self,
+        store: &Store,
+        root: &RootKeys,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<(), IssuerError> {
+        let _reading = self.reading.lock().await;
         let before = self.keys().external.clone();
         let external = ExternalKeys::read(settings, before.clone(), now).await;
         let keys = read(store, root, settings, now, external.clone()).await?;

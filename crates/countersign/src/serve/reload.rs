@@ -92,7 +92,10 @@ impl Reloader {
         self.watch.take_up();
         let before = self.retry.take();
         let mut reading = read_again(&self.arguments);
-        let named = std::mem::take(&mut reading.files);
+        // At once, so that a change while the configuration is applied is noticed.
+        let mut files = watched_files(&self.arguments, &self.config);
+        files.optional.append(&mut reading.files);
+        self.watch.follow(files);
         let (config, mut report) = Box::pin(self.plan(reading)).await;
         if let Some(config) = config {
             let is_signer_unchanged = !changes_signer(&report.changes);
@@ -105,11 +108,6 @@ impl Reloader {
                     self.retry = Some(Retry { reason, actor, problem, tried_at });
                 }
             }
-        }
-        if !report.applied {
-            let mut files = watched_files(&self.arguments, &self.config);
-            files.optional.extend(named);
-            self.watch.follow(files);
         }
         self.record(&report);
         if report.applied {

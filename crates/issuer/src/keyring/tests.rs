@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use countersign_core::connector::ConnectorError;
-use countersign_core::{ExternalKeyVersion, ExternalKeyVersions, ExternalSigner, Timestamp};
+use countersign_core::{Actor, ExternalKeyVersion, ExternalKeyVersions, ExternalSigner, Timestamp};
 use countersign_jose::{Algorithm, RootKeys};
 use countersign_store::{Location, SigningKeyRow, Store};
 use tokio::sync::Notify;
@@ -212,4 +212,25 @@ async fn keys_that_were_read_earlier_never_replace_those_read_later() {
     earlier.unwrap();
     later.unwrap();
     assert_eq!(keyring.keys().external_versions().unwrap().len(), 3);
+}
+
+/// Commands of administrators that use the database have the settings of their own file, perhaps an outdated one.
+#[tokio::test]
+async fn a_command_with_other_settings_ends_no_key() {
+    let settings = crate::Settings { access_token_algorithm: Some(Algorithm::ES256), ..example() };
+    let (store, root) = (Store::open(&Location::Memory).await.unwrap(), RootKeys::none());
+    Keyring::open(&store, &root, &settings, NOON).await.unwrap();
+    let command = Keyring::open(&store, &root, &example(), NOON).await.unwrap();
+    let ops = Actor::from("ops");
+    let rotated = command.publish_next(&store, &root, &example(), NOON, &ops).await.unwrap();
+    assert!(rotated.made);
+    let rows = store.signing_keys().await.unwrap();
+    assert_eq!(rows.len(), 3);
+    assert!(rows.iter().all(|row| row.superseded_at.is_none()));
+    command.renew(&store, &root, &example(), NOON).await.unwrap();
+    let rows = store.signing_keys().await.unwrap();
+    assert!(
+        rows.iter().any(|row| row.superseded_at.is_some()),
+        "a server with these settings does"
+    );
 }
