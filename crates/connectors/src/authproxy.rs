@@ -127,12 +127,8 @@ impl<'a> Fields<'a> {
     /// (`X_Remote_User`), or a field listed in `Connection`, which proxies remove (RFC 9110 section 7.6.1).
     fn new(fields: &'a [(String, Vec<u8>)], names: &[&str]) -> Result<Self, String> {
         for (name, value) in fields {
-            if let Some(check_redirect_uri) =
-                names.iter().find(|check_redirect_uri| is_alike(name, check_redirect_uri))
-            {
-                return Err(format!(
-                    "there is a header that some programs take for {check_redirect_uri}"
-                ));
+            if let Some(alike) = names.iter().find(|alike| is_alike(name, alike)) {
+                return Err(format!("there is a header that some programs take for {alike}"));
             }
             if name == "connection" && lists_one_of(value, names) {
                 return Err(
@@ -195,8 +191,8 @@ fn is_unseen(c: char) -> bool {
 }
 
 /// Whether CGI, WSGI or FastCGI would treat the two header names as equal.
-fn is_alike(name: &str, check_redirect_uri: &str) -> bool {
-    name != check_redirect_uri && name.replace('_', "-") == check_redirect_uri
+fn is_alike(name: &str, alike: &str) -> bool {
+    name != alike && name.replace('_', "-") == alike
 }
 
 fn lists_one_of(value: &[u8], names: &[&str]) -> bool {

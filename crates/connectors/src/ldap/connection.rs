@@ -165,7 +165,7 @@ where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let broken = |e: &dyn std::fmt::Display| DirectoryError::Busy(format!("socket pair: {e}"));
-    let (check_redirect_uri, theirs) = UnixStream::pair().map_err(|e| broken(&e))?;
+    let (ours, theirs) = UnixStream::pair().map_err(|e| broken(&e))?;
     let theirs = theirs.into_std().map_err(|e| broken(&e))?;
     let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(theirs));
     let (driver, ldap) =
@@ -173,7 +173,7 @@ where
     let closed = Arc::new(Mutex::new(None));
     let reason = closed.clone();
     let pump = tokio::spawn(async move {
-        if let Err(unfit) = pump(server, check_redirect_uri).await {
+        if let Err(unfit) = pump(server, ours).await {
             *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(unfit.to_string());
         }
     });
