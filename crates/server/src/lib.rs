@@ -160,7 +160,7 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api_unblock))
         .route(&api_at("/keys"), get(admin::keys::api_list))
         .route(
-            &api_at("/keys/{number}"),
+            &api_at("/keys/{key}"),
             get(admin::keys::api_preview_drop).delete(admin::keys::api_drop),
         )
         .route(&api_at("/keys/rotate"), post(admin::keys::api_rotate))
@@ -200,7 +200,7 @@ fn administration_pages(base: &str) -> Router<App> {
         )
         .route(&at("/admin/keys"), get(admin::keys::get_page).post(admin::keys::post_page))
         .route(
-            &at("/admin/keys/{number}"),
+            &at("/admin/keys/{key}"),
             get(admin::keys::get_drop_page).post(admin::keys::post_drop_page),
         )
         .route(

@@ -1,4 +1,4 @@
-//! Signing keys: the page `/admin/keys` lists and rotates them, `/admin/keys/{number}` previews and drops one; the same
+//! Signing keys: the page `/admin/keys` lists and rotates them, `/admin/keys/{key}` previews and drops one; the same
 //! at `/api/v1/keys`.
 
 use super::api::ProblemDetails;
@@ -130,10 +130,10 @@ pub async fn post_page(admin: AdminSession, Form(form): Form) -> Result<Response
 
 pub async fn get_drop_page(
     admin: AdminSession,
-    Path(number): Path<String>,
+    Path(key): Path<String>,
 ) -> Result<Response, PageError> {
     let app = &admin.app;
-    let found = app.issuer.preview_drop_key(&number).await?;
+    let found = app.issuer.preview_drop_key(&key).await?;
     let found = found.ok_or(PageErrorKind::NotFound)?;
     let key = row(app, &found.key);
     let shown = KeyDrop {
@@ -150,14 +150,14 @@ pub async fn get_drop_page(
 
 pub async fn post_drop_page(
     admin: AdminSession,
-    Path(number): Path<String>,
+    Path(key): Path<String>,
     Form(form): Form,
 ) -> Result<Response, PageError> {
     let AdminSession { app, context, .. } = &admin;
     if let Some(first) = admin.require_fresh_sign_in(&form)? {
         return Ok(first);
     }
-    let dropped = app.issuer.drop_key(&admin.who, &number).await?;
+    let dropped = app.issuer.drop_key(&admin.who, &key).await?;
     let dropped = dropped.ok_or(PageErrorKind::NotFound)?;
     redirect_with_flash(app, context, Section::Keys.path(), ABOUT_DROP, &dropped)
 }
@@ -201,9 +201,9 @@ pub async fn api_list(State(app): State<App>, _: AdminToken) -> Result<Response,
 pub async fn api_preview_drop(
     State(app): State<App>,
     _: AdminToken,
-    Path(number): Path<String>,
+    Path(key): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let found = app.issuer.preview_drop_key(&number).await?;
+    let found = app.issuer.preview_drop_key(&key).await?;
     let found = found.ok_or_else(|| ProblemDetails::not_found("signing key"))?;
     Ok(json(StatusCode::OK, &found))
 }
@@ -212,9 +212,9 @@ pub async fn api_preview_drop(
 pub async fn api_drop(
     State(app): State<App>,
     AdminToken(who): AdminToken,
-    Path(number): Path<String>,
+    Path(key): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let dropped = app.issuer.drop_key(&who, &number).await?;
+    let dropped = app.issuer.drop_key(&who, &key).await?;
     let dropped = dropped.ok_or_else(|| ProblemDetails::not_found("signing key"))?;
     Ok(json(StatusCode::OK, &dropped))
 }
