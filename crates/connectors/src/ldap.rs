@@ -32,7 +32,7 @@ pub(crate) mod tls;
 
 pub use bind::UserBinds;
 
-use bind::UpstreamOutcome;
+use bind::BindOutcome;
 use config::Config;
 use entry::Entry;
 use failure::DirectoryError;
@@ -175,11 +175,11 @@ impl Ldap {
             return refused(Refusal::BadCredentials);
         };
         match self.prove(&lease, &person, password, trace).await? {
-            UpstreamOutcome::Accepted { note } => {
+            BindOutcome::Accepted { note } => {
                 let note = note.map(|note| format!("; {note}")).unwrap_or_default();
                 trace.response(format!("the password is right{note}"));
             }
-            UpstreamOutcome::Refused { refusal, reason } => {
+            BindOutcome::Refused { refusal, reason } => {
                 trace.response(reason);
                 lease.give_back();
                 return refused(refusal);
@@ -237,7 +237,7 @@ impl Ldap {
         person: &Entry,
         password: &Secret,
         trace: &mut Trace,
-    ) -> Result<UpstreamOutcome, DirectoryError> {
+    ) -> Result<BindOutcome, DirectoryError> {
         if person.dn.is_empty() {
             return Err(DirectoryError::Misconfigured(
                 "the entry found has no DN to bind as".to_owned(),

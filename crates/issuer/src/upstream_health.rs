@@ -314,11 +314,11 @@ mod tests {
     }
 
     #[test]
-    fn a_departure_is_a_sign_of_life_only_where_departing_failed() {
+    fn a_login_url_counts_as_success_only_after_a_login_url_that_failed() {
         let upstreams = ConnectorHealth::default();
         noted(&upstreams, 1, Op::Callback, false);
         noted(&upstreams, 2, Op::LoginUrl, true);
-        assert!(!is_up(&upstreams, 2), "the browser was only sent away");
+        assert!(!is_up(&upstreams, 2), "the login URL was only built");
         noted(&upstreams, 3, Op::LoginUrl, false);
         noted(&upstreams, 4, Op::LoginUrl, true);
         assert!(is_up(&upstreams, 4));

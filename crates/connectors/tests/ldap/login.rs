@@ -121,14 +121,14 @@ async fn missing_and_binary_attributes_are_named() {
 }
 
 #[tokio::test]
-async fn a_wrong_service_password_or_base_is_the_administrators_matter() {
+async fn the_trace_names_a_wrong_service_password_or_search_base() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd), ("bindPW", text("wrong"))], vec![]);
-    let trace_text = cause(&ldap, "jane", PASSWORD).await;
-    assert!(trace_text.contains("binding as bindDN: rc=49 (invalidCredentials)"), "{trace_text}");
+    let reason = cause(&ldap, "jane", PASSWORD).await;
+    assert!(reason.contains("binding as bindDN: rc=49 (invalidCredentials)"), "{reason}");
     let ldap = connector(vec![at(&slapd)], vec![("baseDN", text("ou=Nowhere,dc=example,dc=org"))]);
-    let trace_text = cause(&ldap, "jane", PASSWORD).await;
-    assert!(trace_text.contains("noSuchObject"), "{trace_text}");
+    let reason = cause(&ldap, "jane", PASSWORD).await;
+    assert!(reason.contains("noSuchObject"), "{reason}");
 }
 
 #[tokio::test]
