@@ -4,7 +4,8 @@
 //!
 //! Pages take [`AdminSession`] (a signed-in browser); a change is a POST with a CSRF token and a recent sign-in. The API
 //! takes [`AdminToken`] (an access token) and ignores cookies, so other web sites cannot use a browser's session for it
-//! (CSRF). Both check for every request whether the user or client is an administrator. API errors are problem details (RFC 9457). Permissions are decided in `issuer::admin`.
+//! (CSRF). Both check for every request whether the user or client is an administrator. API errors are problem details
+//! (RFC 9457). Permissions are decided in `issuer::admin`.
 
 pub mod api;
 pub mod blocked_users;

@@ -1,8 +1,8 @@
 //! Pooled connections bound as the service account, each leased to one login at a time, and the selection of hosts.
 //!
 //! A connection returns to the pool only after a login without errors. Binds as users happen on separate connections
-//! that are never pooled, so no request runs with another user's identity. `Instant` is used only here in this crate:
-//! deadlines, idle times and the unavailability of a host are never stored or compared with dates.
+//! that are never pooled, so no request runs with another user's identity. Times here are `Instant`s: deadlines, idle
+//! times and the unavailability of a host are never stored or compared with dates.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
