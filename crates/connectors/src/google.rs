@@ -85,7 +85,7 @@ impl Upstream for Google {
             CallbackOutcome::Proven(proven) => {
                 let about =
                     About { login_scopes: upstream_login.login_scopes, now: upstream_login.now };
-                self.judge(*proven, None, about, trace).await
+                self.user_outcome(*proven, None, about, trace).await
             }
         }
     }
@@ -117,7 +117,7 @@ impl Upstream for Google {
             })));
         }
         let about = About { login_scopes: known.login_scopes, now: known.now };
-        Ok(self.judge(proven, Some(known.identity), about, trace).await?.refreshed())
+        Ok(self.user_outcome(proven, Some(known.identity), about, trace).await?.refreshed())
     }
 
     fn needs_offline_login(&self) -> bool {
@@ -149,7 +149,7 @@ impl Upstream for Google {
 }
 
 impl Google {
-    async fn judge(
+    async fn user_outcome(
         &self,
         proven: Proven,
         before: Option<&Identity>,

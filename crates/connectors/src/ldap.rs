@@ -174,7 +174,7 @@ impl Ldap {
             lease.give_back();
             return refused(Refusal::BadCredentials);
         };
-        match self.prove(&lease, &person, password, trace).await? {
+        match self.bind_as_person(&lease, &person, password, trace).await? {
             BindOutcome::Accepted { note } => {
                 let note = note.map(|note| format!("; {note}")).unwrap_or_default();
                 trace.response(format!("the password is right{note}"));
@@ -231,7 +231,7 @@ impl Ldap {
     }
 
     /// Binds as the user on a separate connection, which is closed afterwards, to the host that returned the entry.
-    async fn prove(
+    async fn bind_as_person(
         &self,
         lease: &Lease<'_>,
         person: &Entry,

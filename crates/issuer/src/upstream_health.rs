@@ -187,7 +187,7 @@ impl Issuer {
         drop(span);
         let call = Call { op, begun, ended: self.now() };
         self.upstream_health.note(&connector.id, &call, result.as_ref().err());
-        result.map_err(|down| by_its_name(connector, down))
+        result.map_err(|down| with_connector_name(connector, down))
     }
 
     /// The same without recording, for input that anyone can make up, such as a callback without a code: it is no
@@ -197,7 +197,7 @@ impl Issuer {
         connector: &Connector,
         result: impl Future<Output = Result<T, ConnectorError>>,
     ) -> Result<T, ConnectorError> {
-        result.await.map_err(|down| by_its_name(connector, down))
+        result.await.map_err(|down| with_connector_name(connector, down))
     }
 
     /// The status of all upstreams, ordered by name, for administrators.
@@ -250,7 +250,7 @@ const fn failure_kind(error: &ConnectorError) -> &'static str {
     }
 }
 
-fn by_its_name(connector: &Connector, error: ConnectorError) -> ConnectorError {
+fn with_connector_name(connector: &Connector, error: ConnectorError) -> ConnectorError {
     let name = connector.name.clone();
     let full = |upstream: String, cause: String| match upstream == connector.id.as_str() {
         true => cause,

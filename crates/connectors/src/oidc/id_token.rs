@@ -42,7 +42,11 @@ pub(crate) enum IdTokenCheck {
     Refused(UpstreamError),
 }
 
-pub(crate) fn judge(keys: &UpstreamKeys, token: &Secret, rules: &Rules<'_>) -> IdTokenCheck {
+pub(crate) fn check_id_token(
+    keys: &UpstreamKeys,
+    token: &Secret,
+    rules: &Rules<'_>,
+) -> IdTokenCheck {
     let refused = |reason: &str| IdTokenCheck::Refused(UpstreamError::IdToken(reason.to_owned()));
     match genuine(keys, token, rules) {
         Err(Refused::UnknownKey) => IdTokenCheck::NoKeyFits(UpstreamError::IdToken(

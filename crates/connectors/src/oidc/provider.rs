@@ -12,7 +12,7 @@ use countersign_jose::UpstreamKeys;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::id_token::{IdTokenCheck, Nonce, Rules, judge};
+use super::id_token::{IdTokenCheck, Nonce, Rules, check_id_token};
 use super::metadata::{self, Metadata, Overrides};
 use crate::oauth::{
     ApiRequest, AuthorizationRequest, AuthorizationResponse, Cached, Client, Code, Http, Proof,
@@ -281,12 +281,12 @@ impl Provider {
             now,
         };
         let keys = self.keys.get(self.fetch_keys(&metadata.keys, trace)).await?;
-        let mut check = judge(&keys, token, &rules);
+        let mut check = check_id_token(&keys, token, &rules);
         if matches!(check, IdTokenCheck::NoKeyFits(_)) {
             let again =
                 self.keys.again(BETWEEN_KEY_FETCHES, self.fetch_keys(&metadata.keys, trace));
             if let Some(keys) = again.await {
-                check = judge(&*keys?, token, &rules);
+                check = check_id_token(&*keys?, token, &rules);
             }
         }
         match check {

@@ -116,7 +116,7 @@ fn a_key_without_successor_verifies_until_the_tokens_from_before_its_recorded_en
 
 /// What another replica recorded, whose settings have no use for the key, drops none that these settings need.
 #[test]
-fn the_newest_key_that_the_settings_need_never_dies() {
+fn the_newest_key_that_the_settings_need_is_never_deleted() {
     let mut rows = [key(1, NOON, "RS256"), access_token_key(2, NOON)];
     (rows[0].superseded_at, rows[1].superseded_at) = (Some(NOON), Some(NOON));
     assert_eq!(expired_keys(&rows, &example(), NOON + 1000 * HOUR), [2]);
