@@ -232,7 +232,7 @@ impl Upstream for GitHub {
             .await?;
         trace.note("GitHub believes the client id and secret");
         let meta = below(&self.config.api, "meta");
-        let response = self.code_flow.http.ask(ApiRequest::get("API", &meta), trace).await?;
+        let response = self.code_flow.http.send(ApiRequest::get("API", &meta), trace).await?;
         if response.status() >= 500 {
             return Err(response.failure());
         }

@@ -127,7 +127,9 @@ impl Refresh for Ldap {
         known: RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError> {
-        refresh::ask(self, &known, trace).await.map_err(|failure| self.broken(failure, trace))
+        refresh::revalidate(self, &known, trace)
+            .await
+            .map_err(|failure| self.broken(failure, trace))
     }
 }
 
@@ -214,15 +216,15 @@ impl Ldap {
         filter: String,
         trace: &mut Trace,
     ) -> Result<Vec<Entry>, DirectoryError> {
-        let ask = SearchRequest {
+        let request = SearchRequest {
             base: &self.config.users.base,
             scope: self.config.users.scope,
             filter,
             attributes: person::attributes(&self.config),
-            most: SearchLimit::First(2),
+            limit: SearchLimit::First(2),
         };
-        trace.request(ask.describe());
-        let found = lease.search(&ask, trace).await?;
+        trace.request(request.describe());
+        let found = lease.search(&request, trace).await?;
         trace.response(match found.as_slice() {
             [] => "no entry".to_owned(),
             entries => entries.iter().map(|e| e.dn.as_str()).collect::<Vec<_>>().join("; "),

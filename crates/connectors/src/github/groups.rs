@@ -223,7 +223,7 @@ async fn is_member(
     login: &str,
     trace: &mut Trace,
 ) -> Result<bool, ApiError> {
-    let reply = api.ask(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
+    let reply = api.get(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
     let reason = match reply.status {
         204 => {
             trace.included(org, "a member");

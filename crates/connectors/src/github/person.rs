@@ -30,7 +30,7 @@ struct Address {
 }
 
 pub(super) async fn user(api: &Api<'_>, trace: &mut Trace) -> Result<User, ApiError> {
-    let user: User = api.ask(USER, "/user", trace).await?.json()?;
+    let user: User = api.get(USER, "/user", trace).await?.json()?;
     match is_login(&user.login) {
         true => Ok(user),
         false => Err(UpstreamError::Person("the login is not one of GitHub's".to_owned()).into()),

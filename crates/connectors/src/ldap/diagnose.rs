@@ -86,15 +86,15 @@ async fn trace_left_out(
         return Ok(());
     }
     let pairs = users.username.iter().map(|attribute| (attribute.as_str(), login.as_bytes()));
-    let ask = SearchRequest {
+    let request = SearchRequest {
         base: &users.base,
         scope: users.scope,
         filter: search::any_of(&format!("(!{})", users.filter), pairs),
         attributes: vec!["1.1"],
-        most: SearchLimit::First(LEFT_OUT),
+        limit: SearchLimit::First(LEFT_OUT),
     };
-    trace.request(format!("what the filter leaves out: {}", ask.describe()));
-    let entries = lease.search(&ask, trace).await?;
+    trace.request(format!("what the filter leaves out: {}", request.describe()));
+    let entries = lease.search(&request, trace).await?;
     trace.response(if entries.is_empty() { "no entry" } else { "entries that have the name" });
     for entry in entries {
         let reason = format!("not matched by userSearch.filter {}", users.filter);

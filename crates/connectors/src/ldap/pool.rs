@@ -230,12 +230,12 @@ impl Lease<'_> {
     /// Searches; if the connection broke, once more on a new one.
     pub async fn search(
         &mut self,
-        ask: &SearchRequest<'_>,
+        request: &SearchRequest<'_>,
         trace: &mut Trace,
     ) -> Result<Vec<Entry>, DirectoryError> {
         let remaining = self.deadline.remaining();
         let within = if self.may_retry { remaining / 2 } else { remaining };
-        let first = search::run(&mut self.connection, ask, within).await;
+        let first = search::run(&mut self.connection, request, within).await;
         let Err(DirectoryError::Host { cause, .. }) = first else { return first };
         trace.note(format!("{}: {cause}", self.connection.host));
         if !self.was_idle {
@@ -246,7 +246,7 @@ impl Lease<'_> {
         }
         self.may_retry = false;
         self.connection = self.pool.connect_bound(self.deadline, trace).await?;
-        search::run(&mut self.connection, ask, self.deadline.remaining()).await
+        search::run(&mut self.connection, request, self.deadline.remaining()).await
     }
 
     /// Returns the connection to the pool after a login without errors.

@@ -96,7 +96,7 @@ impl Provider {
                 let url = metadata::address(&self.settings.issuer)?;
                 let response = self
                     .http
-                    .ask(ApiRequest::get(metadata::ENDPOINT, &url), trace)
+                    .send(ApiRequest::get(metadata::ENDPOINT, &url), trace)
                     .await?
                     .success()?;
                 let name = self.settings.names.first().map_or("", String::as_str);
@@ -232,7 +232,7 @@ impl Provider {
                 what: "userinfo_endpoint, which getUserInfo needs",
             });
         };
-        let response = self.http.ask(ApiRequest::get(USERINFO, url).bearer(access), trace).await?;
+        let response = self.http.send(ApiRequest::get(USERINFO, url).bearer(access), trace).await?;
         let claims = response.success()?.object()?;
         match claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.is_empty()) {
             None => Err(UpstreamError::Lacks { endpoint: USERINFO, what: "sub" }),
@@ -304,7 +304,7 @@ impl Provider {
         url: &Url,
         trace: &mut Trace,
     ) -> Result<(UpstreamKeys, Duration), UpstreamError> {
-        let response = self.http.ask(ApiRequest::get(KEYS, url), trace).await?.success()?;
+        let response = self.http.send(ApiRequest::get(KEYS, url), trace).await?.success()?;
         let keys = UpstreamKeys::parse(response.bytes())
             .ok_or(UpstreamError::NotJson { endpoint: KEYS })?;
         match keys.is_empty() {
