@@ -230,7 +230,7 @@ impl Upstream for GitHub {
             .client
             .exchange(&self.code_flow.http, &self.code_flow.token, &code, trace)
             .await?;
-        trace.note("GitHub believes the client id and secret");
+        trace.note("GitHub accepts the client id and secret");
         let meta = below(&self.config.api, "meta");
         let response = self.code_flow.http.send(ApiRequest::get("API", &meta), trace).await?;
         if response.status() >= 500 {

@@ -240,6 +240,6 @@ fn may_read_groups_of(identity: &Identity, domain: &str) -> Result<(), &'static 
     }
     match identity.email_verified && (!domain.is_empty() || of.eq_ignore_ascii_case("gmail.com")) {
         true => Ok(()),
-        false => Err("Google does not vouch for the e-mail address (hd, email_verified)"),
+        false => Err("Google is not authoritative for the e-mail address (hd, email_verified)"),
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn check_id_token(
     rules: &Rules<'_>,
 ) -> IdTokenCheck {
     let refused = |reason: &str| IdTokenCheck::Refused(UpstreamError::IdToken(reason.to_owned()));
-    match genuine(keys, token, rules) {
+    match verify(keys, token, rules) {
         Err(Refused::UnknownKey) => IdTokenCheck::NoKeyFits(UpstreamError::IdToken(
             "signed with a key the upstream does not publish".to_owned(),
         )),
@@ -63,7 +63,8 @@ pub(crate) fn check_id_token(
     }
 }
 
-fn genuine(
+/// Verifies the signature and the standard claims, with the first of the accepted issuers that is the token's.
+fn verify(
     keys: &UpstreamKeys,
     token: &Secret,
     rules: &Rules<'_>,

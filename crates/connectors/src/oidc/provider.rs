@@ -292,7 +292,7 @@ impl Provider {
         match check {
             IdTokenCheck::Good(claims) => {
                 let names: Vec<&str> = claims.keys().map(String::as_str).collect();
-                trace.response(format!("a genuine ID token with {}", names.join(", ")));
+                trace.response(format!("a valid ID token with {}", names.join(", ")));
                 Ok(claims)
             }
             IdTokenCheck::Refused(failure) | IdTokenCheck::NoKeyFits(failure) => Err(failure),

@@ -1,4 +1,4 @@
-//! Groups of Google: spelled as by Dex, read to the last page, and only for an address that Google vouches for.
+//! Groups of Google: spelled as by Dex, read to the last page, and only for an address that Google is authoritative for.
 
 use countersign_core::LoginScopes;
 use countersign_core::connector::Refusal;
