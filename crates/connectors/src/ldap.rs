@@ -96,7 +96,7 @@ impl PasswordLogin for Ldap {
         login: &str,
         trace: &mut Trace,
     ) -> Result<AccountDiagnosis, ConnectorError> {
-        if let Some(reason) = unfit_name(login) {
+        if let Some(reason) = invalid_name_reason(login) {
             trace.note(format!("refused before any request: {reason}"));
             return Ok(AccountDiagnosis::Refused { reason: reason.to_owned() });
         }
@@ -142,10 +142,10 @@ fn unfit(login: &str, password: &Secret) -> Option<&'static str> {
     if password.expose().len() > MAX_PASSWORD_BYTES {
         return Some("the password is too long");
     }
-    unfit_name(login)
+    invalid_name_reason(login)
 }
 
-fn unfit_name(login: &str) -> Option<&'static str> {
+fn invalid_name_reason(login: &str) -> Option<&'static str> {
     if login.trim().is_empty() {
         return Some("the name is empty");
     }
@@ -255,13 +255,13 @@ impl Ldap {
     /// Takes as long as a wrong password, for names with no entry or several: a bind on the same kind of connection
     /// with a DN and password of our own. Its result is ignored.
     async fn dummy_bind(&self, lease: &Lease<'_>, trace: &mut Trace) -> Result<(), DirectoryError> {
-        let (dn, password) = bind::nobody(&self.config.users.base);
+        let (dn, password) = bind::dummy_credentials(&self.config.users.base);
         let host = lease.host();
         trace.request(format!("bind at {host} as {dn}, to take as long as a wrong password"));
         let who = (dn.as_str(), &password);
         let result = self.pool.bind_person(host, who, lease.deadline(), trace).await?;
         trace.response(failure::describe(&result));
-        if bind::is_against_everybody(&result) {
+        if bind::refuses_simple_binds(&result) {
             return Err(DirectoryError::of_result("bind", &result));
         }
         Ok(())

@@ -35,14 +35,14 @@ impl UserBinds {
 
 /// The DN and password of the dummy bind. The DN is below the users' base, so that the server searches the same
 /// database; no entry of this name exists, and a success would not authenticate anyone.
-pub(super) fn nobody(base: &str) -> (String, Secret) {
+pub(super) fn dummy_credentials(base: &str) -> (String, Secret) {
     let dn = format!("cn=countersign-nobody-4e1c9b52d07a6f83,{base}");
     (dn, Secret::new("nobody's password, and nobody typed it"))
 }
 
 /// Whether the server refuses simple binds in general (authMethodNotSupported, strongerAuthRequired,
 /// confidentialityRequired), so that the result is not about the name or the password.
-pub(super) fn is_against_everybody(result: &LdapResult) -> bool {
+pub(super) fn refuses_simple_binds(result: &LdapResult) -> bool {
     matches!(result.rc, 7 | 8 | 13)
 }
 

@@ -105,7 +105,7 @@ impl Pool {
         trace: &mut Trace,
     ) -> Result<LdapResult, DirectoryError> {
         self.binds.add();
-        let (connection, result) = self.bind_somewhere(Some(first), who, deadline, trace).await?;
+        let (connection, result) = self.bind_at_any_host(Some(first), who, deadline, trace).await?;
         drop(connection);
         Ok(result)
     }
@@ -117,7 +117,7 @@ impl Pool {
     ) -> Result<Connection, DirectoryError> {
         let anonymous = (String::new(), Secret::default());
         let (dn, password) = self.config.bind.as_ref().unwrap_or(&anonymous);
-        let bound = self.bind_somewhere(None, (dn, password), deadline, trace).await;
+        let bound = self.bind_at_any_host(None, (dn, password), deadline, trace).await;
         let (connection, result) = bound?;
         let host = &connection.host;
         // A refused service account would be refused by every host, and each attempt may count towards a lockout.
@@ -131,7 +131,7 @@ impl Pool {
     }
 
     /// Binds at the first host that responds, whatever the result. Each host gets its share of the remaining time.
-    async fn bind_somewhere(
+    async fn bind_at_any_host(
         &self,
         first: Option<&Host>,
         who: (&str, &Secret),
