@@ -1,5 +1,5 @@
-//! The rules of the workspace that the compiler does not check: licences, duplicate dependencies, which
-//! crate may use which, modules that import each other, file lengths, and words that are not used.
+//! The rules of the workspace that the compiler does not check: licences, duplicate dependencies, and which crate may
+//! use which.
 //!
 //! Licences and duplicates are checked here instead of by cargo-deny, which takes minutes to build on a
 //! fresh machine and whose advisory database cannot be fetched where these tests run. Only dependencies

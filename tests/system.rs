@@ -1,8 +1,9 @@
 //! The system tests of Countersign: they run the real program and talk to it over the network.
 //!
 //! `scenarios` holds the tests in folders by subject, `world` what they use (servers, browsers, relying
-//! parties, databases), `architecture` checks the structure of the workspace. No test calls the program's own
-//! functions: it observes responses, pages and the log. How to write one: `tests/README.md`.
+//! parties, databases). No test calls the program's own functions: it observes responses, pages and the log. How to write
+//! one: `tests/README.md`. `architecture`, `source_rules` and `documents` check the workspace, its source text and the
+//! documents.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! The test harness: servers, browsers, relying parties, upstreams and clusters.
 //!
-//! Every test has its own folder, database and loopback address, and its own clock if it asks for one.
-//! Only the PostgreSQL cluster and the MySQL server are shared, in which each test has its own database. Nothing here calls the
+//! Every test has its own folder, database and loopback address, and its own clock if it asks for one. Only the
+//! PostgreSQL cluster and the MySQL server are shared, in which each test has its own database. Nothing here calls the
 //! program's own functions.
 
 mod address;

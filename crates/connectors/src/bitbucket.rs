@@ -120,8 +120,9 @@ impl Bitbucket {
             url.query_pairs_mut()
                 .append_pair("pagelen", PER_PAGE)
                 .append_pair("page", &page.to_string());
-            let ask = ApiRequest::get(endpoint, &url).bearer(access);
-            let mut page: Page<T> = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
+            let request = ApiRequest::get(endpoint, &url).bearer(access);
+            let mut page: Page<T> =
+                self.code_flow.http.send(request, trace).await?.success()?.json()?;
             all.append(&mut page.values);
             if page.next.is_none() {
                 return Ok(all);
@@ -171,8 +172,8 @@ impl UserApi for Bitbucket {
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
         let url = below(&self.api, "2.0/user");
-        let ask = ApiRequest::get(USER, &url).bearer(access);
-        let account: Account = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
+        let request = ApiRequest::get(USER, &url).bearer(access);
+        let account: Account = self.code_flow.http.send(request, trace).await?.success()?.json()?;
         let addresses: Vec<Address> = self.all(EMAILS, "2.0/user/emails", access, trace).await?;
         let primary =
             addresses.into_iter().find(|address| address.is_primary && address.is_confirmed);

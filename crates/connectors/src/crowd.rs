@@ -126,8 +126,9 @@ impl Crowd {
         url: &Url,
         trace: &mut Trace,
     ) -> Result<ApiResponse, UpstreamError> {
-        let ask = ApiRequest::get(endpoint, url).header("authorization", self.application.clone());
-        self.http.ask(ask, trace).await
+        let request =
+            ApiRequest::get(endpoint, url).header("authorization", self.application.clone());
+        self.http.send(request, trace).await
     }
 
     /// `None`: there is no user of this name.
@@ -198,9 +199,9 @@ impl PasswordApi for Crowd {
     ) -> Result<Option<UpstreamOutcome>, UpstreamError> {
         let url = self.url("authentication", login);
         let body = json!({ "value": password.expose() });
-        let ask = ApiRequest::json(AUTHENTICATION, &url, &body)
+        let request = ApiRequest::json(AUTHENTICATION, &url, &body)
             .header("authorization", self.application.clone());
-        let response = self.http.ask(ask, trace).await?;
+        let response = self.http.send(request, trace).await?;
         if response.status() == 400 {
             let Failure { reason } = response.json()?;
             return match reason.as_str() {

@@ -107,8 +107,9 @@ impl Gitea {
             url.query_pairs_mut()
                 .append_pair("page", &page.to_string())
                 .append_pair("limit", &PER_PAGE.to_string());
-            let ask = ApiRequest::get(TEAMS, &url).bearer(access);
-            let teams: Vec<Team> = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
+            let request = ApiRequest::get(TEAMS, &url).bearer(access);
+            let teams: Vec<Team> =
+                self.code_flow.http.send(request, trace).await?.success()?.json()?;
             if teams.is_empty() {
                 return Ok(groups);
             }
@@ -159,8 +160,8 @@ impl UserApi for Gitea {
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
         let url = below(&self.base, "api/v1/user");
-        let ask = ApiRequest::get(USER, &url).bearer(access);
-        let account: Account = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
+        let request = ApiRequest::get(USER, &url).bearer(access);
+        let account: Account = self.code_flow.http.send(request, trace).await?.success()?.json()?;
         let mut identity = Identity {
             user_id: match self.login_as_id {
                 true => account.login.clone(),

@@ -76,17 +76,20 @@ impl GitHub {
 
     /// Requests the user's data, and records a rate limit for this user. A suspended account is returned as `Disabled`,
     /// so the error is never [`ApiError::Suspended`].
-    async fn judge(
+    async fn user_outcome(
         &self,
         tokens: &Tokens,
-        question: &UserQuery<'_>,
+        query: &UserQuery<'_>,
         trace: &mut Trace,
     ) -> Result<UpstreamOutcome, ApiError> {
-        let mut who = question.known.map(|known| known.identity.user_id.clone());
-        let looked = Box::pin(self.look(tokens, question, &mut who, trace)).await;
-        match &looked {
+        let mut who = query.known.map(|known| known.identity.user_id.clone());
+        let outcome = Box::pin(self.query(tokens, query, &mut who, trace)).await;
+        match &outcome {
             Err(ApiError::Revoked) => {
-                trace.excluded("the token", "GitHub calls it bad: it was revoked or has expired");
+                trace.excluded(
+                    "the token",
+                    "GitHub does not accept it: it was revoked or has expired",
+                );
             }
             Err(ApiError::Suspended) => {
                 trace.excluded("the account", "GitHub reports it suspended");
@@ -99,23 +102,23 @@ impl GitHub {
             }
             _ => {}
         }
-        looked
+        outcome
     }
 
-    async fn look(
+    async fn query(
         &self,
         tokens: &Tokens,
-        question: &UserQuery<'_>,
+        query: &UserQuery<'_>,
         who: &mut Option<String>,
         trace: &mut Trace,
     ) -> Result<UpstreamOutcome, ApiError> {
         if let Some(who) = who {
             self.limits.allow(who)?;
         }
-        let api = Api::new(&self.code_flow.http, &self.config.api, &tokens.access, question.now)?;
+        let api = Api::new(&self.code_flow.http, &self.config.api, &tokens.access, query.now)?;
         let user = person::user(&api, trace).await?;
         let mut identity = user.identity(self.config.login_as_id);
-        if let Some(known) = question.known {
+        if let Some(known) = query.known {
             user.note_changed_login(known.identity, &identity, trace);
         }
         if who.is_none() {
@@ -127,7 +130,7 @@ impl GitHub {
         };
         identity.email = email;
         identity.email_verified = true;
-        match self.config.rules.apply(&api, &user.login, question.login_scopes, trace).await? {
+        match self.config.rules.apply(&api, &user.login, query.login_scopes, trace).await? {
             Membership::Groups(groups) => identity.groups = groups,
             Membership::NotIn(required) => return Ok(UpstreamOutcome::NotIn(required)),
         }
@@ -167,12 +170,12 @@ impl Upstream for GitHub {
             TokenOutcome::Denied(UNVERIFIED) => return Ok(UpstreamOutcome::EmailNotVerified),
             TokenOutcome::Denied(code) => return Ok(UpstreamOutcome::Denied(code)),
         };
-        let question = UserQuery {
+        let query = UserQuery {
             login_scopes: upstream_login.login_scopes,
             known: None,
             now: upstream_login.now,
         };
-        self.judge(&tokens, &question, trace).await.map_err(|stop| match stop {
+        self.user_outcome(&tokens, &query, trace).await.map_err(|stop| match stop {
             ApiError::Failed(failure) => failure,
             _ => UpstreamError::Configuration(
                 "GitHub refuses the token it has just issued".to_owned(),
@@ -192,20 +195,20 @@ impl Upstream for GitHub {
         }
         let refresh = Some(Secret::new(refresh_token)).filter(|token| !token.is_empty());
         let tokens = Tokens { refresh: refresh.clone(), ..Tokens::of(Secret::new(access_token)) };
-        let question =
+        let query =
             UserQuery { login_scopes: known.login_scopes, known: Some(known), now: known.now };
-        let mut judged = self.judge(&tokens, &question, trace).await;
+        let mut outcome = self.user_outcome(&tokens, &query, trace).await;
         // Expiring access tokens expire after eight hours, which GitHub reports only when one is used; then the refresh
         // token is used.
-        if let (Err(ApiError::Revoked), Some(refresh)) = (&judged, refresh) {
+        if let (Err(ApiError::Revoked), Some(refresh)) = (&outcome, refresh) {
             match self.code_flow.refresh(&refresh, trace).await? {
                 TokenOutcome::Tokens(tokens) => {
-                    judged = self.judge(&tokens, &question, trace).await;
+                    outcome = self.user_outcome(&tokens, &query, trace).await;
                 }
                 TokenOutcome::Denied(code) => return Ok(refused_token(code)),
             }
         }
-        match judged {
+        match outcome {
             Ok(outcome) => Ok(outcome.refreshed()),
             Err(ApiError::Failed(failure)) => Err(failure),
             Err(ApiError::Revoked | ApiError::Suspended) => Ok(RefreshOutcome::Disabled),
@@ -227,9 +230,9 @@ impl Upstream for GitHub {
             .client
             .exchange(&self.code_flow.http, &self.code_flow.token, &code, trace)
             .await?;
-        trace.note("GitHub believes the client id and secret");
+        trace.note("GitHub accepts the client id and secret");
         let meta = below(&self.config.api, "meta");
-        let response = self.code_flow.http.ask(ApiRequest::get("API", &meta), trace).await?;
+        let response = self.code_flow.http.send(ApiRequest::get("API", &meta), trace).await?;
         if response.status() >= 500 {
             return Err(response.failure());
         }

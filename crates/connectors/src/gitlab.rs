@@ -141,8 +141,8 @@ impl UserApi for GitLab {
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
         let url = below(&self.base, "api/v4/user");
-        let ask = ApiRequest::get(USER, &url).bearer(access);
-        let account: Account = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
+        let request = ApiRequest::get(USER, &url).bearer(access);
+        let account: Account = self.code_flow.http.send(request, trace).await?.success()?.json()?;
         if let Some(state) = account.state.as_deref().filter(|state| DISABLED.contains(state)) {
             trace.excluded(&account.username, &format!("the account is {state}"));
             return Ok(User::Disabled);

@@ -85,7 +85,7 @@ impl Upstream for Google {
             CallbackOutcome::Proven(proven) => {
                 let about =
                     About { login_scopes: upstream_login.login_scopes, now: upstream_login.now };
-                self.judge(*proven, None, about, trace).await
+                self.user_outcome(*proven, None, about, trace).await
             }
         }
     }
@@ -117,7 +117,7 @@ impl Upstream for Google {
             })));
         }
         let about = About { login_scopes: known.login_scopes, now: known.now };
-        Ok(self.judge(proven, Some(known.identity), about, trace).await?.refreshed())
+        Ok(self.user_outcome(proven, Some(known.identity), about, trace).await?.refreshed())
     }
 
     fn needs_offline_login(&self) -> bool {
@@ -149,7 +149,7 @@ impl Upstream for Google {
 }
 
 impl Google {
-    async fn judge(
+    async fn user_outcome(
         &self,
         proven: Proven,
         before: Option<&Identity>,
@@ -240,6 +240,6 @@ fn may_read_groups_of(identity: &Identity, domain: &str) -> Result<(), &'static 
     }
     match identity.email_verified && (!domain.is_empty() || of.eq_ignore_ascii_case("gmail.com")) {
         true => Ok(()),
-        false => Err("Google does not vouch for the e-mail address (hd, email_verified)"),
+        false => Err("Google is not authoritative for the e-mail address (hd, email_verified)"),
     }
 }

@@ -138,7 +138,7 @@ impl Keystone {
         let user = json!({ "name": user, "domain": self.domain_reference(), "password": password.expose() });
         let identity = json!({ "methods": ["password"], "password": { "user": user } });
         let body = json!({ "auth": { "identity": identity } });
-        let response = self.http.ask(ApiRequest::json(TOKENS, &url, &body), trace).await?;
+        let response = self.http.send(ApiRequest::json(TOKENS, &url, &body), trace).await?;
         if response.status() == 401 {
             return Ok(None);
         }
@@ -168,7 +168,9 @@ impl Keystone {
         token: &Secret,
         trace: &mut Trace,
     ) -> Result<ApiResponse, UpstreamError> {
-        self.http.ask(ApiRequest::get(endpoint, url).header(AUTH_TOKEN, token.clone()), trace).await
+        self.http
+            .send(ApiRequest::get(endpoint, url).header(AUTH_TOKEN, token.clone()), trace)
+            .await
     }
 
     fn user_url(&self, user_id: &str, more: &str) -> Result<Url, UpstreamError> {

@@ -32,7 +32,7 @@ pub(crate) mod tls;
 
 pub use bind::UserBinds;
 
-use bind::UpstreamOutcome;
+use bind::BindOutcome;
 use config::Config;
 use entry::Entry;
 use failure::DirectoryError;
@@ -96,7 +96,7 @@ impl PasswordLogin for Ldap {
         login: &str,
         trace: &mut Trace,
     ) -> Result<AccountDiagnosis, ConnectorError> {
-        if let Some(reason) = unfit_name(login) {
+        if let Some(reason) = invalid_name_reason(login) {
             trace.note(format!("refused before any request: {reason}"));
             return Ok(AccountDiagnosis::Refused { reason: reason.to_owned() });
         }
@@ -127,7 +127,9 @@ impl Refresh for Ldap {
         known: RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError> {
-        refresh::ask(self, &known, trace).await.map_err(|failure| self.broken(failure, trace))
+        refresh::revalidate(self, &known, trace)
+            .await
+            .map_err(|failure| self.broken(failure, trace))
     }
 }
 
@@ -140,10 +142,10 @@ fn unfit(login: &str, password: &Secret) -> Option<&'static str> {
     if password.expose().len() > MAX_PASSWORD_BYTES {
         return Some("the password is too long");
     }
-    unfit_name(login)
+    invalid_name_reason(login)
 }
 
-fn unfit_name(login: &str) -> Option<&'static str> {
+fn invalid_name_reason(login: &str) -> Option<&'static str> {
     if login.trim().is_empty() {
         return Some("the name is empty");
     }
@@ -174,12 +176,12 @@ impl Ldap {
             lease.give_back();
             return refused(Refusal::BadCredentials);
         };
-        match self.prove(&lease, &person, password, trace).await? {
-            UpstreamOutcome::Accepted { note } => {
+        match self.bind_as_person(&lease, &person, password, trace).await? {
+            BindOutcome::Accepted { note } => {
                 let note = note.map(|note| format!("; {note}")).unwrap_or_default();
                 trace.response(format!("the password is right{note}"));
             }
-            UpstreamOutcome::Refused { refusal, reason } => {
+            BindOutcome::Refused { refusal, reason } => {
                 trace.response(reason);
                 lease.give_back();
                 return refused(refusal);
@@ -214,15 +216,15 @@ impl Ldap {
         filter: String,
         trace: &mut Trace,
     ) -> Result<Vec<Entry>, DirectoryError> {
-        let ask = SearchRequest {
+        let request = SearchRequest {
             base: &self.config.users.base,
             scope: self.config.users.scope,
             filter,
             attributes: person::attributes(&self.config),
-            most: SearchLimit::First(2),
+            limit: SearchLimit::First(2),
         };
-        trace.request(ask.describe());
-        let found = lease.search(&ask, trace).await?;
+        trace.request(request.describe());
+        let found = lease.search(&request, trace).await?;
         trace.response(match found.as_slice() {
             [] => "no entry".to_owned(),
             entries => entries.iter().map(|e| e.dn.as_str()).collect::<Vec<_>>().join("; "),
@@ -231,13 +233,13 @@ impl Ldap {
     }
 
     /// Binds as the user on a separate connection, which is closed afterwards, to the host that returned the entry.
-    async fn prove(
+    async fn bind_as_person(
         &self,
         lease: &Lease<'_>,
         person: &Entry,
         password: &Secret,
         trace: &mut Trace,
-    ) -> Result<UpstreamOutcome, DirectoryError> {
+    ) -> Result<BindOutcome, DirectoryError> {
         if person.dn.is_empty() {
             return Err(DirectoryError::Misconfigured(
                 "the entry found has no DN to bind as".to_owned(),
@@ -253,13 +255,13 @@ impl Ldap {
     /// Takes as long as a wrong password, for names with no entry or several: a bind on the same kind of connection
     /// with a DN and password of our own. Its result is ignored.
     async fn dummy_bind(&self, lease: &Lease<'_>, trace: &mut Trace) -> Result<(), DirectoryError> {
-        let (dn, password) = bind::nobody(&self.config.users.base);
+        let (dn, password) = bind::dummy_credentials(&self.config.users.base);
         let host = lease.host();
         trace.request(format!("bind at {host} as {dn}, to take as long as a wrong password"));
         let who = (dn.as_str(), &password);
         let result = self.pool.bind_person(host, who, lease.deadline(), trace).await?;
         trace.response(failure::describe(&result));
-        if bind::is_against_everybody(&result) {
+        if bind::refuses_simple_binds(&result) {
             return Err(DirectoryError::of_result("bind", &result));
         }
         Ok(())

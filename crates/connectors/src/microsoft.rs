@@ -70,7 +70,7 @@ impl Upstream for Microsoft {
         let code_flow = self.authenticated().await?;
         match code_flow.handle_callback(upstream_login, callback_state, query, trace).await? {
             TokenOutcome::Tokens(tokens) => {
-                self.judge(&tokens, upstream_login.login_scopes, trace).await
+                self.user_outcome(&tokens, upstream_login.login_scopes, trace).await
             }
             TokenOutcome::Denied(code) => Ok(UpstreamOutcome::Denied(code)),
         }
@@ -92,7 +92,7 @@ impl Upstream for Microsoft {
             TokenOutcome::Tokens(tokens) => tokens,
             TokenOutcome::Denied(code) => return Ok(refused_token(code)),
         };
-        Ok(self.judge(&tokens, known.login_scopes, trace).await?.refreshed())
+        Ok(self.user_outcome(&tokens, known.login_scopes, trace).await?.refreshed())
     }
 
     /// Without the scope `offline_access` there is no refresh token.
@@ -148,7 +148,7 @@ impl Microsoft {
         Ok(CodeFlow { client, ..self.config.code_flow.clone() })
     }
 
-    async fn judge(
+    async fn user_outcome(
         &self,
         tokens: &Tokens,
         login_scopes: LoginScopes,

@@ -139,8 +139,8 @@ impl UserApi for Generic {
         login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
-        let ask = ApiRequest::get(USERINFO, &self.userinfo).bearer(access);
-        let claims = self.code_flow.http.ask(ask, trace).await?.success()?.object()?;
+        let request = ApiRequest::get(USERINFO, &self.userinfo).bearer(access);
+        let claims = self.code_flow.http.send(request, trace).await?.success()?.object()?;
         let mut identity = self.identity(&claims)?;
         if login_scopes.groups {
             let of_token = token_claims(access).unwrap_or_default();

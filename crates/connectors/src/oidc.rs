@@ -91,7 +91,7 @@ impl Upstream for Oidc {
     ) -> Result<UpstreamOutcome, UpstreamError> {
         match self.provider.handle_callback(upstream_login, callback_state, query, trace).await? {
             CallbackOutcome::Denied(code) => Ok(UpstreamOutcome::Denied(code)),
-            CallbackOutcome::Proven(proven) => self.judge(*proven, None, trace).await,
+            CallbackOutcome::Proven(proven) => self.user_outcome(*proven, None, trace).await,
         }
     }
 
@@ -111,7 +111,7 @@ impl Upstream for Oidc {
             CallbackOutcome::Denied(code) => Ok(refused_token(code)),
             CallbackOutcome::Proven(proven) => {
                 let before = Before { identity: known.identity, sub };
-                Ok(self.judge(*proven, Some(before), trace).await?.refreshed())
+                Ok(self.user_outcome(*proven, Some(before), trace).await?.refreshed())
             }
         }
     }
@@ -165,7 +165,7 @@ struct Before<'a> {
 
 impl Oidc {
     /// `before` is the user of the session at a refresh, and `None` at a login.
-    async fn judge(
+    async fn user_outcome(
         &self,
         proven: Proven,
         before: Option<Before<'_>>,

@@ -94,7 +94,7 @@ impl OpenShift {
     async fn discover(&self, trace: &mut Trace) -> Result<(CodeFlow, Duration), UpstreamError> {
         let url = below(&self.issuer, ".well-known/oauth-authorization-server");
         let metadata: Metadata =
-            self.http.ask(ApiRequest::get(METADATA, &url), trace).await?.success()?.json()?;
+            self.http.send(ApiRequest::get(METADATA, &url), trace).await?.success()?.json()?;
         for endpoint in [&metadata.authorization_endpoint, &metadata.token_endpoint] {
             may_lead(&self.issuer, endpoint)
                 .map_err(|reason| UpstreamError::NotSent { endpoint: METADATA, reason })?;
@@ -132,8 +132,8 @@ impl UserApi for OpenShift {
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
         let url = below(&self.issuer, "apis/user.openshift.io/v1/users/~");
-        let ask = ApiRequest::get(USER, &url).bearer(access);
-        let account: Account = self.http.ask(ask, trace).await?.success()?.json()?;
+        let request = ApiRequest::get(USER, &url).bearer(access);
+        let account: Account = self.http.send(request, trace).await?.success()?.json()?;
         let ObjectMeta { name, uid } = account.metadata;
         if uid.is_empty() {
             // For example kube:admin, which is not a user object of the cluster.

@@ -152,11 +152,11 @@ async fn the_mock_password_opens_for_its_two_words_only() {
             "{name} {password}"
         );
     }
-    let examined = method.diagnose("kilgore", &mut Trace::default()).await;
-    let Ok(AccountDiagnosis::Found(identity)) = examined else { panic!("{examined:?}") };
+    let diagnosis = method.diagnose("kilgore", &mut Trace::default()).await;
+    let Ok(AccountDiagnosis::Found(identity)) = diagnosis else { panic!("{diagnosis:?}") };
     assert_eq!(identity.username, "Kilgore Trout");
-    let examined = method.diagnose("Kilgore", &mut Trace::default()).await;
-    assert!(matches!(examined, Ok(AccountDiagnosis::Refused { .. })), "{examined:?}");
+    let diagnosis = method.diagnose("Kilgore", &mut Trace::default()).await;
+    assert!(matches!(diagnosis, Ok(AccountDiagnosis::Refused { .. })), "{diagnosis:?}");
 }
 
 #[test]

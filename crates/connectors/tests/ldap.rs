@@ -18,7 +18,7 @@ mod tree;
 
 #[path = "ldap/cost.rs"]
 mod cost;
-#[path = "ldap/examine.rs"]
+#[path = "ldap/diagnose.rs"]
 mod diagnose;
 #[path = "ldap/failover.rs"]
 mod failover;

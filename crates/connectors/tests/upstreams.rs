@@ -32,7 +32,7 @@ mod web;
 #[path = "upstreams/steps.rs"]
 mod steps;
 
-#[path = "upstreams/examine.rs"]
+#[path = "upstreams/diagnose.rs"]
 mod diagnose;
 #[path = "upstreams/github.rs"]
 mod github;

@@ -185,7 +185,8 @@ pub enum AccountDiagnosis {
 pub struct UpstreamLogin {
     /// Our `/callback`.
     pub callback: Url,
-    /// The `state` parameter; 32 characters of base64url.
+    /// The identifier of this login, which the connector sends as `state`: 16 characters of base64url. To the `state` of
+    /// a login URL the issuer appends a part of the sealed login.
     pub state: String,
     pub login_scopes: LoginScopes,
     /// The user must authenticate again: an upstream that supports it gets `prompt=login` (OpenID Connect

@@ -18,7 +18,7 @@ pub fn non_empty_variable(name: &str) -> Option<String> {
 }
 
 /// With a larger difference a replica reports itself as not ready.
-pub const TOLERATED: Duration = Duration::from_secs(30);
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub struct SystemClock {

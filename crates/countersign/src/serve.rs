@@ -207,7 +207,7 @@ async fn serve(
     });
     // A JSON log must not be mixed with other output, in case standard output is collected with it.
     if !logging::is_json(&config.logger) {
-        greeting::say(&config, &arguments.file, example_app.is_running());
+        greeting::print(&config, &arguments.file, example_app.is_running());
     }
     let shutdown_delay = config.web.shutdown_delay;
     let (requests, to_reload) = mpsc::channel(4);

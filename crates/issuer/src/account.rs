@@ -4,6 +4,8 @@
 //! The login to these pages and to those of administrators is like any other, but ends with a redirect to the page instead
 //! of a code, and grants nothing beyond the browser's own session. Its client is not a registered one: no request, token
 //! endpoint or configuration can name it ([`crate::Clients::of_request`]).
+//!
+//! Flash messages, with which these pages and the administrators' say what a form did, are sealed to the browser here.
 
 use std::time::Duration;
 

@@ -170,7 +170,7 @@ impl Issuer {
         match grant {
             // Only the client credentials grant issues a token without a grant id, and only to `admin.clients`.
             None => Ok(Administrator::client(&client.id, ip)),
-            Some(grant) => match self.person_behind(&grant, &client.id).await? {
+            Some(grant) => match self.revalidated_session(&grant, &client.id).await? {
                 Some(session) => {
                     self.administrator(&session, ip).ok_or(AdminTokenError::InsufficientScope)
                 }
@@ -185,7 +185,7 @@ impl Issuer {
     }
 
     /// The session of a live grant of this client, revalidated at the upstream when its snapshot is due.
-    async fn person_behind(
+    async fn revalidated_session(
         &self,
         grant: &GrantId,
         client: &ClientId,

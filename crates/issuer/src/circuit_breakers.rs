@@ -128,12 +128,12 @@ impl Issuer {
         by: Actor,
     ) -> Result<Option<CircuitBreaker>, IssuerError> {
         let _reading = self.circuit_breakers.reading.lock().await;
-        let released = self.store.close_circuit_breaker(connector, by.clone(), self.now()).await?;
-        if let Some(circuit_breaker) = &released {
+        let closed = self.store.close_circuit_breaker(connector, by.clone(), self.now()).await?;
+        if let Some(circuit_breaker) = &closed {
             tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by = by.name, address = by.ip, since = %circuit_breaker.opened_at, "the refusals of this connector count again");
             self.circuit_breakers.note(circuit_breaker.clone());
         }
-        Ok(released)
+        Ok(closed)
     }
 
     /// While the breaker is open: true for a session whose identity the upstream returned since it opened and within

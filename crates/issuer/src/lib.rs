@@ -3,11 +3,13 @@
 //! Each operation is implemented once, in terms of the domain, for all its callers: pages, the API, the command line,
 //! gRPC and Kubernetes. It contains no HTTP, no SQL and no cryptography of its own.
 //!
-//! Where to look: [`login`] from the authorization request to the code, [`token`] from the code to tokens,
-//! [`userinfo`], [`sessions`] for revalidation and sign-out, [`account`] and [`admin`] for what users and
-//! administrators may end, [`logout`] and [`logout_notifications`] for RP-initiated and back-channel logout,
-//! [`kubernetes`] for the requests of clusters, [`circuit_breakers`] against mass refusals of an upstream, [`keyring`]
-//! for signing keys, [`discovery`].
+//! Where to look: [`login`] from the authorization request to the code, [`device_authorization`] for devices, [`token`]
+//! from the code to tokens, [`userinfo`], [`sessions`] for revalidation and sign-out, [`account`] and [`admin`] for what
+//! users and administrators may end, [`logout`] and [`logout_notifications`] for RP-initiated and back-channel logout,
+//! [`kubernetes`] for the requests of clusters, [`circuit_breakers`] against mass refusals of an upstream and
+//! [`upstream_health`] for which one responds, [`keyring`] for signing keys, [`discovery`], [`housekeeping`] for work in
+//! the background. What is configured: [`settings`], [`clients`], [`connectors`], [`lifetimes`], and [`stored`] for
+//! objects in the database.
 
 pub mod account;
 pub mod admin;

@@ -121,7 +121,7 @@ impl Issuer {
         let hint = params.get("id_token_hint");
         let claims = hint.and_then(|token| self.logout_hint(token));
         let hint_refused = hint.is_some() && claims.is_none();
-        let hinted = claims.as_ref().and_then(party_of);
+        let hinted = claims.as_ref().and_then(authorized_party);
         if let (Some(named), Some(hinted)) = (&named, &hinted)
             && named != hinted
         {
@@ -131,7 +131,9 @@ impl Issuer {
         // A token that we did not issue proves nothing, but the logout request remains valid without it.
         let hint = hinted.as_ref().and(claims.as_ref()).and_then(hint_of);
         let client = hinted.or(named).filter(|id| self.clients.get(id).is_some());
-        let back = client.as_ref().and_then(|id| back_to(&*self.clients.get(id)?, params));
+        let back = client
+            .as_ref()
+            .and_then(|id| registered_post_logout_uri(&*self.clients.get(id)?, params));
         let unregistered = back.is_none() && params.get("post_logout_redirect_uri").is_some();
         Ok(LogoutRequest { client, hint, back, unregistered, hint_refused })
     }
@@ -148,7 +150,7 @@ impl Issuer {
         let verified = self.keyring.keys().verifiers.verify(token, &expected);
         verified
             .inspect_err(
-                |refused| tracing::info!(reason = %refused, "an id_token_hint was not believed"),
+                |refused| tracing::info!(reason = %refused, "an id_token_hint was not accepted"),
             )
             .ok()
     }
@@ -215,7 +217,7 @@ impl Issuer {
 }
 
 /// The client a token was issued to: `azp` if present, otherwise its only audience.
-fn party_of(claims: &Claims) -> Option<ClientId> {
+fn authorized_party(claims: &Claims) -> Option<ClientId> {
     if let Some(party) = claims.text("azp") {
         return Some(ClientId::new(party));
     }
@@ -231,7 +233,7 @@ fn hint_of(claims: &Claims) -> Option<Hint> {
 }
 
 /// The requested URI if it is exactly a registered one (section 3.1), with `state` added to its query.
-fn back_to(client: &Client, params: &Params) -> Option<String> {
+fn registered_post_logout_uri(client: &Client, params: &Params) -> Option<String> {
     let requested = params.get("post_logout_redirect_uri")?;
     if !client.allows_post_logout_redirect(requested) {
         tracing::warn!(client = %client.id, "a post_logout_redirect_uri that is not registered was requested");

@@ -3,7 +3,7 @@
 //!
 //! Rule for all JWTs that we sign, because some verifiers ignore `typ` (RFC 8725 section 3.11): only ID and access
 //! tokens contain both a `sub` that identifies a user and an `aud` that a cluster accepts. The groups token
-//! (`kubernetes::groups`) has no `sub`; the access token of the client credentials grant (`token::client_credentials`)
+//! (`kubernetes`) has no `sub`; the access token of the client credentials grant (`token::client_credentials`)
 //! has only the API in `aud`; a logout token for a cluster's client has no `sub`.
 
 use std::time::Duration;

@@ -187,7 +187,7 @@ impl Issuer {
         drop(span);
         let call = Call { op, begun, ended: self.now() };
         self.upstream_health.note(&connector.id, &call, result.as_ref().err());
-        result.map_err(|down| by_its_name(connector, down))
+        result.map_err(|down| with_connector_name(connector, down))
     }
 
     /// The same without recording, for input that anyone can make up, such as a callback without a code: it is no
@@ -197,7 +197,7 @@ impl Issuer {
         connector: &Connector,
         result: impl Future<Output = Result<T, ConnectorError>>,
     ) -> Result<T, ConnectorError> {
-        result.await.map_err(|down| by_its_name(connector, down))
+        result.await.map_err(|down| with_connector_name(connector, down))
     }
 
     /// The status of all upstreams, ordered by name, for administrators.
@@ -250,7 +250,7 @@ const fn failure_kind(error: &ConnectorError) -> &'static str {
     }
 }
 
-fn by_its_name(connector: &Connector, error: ConnectorError) -> ConnectorError {
+fn with_connector_name(connector: &Connector, error: ConnectorError) -> ConnectorError {
     let name = connector.name.clone();
     let full = |upstream: String, cause: String| match upstream == connector.id.as_str() {
         true => cause,
@@ -314,11 +314,11 @@ mod tests {
     }
 
     #[test]
-    fn a_departure_is_a_sign_of_life_only_where_departing_failed() {
+    fn a_login_url_counts_as_success_only_after_a_login_url_that_failed() {
         let upstreams = ConnectorHealth::default();
         noted(&upstreams, 1, Op::Callback, false);
         noted(&upstreams, 2, Op::LoginUrl, true);
-        assert!(!is_up(&upstreams, 2), "the browser was only sent away");
+        assert!(!is_up(&upstreams, 2), "the login URL was only built");
         noted(&upstreams, 3, Op::LoginUrl, false);
         noted(&upstreams, 4, Op::LoginUrl, true);
         assert!(is_up(&upstreams, 4));

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_review_without_spec_is_refused() {
+    fn an_exec_credential_without_spec_is_not_interactive() {
         let info = ExecInfo::parse(&format!(r#"{{"apiVersion":"{V1}"}}"#)).unwrap();
         assert!(!info.is_interactive);
     }

@@ -45,7 +45,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
     };
     let claims = IdTokenClaims::decode(&id_token)?;
     if arguments.output == OutputFormat::Text {
-        greet(&claims, now());
+        print_signed_in(&claims, now());
     }
     let issuer = Issuer::discover(&profile, None).await?;
     let Some(clusters) = clusters::list(&issuer, &access_token).await? else {
@@ -80,7 +80,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
     Ok(())
 }
 
-fn greet(claims: &IdTokenClaims, now: Timestamp) {
+fn print_signed_in(claims: &IdTokenClaims, now: Timestamp) {
     let style = Style::for_stderr();
     let until = terminal::instant(claims.expires_at, now);
     let name = printable(claims.display_name());

@@ -120,7 +120,8 @@ async fn status_of(
     match clusters::list(&issuer, &access_token).await {
         Ok(clusters) => {
             let clusters = clusters.unwrap_or_default();
-            status.clusters = ask(selection, profile, clusters, queries_clusters, now).await;
+            status.clusters =
+                query_clusters(selection, profile, clusters, queries_clusters, now).await;
         }
         Err(error) => status.error = Some(error.to_string()),
     }
@@ -128,7 +129,7 @@ async fn status_of(
 }
 
 /// Queries all clusters concurrently, so that one that does not respond does not delay the others.
-async fn ask(
+async fn query_clusters(
     selection: &Selection,
     profile: &LoginProfile,
     clusters: Vec<Cluster>,

@@ -1,5 +1,5 @@
-//! What all account and administration pages share: the session of the browser, the redirect to a login, and the CSRF
-//! check of their forms. Permissions are decided in `countersign_issuer`.
+//! What all account and administration pages share: the session of the browser, the redirect to a login, the CSRF check
+//! of their forms, and the cards that show sessions with their grants. Permissions are decided in `countersign_issuer`.
 
 pub mod home;
 pub mod sessions;

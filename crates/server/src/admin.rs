@@ -4,7 +4,8 @@
 //!
 //! Pages take [`AdminSession`] (a signed-in browser); a change is a POST with a CSRF token and a recent sign-in. The API
 //! takes [`AdminToken`] (an access token) and ignores cookies, so other web sites cannot use a browser's session for it
-//! (CSRF). Both check for every request whether the user or client is an administrator. API errors are problem details (RFC 9457). Permissions are decided in `issuer::admin`.
+//! (CSRF). Both check for every request whether the user or client is an administrator. API errors are problem details
+//! (RFC 9457). Permissions are decided in `issuer::admin`.
 
 pub mod api;
 pub mod blocked_users;
@@ -27,7 +28,7 @@ use countersign_issuer::admin::{AdminTokenError, Administrator, FRESH_SIGN_IN};
 use countersign_issuer::login::AccountPage;
 
 use self::api::ProblemDetails;
-use self::filters::address;
+use self::filters::path_with_query;
 use self::frame::{Frame, Section};
 use crate::account::{check_form, own_session, sign_in_first, sign_in_link, user};
 use crate::app::App;
@@ -60,10 +61,10 @@ impl FromRequestParts<App> for AdminSession {
         let path = parts.uri.path();
         let path = path.strip_prefix(base).unwrap_or(path);
         let page_pairs: Pairs = pairs.iter().filter(|(name, _)| name != "flash").cloned().collect();
-        let page =
-            Some(address(path, &page_pairs)).filter(|page| AccountPage::parse(page).is_some());
+        let page = Some(path_with_query(path, &page_pairs))
+            .filter(|page| AccountPage::parse(page).is_some());
         let page = page.unwrap_or_else(|| Section::Sessions.path().to_owned());
-        match enter(app, &context, &page).await {
+        match signed_in_administrator(app, &context, &page).await {
             Ok((who, session)) => Ok(Self { app: app.clone(), context, who, session, pairs, page }),
             Err(NoAdministrator::SignIn(redirect)) => Err(redirect),
             Err(NoAdministrator::Page(page_error)) => Err(page_error.into_response()),
@@ -85,7 +86,7 @@ impl From<PageError> for NoAdministrator {
 }
 
 /// The administrator who is signed in, with their session.
-async fn enter(
+async fn signed_in_administrator(
     app: &App,
     context: &RequestContext,
     page: &str,

@@ -4,6 +4,7 @@
 //! - `session`: the session token, whose hash is in the database;
 //! - `cb-STATE`: the part of a login at an upstream that is not in its `state`; sent only to the callback path;
 //! - `logins`: a list of those cookies, which are not sent to other paths;
+//! - `device`: proves an earlier password login of an account in this browser (it selects the limit of attempts);
 //! - `last`: the connector used last.
 
 use axum::http::{HeaderMap, HeaderValue, header};

@@ -1,5 +1,5 @@
-//! Metrics in OpenMetrics text (or the older Prometheus text format 0.0.4, for scrapers that request it), with Dex's names where Dex has them. Label values are routes and configured ids, never
-//! values from a request.
+//! Metrics in OpenMetrics text (or the older Prometheus text format 0.0.4, for scrapers that request it), with Dex's
+//! names where Dex has them. Label values are routes and configured ids, never values from a request.
 
 mod collectors;
 

@@ -228,7 +228,7 @@ const fn kind(error: &StoreError) -> &'static str {
     }
 }
 
-/// Module and name of the type of an operation: `codes::Redeem`.
+/// Module and name of the type of an operation: `codes::RedeemCode`.
 fn operation_name(path: &'static str) -> &'static str {
     let path = path.split_once('<').map_or(path, |(path, _)| path);
     path.split_once("::").map_or(path, |(_, path)| path)

@@ -3,13 +3,16 @@
 //! Each operation and its event are one transaction; callers never hold a transaction. Time is a parameter. This crate
 //! makes no permission decisions, and neither hashes nor seals: values arrive hashed and sealed.
 //!
-//! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `device_requests`, `grants`, `consents`,
-//! `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`,
-//! `used_assertions`. Across them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants,
-//! `collect` deletes expired rows. `stored_objects` holds what the configuration file does not, `import` writes what
-//! came from Dex, `dex` reads Dex's own tables. `unconfirmed` reverts uses that were committed without an answer.
-//! `engine::listener` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL;
-//! `migrate` creates the schema.
+//! By table: `sign_in`, `sessions` and `snapshots` (sessions; `sign_in` also writes login traces and used SAML
+//! assertions), `codes`, `device_requests`, `grants` and `issue_grant`, `consents`, `keys`, `circuit_breakers`,
+//! `blocked_users`, `events`, `memberships`, `logout_notifications`. Across them: `search`, `people` and `counts` read,
+//! `ends` and `bulk` end sessions and grants, `collect` deletes expired rows. `stored_objects` holds what the
+//! configuration file does not, `import` writes what came from Dex, `dex` reads Dex's own tables. `unconfirmed` reverts
+//! uses that were committed without an answer.
+//!
+//! What they use: `rows` (structs from rows), `matching` (a filter as SQL), `names` (normalized text for searching),
+//! `page_cursor`, `shared` (what a store keeps in memory), `location` and `error`. `engine` runs an operation on SQLite
+//! or PostgreSQL; its `listener` notifies replicas of what they keep in memory. `migrate` creates the schema.
 
 mod blocked_users;
 mod bulk;

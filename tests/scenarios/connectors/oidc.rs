@@ -5,11 +5,7 @@ use std::time::Duration;
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Need, Person, Server, World, verified};
 
 /// The upstream, which has the passwords, and the server with the connector. Both follow the moved clock.
-pub async fn upstream_and_branch(
-    upstream: World,
-    branch: World,
-    login_scopes: &str,
-) -> (Server, Server) {
+pub async fn upstream_and_branch(upstream: World, branch: World, config: &str) -> (Server, Server) {
     let callback = format!("{}/callback", branch.issuer());
     let client = Client::new("branch").redirects_to(&[&callback]);
     let secret = client.secret.clone().unwrap();
@@ -18,7 +14,7 @@ pub async fn upstream_and_branch(
     let branch = branch.with(&format!(
         "connectors:\n- type: oidc\n  id: home\n  \
          name: Head office\n  config:\n    issuer: {}\n    clientID: branch\n    clientSecret: \
-         {secret}\n{login_scopes}",
+         {secret}\n{config}",
         upstream.issuer()
     ));
     (upstream, branch.start().await)
@@ -60,8 +56,8 @@ async fn groups_are_ignored_without_insecure_enable_groups() {
 
 #[tokio::test]
 async fn a_user_in_no_allowed_group_sees_which_are_allowed() {
-    let login_scopes = format!("{GROUPS}    allowedGroups: [board]\n");
-    let (_home, branch) = upstream_and_branch(World::new(), World::new(), &login_scopes).await;
+    let config = format!("{GROUPS}    allowedGroups: [board]\n");
+    let (_home, branch) = upstream_and_branch(World::new(), World::new(), &config).await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
     alice.opens(app.auth_request_with("openid", AT_UPSTREAM).url).await;
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -82,9 +78,9 @@ async fn the_branch_revalidates_with_the_upstream_at_refresh() {
     if Need::Clock.is_missing() {
         return;
     }
-    let login_scopes = format!("{GROUPS}    promptType: \"\"\n");
+    let config = format!("{GROUPS}    promptType: \"\"\n");
     let (mut upstream, branch) =
-        upstream_and_branch(World::with_clock(), World::with_clock(), &login_scopes).await;
+        upstream_and_branch(World::with_clock(), World::with_clock(), &config).await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
     let request = app.auth_request_with("openid groups offline_access", AT_UPSTREAM);
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
@@ -158,9 +154,8 @@ async fn an_unverified_email_is_refused_with_an_explanation() {
     );
 
     // With `insecureSkipEmailVerified`-like configuration she is accepted, and the claim stays false.
-    let login_scopes = "    insecureSkipEmailVerified: true\n";
-    let (_home, branch) =
-        upstream_and_branch(World::new().with(&eve), World::new(), login_scopes).await;
+    let config = "    insecureSkipEmailVerified: true\n";
+    let (_home, branch) = upstream_and_branch(World::new().with(&eve), World::new(), config).await;
     let (mut mallory, app) = (branch.browser(), branch.relying_party("example-app"));
     let request = app.auth_request_with("openid email", AT_UPSTREAM);
     let auth_response = mallory.logs_in(&request, ALICE, "eve-eats-2-apples").await;

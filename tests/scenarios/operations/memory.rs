@@ -22,7 +22,8 @@ pub fn memory(server: &Server, key: &str) -> u64 {
     line.unwrap().trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// Alice's password hashed as `countersign hash-password` does it: argon2id with 19 MiB. Every attempt costs that much, for any login.
+/// Alice's password hashed as `countersign hash-password` does it: argon2id with 19 MiB. Every attempt costs that much,
+/// for any login.
 pub const ARGON2: &str = "enablePasswordDB: true
 staticPasswords:
 - email: alice@example.com
@@ -34,7 +35,8 @@ limits:
     threads: 2
 ";
 
-/// Threat 156. Before, 60 attempts one after another kept 400 MiB: 19 MiB for each thread that had ever verified a password.
+/// Threat 156. Before, 60 attempts one after another kept 400 MiB: 19 MiB for each thread that had ever verified a
+/// password.
 #[tokio::test]
 async fn wrong_passwords_use_no_more_memory_than_the_hashing_threads() {
     let server = behind_a_proxy(World::new().with(ARGON2)).start().await;

@@ -85,7 +85,7 @@ impl<'a> Api<'a> {
     }
 
     /// Requests `path`, which begins with a slash and is relative to the API's URL.
-    pub async fn ask(
+    pub async fn get(
         &self,
         endpoint: &'static str,
         path: &str,
@@ -120,7 +120,7 @@ impl<'a> Api<'a> {
         let mut found = Vec::new();
         let mut next = format!("{path}?per_page={PER_PAGE}");
         for _ in 0..MAX_PAGES {
-            let reply = self.ask(endpoint, &next, trace).await?;
+            let reply = self.get(endpoint, &next, trace).await?;
             let page: Vec<T> = reply.json()?;
             found.extend(page);
             match reply.next() {

@@ -120,7 +120,7 @@ impl Rules {
         let mut is_member_of_org = false;
         if !members.is_empty() {
             let teams = teams(api, trace).await?;
-            tell_others(&teams, orgs, trace);
+            trace_others(&teams, orgs, trace);
             for org in members {
                 is_member_of_org |= org.teams.is_empty();
                 for team in self.named(&teams, &org.name) {
@@ -202,7 +202,7 @@ async fn teams(api: &Api<'_>, trace: &mut Trace) -> Result<Vec<Team>, ApiError> 
     api.list(TEAMS, "/user/teams", trace).await
 }
 
-fn tell_others(teams: &[Team], orgs: &[Org], trace: &mut Trace) {
+fn trace_others(teams: &[Team], orgs: &[Org], trace: &mut Trace) {
     for team in teams {
         if orgs.iter().any(|org| team.is_of(&org.name)) {
             continue;
@@ -223,7 +223,7 @@ async fn is_member(
     login: &str,
     trace: &mut Trace,
 ) -> Result<bool, ApiError> {
-    let reply = api.ask(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
+    let reply = api.get(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
     let reason = match reply.status {
         204 => {
             trace.included(org, "a member");

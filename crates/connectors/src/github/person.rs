@@ -30,7 +30,7 @@ struct Address {
 }
 
 pub(super) async fn user(api: &Api<'_>, trace: &mut Trace) -> Result<User, ApiError> {
-    let user: User = api.ask(USER, "/user", trace).await?.json()?;
+    let user: User = api.get(USER, "/user", trace).await?.json()?;
     match is_login(&user.login) {
         true => Ok(user),
         false => Err(UpstreamError::Person("the login is not one of GitHub's".to_owned()).into()),
@@ -92,20 +92,20 @@ impl Addresses {
         let all: Vec<Address> = reply?;
         let none_verified = self.may_be_unverified && all.iter().all(|address| !address.verified);
         if none_verified && !all.is_empty() {
-            trace.note("this server verifies no addresses: they are believed, as Dex does");
+            trace.note("this server verifies no addresses: they are accepted, as in Dex");
         }
-        let (believed, others): (Vec<_>, Vec<_>) =
+        let (accepted, others): (Vec<_>, Vec<_>) =
             all.iter().partition(|address| none_verified || address.verified);
         for address in others {
             trace.excluded(&address.email, "is not verified");
         }
         let found = match &self.preferred_domain {
-            Some(pattern) => believed.iter().find(|address| is_of(&address.email, pattern)),
-            None => believed
+            Some(pattern) => accepted.iter().find(|address| is_of(&address.email, pattern)),
+            None => accepted
                 .iter()
                 .find(|address| user.email.as_ref().is_some_and(|public| address.is(public))),
         };
-        let found = found.or_else(|| believed.iter().find(|address| address.primary));
+        let found = found.or_else(|| accepted.iter().find(|address| address.primary));
         match found {
             Some(address) => trace.included(&address.email, "the address that is returned"),
             None => trace.excluded(&user.login, "has no verified primary address"),

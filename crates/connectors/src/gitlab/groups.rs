@@ -96,8 +96,8 @@ impl GroupsApi<'_> {
 
     async fn user_info(&self, trace: &mut Trace) -> Result<UserInfo, UpstreamError> {
         let url = below(self.base, "oauth/userinfo");
-        let ask = ApiRequest::get(USERINFO, &url).bearer(self.token);
-        self.http.ask(ask, trace).await?.success()?.json()
+        let request = ApiRequest::get(USERINFO, &url).bearer(self.token);
+        self.http.send(request, trace).await?.success()?.json()
     }
 
     async fn records(&self, trace: &mut Trace) -> Result<Vec<(i64, String)>, UpstreamError> {
@@ -108,8 +108,8 @@ impl GroupsApi<'_> {
                 .append_pair("all_available", "false")
                 .append_pair("per_page", &PER_PAGE.to_string())
                 .append_pair("page", &page.to_string());
-            let ask = ApiRequest::get(GROUPS, &url).bearer(self.token);
-            let groups: Vec<Group> = self.http.ask(ask, trace).await?.success()?.json()?;
+            let request = ApiRequest::get(GROUPS, &url).bearer(self.token);
+            let groups: Vec<Group> = self.http.send(request, trace).await?.success()?.json()?;
             let last = groups.len() < PER_PAGE;
             records.extend(groups.into_iter().filter_map(Group::named));
             if last {
@@ -130,7 +130,7 @@ impl GroupsApi<'_> {
         let user = self.user_id;
         let url = below(self.base, &format!("api/v4/groups/{group}/members/all/{user}"));
         let response =
-            self.http.ask(ApiRequest::get(MEMBERS, &url).bearer(self.token), trace).await?;
+            self.http.send(ApiRequest::get(MEMBERS, &url).bearer(self.token), trace).await?;
         if matches!(response.status(), 403 | 404) {
             trace.note(format!("{path}: the role is not returned ({})", response.status()));
             return Ok(None);

@@ -138,7 +138,7 @@ impl Groups {
             add_page(&mut url, next.as_deref());
             trace.note(format!("{verb} for {email}"));
             let response =
-                way.http.ask(ApiRequest::get(CLOUD_API, &url).bearer(&token), trace).await?;
+                way.http.send(ApiRequest::get(CLOUD_API, &url).bearer(&token), trace).await?;
             let page: CloudPage = response.success().map_err(forbidden)?.json()?;
             for Membership { group } in page.memberships {
                 if budget.is_new(&group.id, CLOUD_API)? {
@@ -203,8 +203,8 @@ impl Directory<'_> {
             url.query_pairs_mut().append_pair("userKey", email).append_pair("maxResults", "200");
             add_page(&mut url, next.as_deref());
             trace.note(format!("groups of {email}"));
-            let ask = ApiRequest::get(DIRECTORY_API, &url).bearer(&token);
-            let response = self.way.http.ask(ask, trace).await?;
+            let request = ApiRequest::get(DIRECTORY_API, &url).bearer(&token);
+            let response = self.way.http.send(request, trace).await?;
             if response.status() == 404 {
                 trace.excluded(email, "the directory does not know this address");
                 return Ok(groups);

@@ -146,7 +146,7 @@ impl AccessTokens {
         let claims = self.claims(account, GOOGLE_TOKENS, subject, way.now);
         let body = json!({ "payload": claims.to_string() });
         let response =
-            way.http.ask(ApiRequest::json(IAM, &url, &body).bearer(token), trace).await?;
+            way.http.send(ApiRequest::json(IAM, &url, &body).bearer(token), trace).await?;
         let object = response.success()?.object()?;
         let signed = object.get("signedJwt").and_then(Value::as_str);
         let signed = signed.ok_or(UpstreamError::Lacks { endpoint: IAM, what: "signedJwt" })?;
@@ -183,7 +183,7 @@ async fn redeemed(
     trace: &mut Trace,
 ) -> Result<Tokens, UpstreamError> {
     let form = [("grant_type", JWT_BEARER), ("assertion", assertion.expose())];
-    let response = http.ask(ApiRequest::form(SERVICE_ACCOUNT, url, &form), trace).await?;
+    let response = http.send(ApiRequest::form(SERVICE_ACCOUNT, url, &form), trace).await?;
     tokens(read_token_response(&response)?, SERVICE_ACCOUNT)
 }
 
@@ -215,7 +215,7 @@ async fn exchanged(
         ("subject_token_type", federation.subject_token_type.as_str()),
         ("subject_token", subject.as_str()),
     ];
-    let response = http.ask(ApiRequest::form(STS, &federation.token_url, &form), trace).await?;
+    let response = http.send(ApiRequest::form(STS, &federation.token_url, &form), trace).await?;
     tokens(read_token_response(&response)?, STS)
 }
 
@@ -227,7 +227,7 @@ async fn impersonated(
     trace: &mut Trace,
 ) -> Result<Tokens, UpstreamError> {
     let body = json!({ "scope": [scope] });
-    let response = http.ask(ApiRequest::json(IAM, url, &body).bearer(token), trace).await?;
+    let response = http.send(ApiRequest::json(IAM, url, &body).bearer(token), trace).await?;
     let object = response.success()?.object()?;
     let access = object.get("accessToken").and_then(Value::as_str);
     let access = access.ok_or(UpstreamError::Lacks { endpoint: IAM, what: "accessToken" })?;
@@ -241,15 +241,15 @@ async fn machine_token(
 ) -> Result<Tokens, UpstreamError> {
     let mut url = machine(way, "token");
     url.query_pairs_mut().append_pair("scopes", scope);
-    let ask = ApiRequest::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
-    let response = way.http.ask(ask, trace).await?;
+    let request = ApiRequest::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
+    let response = way.http.send(request, trace).await?;
     tokens(read_token_response(&response)?, METADATA)
 }
 
 async fn machine_email(way: &TokenSource<'_>, trace: &mut Trace) -> Result<String, UpstreamError> {
     let url = machine(way, "email");
-    let ask = ApiRequest::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
-    let response = way.http.ask(ask, trace).await?.success()?;
+    let request = ApiRequest::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
+    let response = way.http.send(request, trace).await?.success()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "@.-_:".contains(c);
     std::str::from_utf8(response.bytes())
         .ok()

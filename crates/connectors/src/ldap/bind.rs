@@ -35,20 +35,20 @@ impl UserBinds {
 
 /// The DN and password of the dummy bind. The DN is below the users' base, so that the server searches the same
 /// database; no entry of this name exists, and a success would not authenticate anyone.
-pub(super) fn nobody(base: &str) -> (String, Secret) {
+pub(super) fn dummy_credentials(base: &str) -> (String, Secret) {
     let dn = format!("cn=countersign-nobody-4e1c9b52d07a6f83,{base}");
     (dn, Secret::new("nobody's password, and nobody typed it"))
 }
 
 /// Whether the server refuses simple binds in general (authMethodNotSupported, strongerAuthRequired,
 /// confidentialityRequired), so that the result is not about the name or the password.
-pub(super) fn is_against_everybody(result: &LdapResult) -> bool {
+pub(super) fn refuses_simple_binds(result: &LdapResult) -> bool {
     matches!(result.rc, 7 | 8 | 13)
 }
 
 /// The outcome of a bind as a user.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum UpstreamOutcome {
+pub(super) enum BindOutcome {
     /// `note`: the remaining time until the password expires, if the server returns it.
     Accepted {
         note: Option<String>,
@@ -78,15 +78,13 @@ pub(super) async fn simple(
 }
 
 /// Interprets the result of a bind. `Err`: the result is about the server and not about the user.
-pub(super) fn bind_outcome(result: &LdapResult) -> Result<UpstreamOutcome, DirectoryError> {
+pub(super) fn bind_outcome(result: &LdapResult) -> Result<BindOutcome, DirectoryError> {
     let policy = PasswordPolicy::of(result);
     if result.rc == 0 {
         return Ok(match policy.refusal() {
             // "Change your password first" is returned with success; the password cannot be changed here.
-            Some((refusal, reason)) => {
-                UpstreamOutcome::Refused { refusal, reason: reason.to_owned() }
-            }
-            None => UpstreamOutcome::Accepted { note: policy.note() },
+            Some((refusal, reason)) => BindOutcome::Refused { refusal, reason: reason.to_owned() },
+            None => BindOutcome::Accepted { note: policy.note() },
         });
     }
     let known = policy.refusal().or_else(|| active_directory(&result.text));
@@ -99,7 +97,7 @@ pub(super) fn bind_outcome(result: &LdapResult) -> Result<UpstreamOutcome, Direc
         49 | 19 | 32 | 48 => known.unwrap_or((Refusal::BadCredentials, "bad password")),
         _ => return Err(DirectoryError::of_result("bind", result)),
     };
-    Ok(UpstreamOutcome::Refused { refusal, reason: format!("{reason}: {}", describe(result)) })
+    Ok(BindOutcome::Refused { refusal, reason: format!("{reason}: {}", describe(result)) })
 }
 
 /// The response control of a password policy.
@@ -173,7 +171,7 @@ mod tests {
     use ldap3::controls::{Control, RawControl};
 
     use super::super::failure::DirectoryError;
-    use super::{PASSWORD_POLICY, PasswordPolicy, UpstreamOutcome, bind_outcome};
+    use super::{BindOutcome, PASSWORD_POLICY, PasswordPolicy, bind_outcome};
 
     fn result(rc: u32, text: &str, policy: Option<&[u8]>) -> LdapResult {
         let control = policy.map(|value| {
@@ -191,7 +189,7 @@ mod tests {
 
     fn refusal(rc: u32, text: &str, policy: Option<&[u8]>) -> Refusal {
         match bind_outcome(&result(rc, text, policy)) {
-            Ok(UpstreamOutcome::Refused { refusal, .. }) => refusal,
+            Ok(BindOutcome::Refused { refusal, .. }) => refusal,
             other => panic!("{other:?}"),
         }
     }
@@ -268,7 +266,7 @@ mod tests {
         }
         assert!(matches!(
             bind_outcome(&result(0, "", None)),
-            Ok(UpstreamOutcome::Accepted { note: None })
+            Ok(BindOutcome::Accepted { note: None })
         ));
     }
 }

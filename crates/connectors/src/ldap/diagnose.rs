@@ -25,8 +25,8 @@ pub(super) async fn person(
     let found = ldap.find_by_name(&mut lease, login, trace).await?;
     match found.as_slice() {
         [] => {
-            let left_out = tell_left_out(ldap, &mut lease, login, trace).await;
-            pass_over(left_out, trace);
+            let left_out = trace_left_out(ldap, &mut lease, login, trace).await;
+            trace_failure(left_out, trace);
             Ok(refused(format!("no entry answers to the name {login:?}")))
         }
         [entry] => of_entry(ldap, &mut lease, entry, trace).await,
@@ -35,7 +35,7 @@ pub(super) async fn person(
 }
 
 /// Records the failure of a search that a login would not make, without failing the diagnosis.
-fn pass_over(left_out: Result<(), DirectoryError>, trace: &mut Trace) {
+fn trace_failure(left_out: Result<(), DirectoryError>, trace: &mut Trace) {
     if let Err(failure) = left_out {
         trace.note(format!("what the filter leaves out stays unknown: {}", failure.cause()));
     }
@@ -53,7 +53,7 @@ async fn of_entry(
     trace: &mut Trace,
 ) -> Result<AccountDiagnosis, DirectoryError> {
     let users = &ldap.config.users;
-    person::tell_attributes(entry, users, trace);
+    person::trace_attributes(entry, users, trace);
     person::describe_state(entry, trace);
     let mut groups = Vec::new();
     match &ldap.config.groups {
@@ -61,7 +61,7 @@ async fn of_entry(
         Some(search) => {
             groups = groups::of(lease, search, entry, Detail::Full, trace).await?;
             let left_out = groups::left_out(lease, search, entry, trace).await;
-            pass_over(left_out, trace);
+            trace_failure(left_out, trace);
         }
     }
     trace.note("no password was tried: whether it has expired shows only at a login");
@@ -75,7 +75,7 @@ async fn of_entry(
 }
 
 /// Traces entries that have this name but do not match the configured filter.
-async fn tell_left_out(
+async fn trace_left_out(
     ldap: &Ldap,
     lease: &mut Lease<'_>,
     login: &str,
@@ -86,15 +86,15 @@ async fn tell_left_out(
         return Ok(());
     }
     let pairs = users.username.iter().map(|attribute| (attribute.as_str(), login.as_bytes()));
-    let ask = SearchRequest {
+    let request = SearchRequest {
         base: &users.base,
         scope: users.scope,
         filter: search::any_of(&format!("(!{})", users.filter), pairs),
         attributes: vec!["1.1"],
-        most: SearchLimit::First(LEFT_OUT),
+        limit: SearchLimit::First(LEFT_OUT),
     };
-    trace.request(format!("what the filter leaves out: {}", ask.describe()));
-    let entries = lease.search(&ask, trace).await?;
+    trace.request(format!("what the filter leaves out: {}", request.describe()));
+    let entries = lease.search(&request, trace).await?;
     trace.response(if entries.is_empty() { "no entry" } else { "entries that have the name" });
     for entry in entries {
         let reason = format!("not matched by userSearch.filter {}", users.filter);

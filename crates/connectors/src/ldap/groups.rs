@@ -89,15 +89,15 @@ pub(super) async fn left_out(
     for matcher in &search.matchers {
         for batch in values(lease, person, &matcher.user, trace).await?.chunks(BATCH) {
             let pairs = batch.iter().map(|value| (matcher.group.as_str(), value.as_slice()));
-            let ask = SearchRequest {
+            let request = SearchRequest {
                 base: &search.base,
                 scope: search.scope,
                 filter: search::any_of(&others, pairs),
                 attributes: vec![NO_ATTRIBUTES],
-                most: SearchLimit::First(LEFT_OUT),
+                limit: SearchLimit::First(LEFT_OUT),
             };
-            trace.request(format!("what the filter leaves out: {}", ask.describe()));
-            let groups = lease.search(&ask, trace).await?;
+            trace.request(format!("what the filter leaves out: {}", request.describe()));
+            let groups = lease.search(&request, trace).await?;
             trace.response(number_of(&groups));
             for group in groups {
                 let reason = format!("not matched by groupSearch.filter {}", search.filter);
@@ -174,15 +174,15 @@ async fn find(
         attributes.push(NO_ATTRIBUTES);
     }
     let pairs = values.iter().map(|value| (attribute, value.as_slice()));
-    let ask = SearchRequest {
+    let request = SearchRequest {
         base: &search.base,
         scope: search.scope,
         filter: search::any_of(&search.filter, pairs),
         attributes,
-        most: SearchLimit::All(MAX_GROUPS),
+        limit: SearchLimit::All(MAX_GROUPS),
     };
-    trace.request(ask.describe());
-    let groups = lease.search(&ask, trace).await?;
+    trace.request(request.describe());
+    let groups = lease.search(&request, trace).await?;
     trace.response(number_of(&groups));
     Ok(groups)
 }
@@ -205,15 +205,15 @@ async fn values(
     while let Some(end) = last {
         let first = end.saturating_add(1);
         let description = format!("{attribute};range={first}-*");
-        let ask = SearchRequest {
+        let request = SearchRequest {
             base: &entry.dn,
             scope: Scope::Base,
             filter: "(objectClass=*)".to_owned(),
             attributes: vec![&description],
-            most: SearchLimit::First(1),
+            limit: SearchLimit::First(1),
         };
         trace.request(format!("{description} of {}", entry.dn));
-        let found = lease.search(&ask, trace).await?;
+        let found = lease.search(&request, trace).await?;
         // Each range must continue the previous one, so that the loop ends.
         let next = found.first().and_then(|entry| entry.range(attribute));
         let next = next.filter(|next| next.first == first && !next.values.is_empty());

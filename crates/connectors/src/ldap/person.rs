@@ -102,7 +102,7 @@ fn is_off(attribute: &str, text: &str) -> bool {
 }
 
 /// For a diagnosis: traces from which attribute each claim is read, or why it is absent.
-pub(super) fn tell_attributes(entry: &Entry, users: &UserSearch, trace: &mut Trace) {
+pub(super) fn trace_attributes(entry: &Entry, users: &UserSearch, trace: &mut Trace) {
     let email = match &users.email {
         Email::Attribute(attribute) => Some(attribute),
         Email::Suffix(suffix) => {

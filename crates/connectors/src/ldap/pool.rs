@@ -1,8 +1,8 @@
 //! Pooled connections bound as the service account, each leased to one login at a time, and the selection of hosts.
 //!
 //! A connection returns to the pool only after a login without errors. Binds as users happen on separate connections
-//! that are never pooled, so no request runs with another user's identity. `Instant` is used only here in this crate:
-//! deadlines, idle times and the unavailability of a host are never stored or compared with dates.
+//! that are never pooled, so no request runs with another user's identity. Times here are `Instant`s: deadlines, idle
+//! times and the unavailability of a host are never stored or compared with dates.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ impl Pool {
         trace: &mut Trace,
     ) -> Result<LdapResult, DirectoryError> {
         self.binds.add();
-        let (connection, result) = self.bind_somewhere(Some(first), who, deadline, trace).await?;
+        let (connection, result) = self.bind_at_any_host(Some(first), who, deadline, trace).await?;
         drop(connection);
         Ok(result)
     }
@@ -117,7 +117,7 @@ impl Pool {
     ) -> Result<Connection, DirectoryError> {
         let anonymous = (String::new(), Secret::default());
         let (dn, password) = self.config.bind.as_ref().unwrap_or(&anonymous);
-        let bound = self.bind_somewhere(None, (dn, password), deadline, trace).await;
+        let bound = self.bind_at_any_host(None, (dn, password), deadline, trace).await;
         let (connection, result) = bound?;
         let host = &connection.host;
         // A refused service account would be refused by every host, and each attempt may count towards a lockout.
@@ -131,7 +131,7 @@ impl Pool {
     }
 
     /// Binds at the first host that responds, whatever the result. Each host gets its share of the remaining time.
-    async fn bind_somewhere(
+    async fn bind_at_any_host(
         &self,
         first: Option<&Host>,
         who: (&str, &Secret),
@@ -230,12 +230,12 @@ impl Lease<'_> {
     /// Searches; if the connection broke, once more on a new one.
     pub async fn search(
         &mut self,
-        ask: &SearchRequest<'_>,
+        request: &SearchRequest<'_>,
         trace: &mut Trace,
     ) -> Result<Vec<Entry>, DirectoryError> {
         let remaining = self.deadline.remaining();
         let within = if self.may_retry { remaining / 2 } else { remaining };
-        let first = search::run(&mut self.connection, ask, within).await;
+        let first = search::run(&mut self.connection, request, within).await;
         let Err(DirectoryError::Host { cause, .. }) = first else { return first };
         trace.note(format!("{}: {cause}", self.connection.host));
         if !self.was_idle {
@@ -246,7 +246,7 @@ impl Lease<'_> {
         }
         self.may_retry = false;
         self.connection = self.pool.connect_bound(self.deadline, trace).await?;
-        search::run(&mut self.connection, ask, self.deadline.remaining()).await
+        search::run(&mut self.connection, request, self.deadline.remaining()).await
     }
 
     /// Returns the connection to the pool after a login without errors.

@@ -48,7 +48,7 @@ impl Remembered {
     }
 }
 
-pub(super) async fn ask(
+pub(super) async fn revalidate(
     ldap: &Ldap,
     known: &RefreshRequest<'_>,
     trace: &mut Trace,

@@ -25,7 +25,7 @@ pub(super) struct SearchRequest<'a> {
     pub scope: Scope,
     pub filter: String,
     pub attributes: Vec<&'a str>,
-    pub most: SearchLimit,
+    pub limit: SearchLimit,
 }
 
 #[derive(Clone, Copy)]
@@ -51,26 +51,26 @@ impl SearchRequest<'_> {
 /// Runs a search. After an error the state of the connection is unknown, and it must not be used again.
 pub(super) async fn run(
     connection: &mut Connection,
-    ask: &SearchRequest<'_>,
+    request: &SearchRequest<'_>,
     within: Duration,
 ) -> Result<Vec<Entry>, DirectoryError> {
-    let searched = timeout(within, pages(connection, ask, within)).await;
+    let searched = timeout(within, pages(connection, request, within)).await;
     searched.unwrap_or_else(|_| Err(DirectoryError::no_response("no answer to a search in time")))
 }
 
 async fn pages(
     connection: &mut Connection,
-    ask: &SearchRequest<'_>,
+    request: &SearchRequest<'_>,
     within: Duration,
 ) -> Result<Vec<Entry>, DirectoryError> {
     let mut entries = Vec::new();
     let mut bytes = 0;
     let mut cookie = Vec::new();
     loop {
-        let result = page(connection, ask, within, cookie, &mut |entry: Entry| {
+        let result = page(connection, request, within, cookie, &mut |entry: Entry| {
             bytes += entry.size_bytes();
             entries.push(entry);
-            match ask.most {
+            match request.limit {
                 _ if bytes > MAX_BYTES => Err(format!("more than {} MiB", MAX_BYTES >> 20)),
                 SearchLimit::All(most) if entries.len() > most => {
                     Err(format!("more than {most} entries"))
@@ -81,7 +81,7 @@ async fn pages(
         .await?;
         cookie = next_page(&result);
         if cookie.is_empty() {
-            if let SearchLimit::First(most) = ask.most {
+            if let SearchLimit::First(most) = request.limit {
                 entries.truncate(most);
             }
             return Ok(entries);
@@ -92,14 +92,14 @@ async fn pages(
 /// One page of results, or all of them from a server without paging.
 async fn page(
     connection: &mut Connection,
-    ask: &SearchRequest<'_>,
+    request: &SearchRequest<'_>,
     within: Duration,
     cookie: Vec<u8>,
     take: &mut (dyn FnMut(Entry) -> Result<(), String> + Send),
 ) -> Result<LdapResult, DirectoryError> {
     let seconds = i32::try_from(within.as_secs() + 1).unwrap_or(i32::MAX);
     let options = SearchOptions::new().deref(DerefAliases::Never).timelimit(seconds);
-    let (options, controls) = match ask.most {
+    let (options, controls) = match request.limit {
         SearchLimit::First(most) => {
             (options.sizelimit(i32::try_from(most).unwrap_or(i32::MAX)), Vec::new())
         }
@@ -109,7 +109,12 @@ async fn page(
     };
     let mut ldap = connection.ldap.clone();
     ldap.with_search_options(options).with_controls(controls);
-    let search = ldap.streaming_search(ask.base, ask.scope, &ask.filter, ask.attributes.clone());
+    let search = ldap.streaming_search(
+        request.base,
+        request.scope,
+        &request.filter,
+        request.attributes.clone(),
+    );
     let broken = |e: &ldap3::LdapError| DirectoryError::no_response(connection.cause(e));
     let mut stream = search.await.map_err(|e| broken(&e))?;
     while let Some(item) = stream.next().await.map_err(|e| broken(&e))? {
@@ -127,7 +132,7 @@ async fn page(
             .map_err(|much| DirectoryError::Misconfigured(format!("the search found {much}")))?;
     }
     let result = stream.finish().await;
-    let cut = result.rc == SIZE_LIMIT_EXCEEDED && matches!(ask.most, SearchLimit::First(_));
+    let cut = result.rc == SIZE_LIMIT_EXCEEDED && matches!(request.limit, SearchLimit::First(_));
     if result.rc == 0 || cut { Ok(result) } else { Err(DirectoryError::of_search(&result)) }
 }
 

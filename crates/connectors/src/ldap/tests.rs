@@ -316,7 +316,7 @@ async fn invalid_credentials_are_refused_without_a_directory_request() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_can_have_is_not_examined_either() {
+async fn a_name_that_nobody_can_have_is_refused_by_a_diagnosis_too() {
     let (connector, _) = read(config(vec![]));
     let LoginMethod::Password(method) = connector.unwrap().login_method else {
         panic!("it is a password")
@@ -340,8 +340,8 @@ async fn a_directory_that_is_not_there_is_unavailable_with_its_name() {
     };
     let mut trace = Trace::default();
     let login = method.login("jane", &Secret::new("x"), LoginScopes::default(), &mut trace).await;
-    let examined = method.diagnose("jane", &mut trace).await;
-    for unavailable in [login.unwrap_err(), examined.unwrap_err()] {
+    let diagnosis = method.diagnose("jane", &mut trace).await;
+    for unavailable in [login.unwrap_err(), diagnosis.unwrap_err()] {
         assert!(
             matches!(&unavailable, ConnectorError::Unavailable { upstream, .. } if upstream == "ldap")
         );

@@ -49,8 +49,8 @@ impl Graph<'_> {
         let mut url = below(self.base, "v1.0/me");
         let fields = "id,displayName,userPrincipalName,mailNickname,onPremisesSamAccountName";
         url.set_query(Some(&format!("$select={fields}")));
-        let ask = ApiRequest::get(ENDPOINT, &url).bearer(self.token);
-        let user: User = self.http.ask(ask, trace).await?.success()?.json()?;
+        let request = ApiRequest::get(ENDPOINT, &url).bearer(self.token);
+        let user: User = self.http.send(request, trace).await?.success()?.json()?;
         match user.id.is_empty() {
             true => Err(UpstreamError::Lacks { endpoint: ENDPOINT, what: "id" }),
             false => Ok(user),
@@ -97,8 +97,8 @@ impl Graph<'_> {
         let mut url = below(self.base, path);
         let mut all = Vec::new();
         for _ in 0..MAX_CALLS {
-            let ask = ApiRequest::json(ENDPOINT, &url, body).bearer(self.token);
-            let response = self.http.ask(ask, trace).await?;
+            let request = ApiRequest::json(ENDPOINT, &url, body).bearer(self.token);
+            let response = self.http.send(request, trace).await?;
             let page: Page<T> = response.success().map_err(|f| without_consent(f, path))?.json()?;
             all.extend(page.value);
             if all.len() > MAX_GROUPS {

@@ -142,13 +142,13 @@ impl Http {
 
     /// Sends a request within the limits on time and size. Every status is a response; `Err` if none arrived
     /// completely.
-    pub async fn ask(
+    pub async fn send(
         &self,
-        ask: ApiRequest<'_>,
+        request: ApiRequest<'_>,
         trace: &mut Trace,
     ) -> Result<ApiResponse, UpstreamError> {
-        let span = ask.span();
-        let result = self.send(ask, trace).await;
+        let span = request.span();
+        let result = self.exchange(request, trace).await;
         match &result {
             Ok(response) => {
                 span.record("http.response.status_code", response.status);
@@ -164,12 +164,12 @@ impl Http {
         result
     }
 
-    async fn send(
+    async fn exchange(
         &self,
-        ask: ApiRequest<'_>,
+        request: ApiRequest<'_>,
         trace: &mut Trace,
     ) -> Result<ApiResponse, UpstreamError> {
-        let ApiRequest { endpoint, url, headers, body } = ask;
+        let ApiRequest { endpoint, url, headers, body } = request;
         let builder = match body {
             Body::None => self.client.get(url.clone()),
             Body::Form(form) => self.client.post(url.clone()).form(form),

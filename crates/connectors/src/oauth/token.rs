@@ -59,7 +59,7 @@ pub(crate) enum TokenResponse {
 
 impl Client {
     /// Sends a token request. `form` begins with `grant_type`.
-    pub async fn ask(
+    pub async fn request_tokens(
         &self,
         http: &Http,
         url: &Url,
@@ -79,11 +79,11 @@ impl Client {
             ]),
             Proof::None => form.push(("client_id", &self.id)),
         }
-        let mut ask = ApiRequest::form(ENDPOINT, url, &form);
+        let mut request = ApiRequest::form(ENDPOINT, url, &form);
         if let Some(value) = basic {
-            ask = ask.header("authorization", value);
+            request = request.header("authorization", value);
         }
-        read_token_response(&http.ask(ask, trace).await?)
+        read_token_response(&http.send(request, trace).await?)
     }
 
     /// Exchanges a code for tokens (RFC 6749 section 4.1.3).
@@ -100,7 +100,7 @@ impl Client {
             ("redirect_uri", code.redirect_uri),
         ];
         form.extend(code.verifier.map(|verifier| ("code_verifier", verifier)));
-        self.ask(http, url, form, trace).await
+        self.request_tokens(http, url, form, trace).await
     }
 
     /// Uses a refresh token. [`Tokens::refresh`] is the one to use next: a new one, or the same.
@@ -177,7 +177,7 @@ impl Client {
             return Ok(TokenResponse::Tokens(tokens));
         }
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];
-        let granted = self.ask(http, url, form, trace).await?;
+        let granted = self.request_tokens(http, url, form, trace).await?;
         let TokenResponse::Tokens(mut tokens) = granted else { return Ok(granted) };
         match &tokens.refresh {
             Some(next) if !next.matches(token.expose()) => {

@@ -42,9 +42,13 @@ pub(crate) enum IdTokenCheck {
     Refused(UpstreamError),
 }
 
-pub(crate) fn judge(keys: &UpstreamKeys, token: &Secret, rules: &Rules<'_>) -> IdTokenCheck {
+pub(crate) fn check_id_token(
+    keys: &UpstreamKeys,
+    token: &Secret,
+    rules: &Rules<'_>,
+) -> IdTokenCheck {
     let refused = |reason: &str| IdTokenCheck::Refused(UpstreamError::IdToken(reason.to_owned()));
-    match genuine(keys, token, rules) {
+    match verify(keys, token, rules) {
         Err(Refused::UnknownKey) => IdTokenCheck::NoKeyFits(UpstreamError::IdToken(
             "signed with a key the upstream does not publish".to_owned(),
         )),
@@ -59,7 +63,8 @@ pub(crate) fn judge(keys: &UpstreamKeys, token: &Secret, rules: &Rules<'_>) -> I
     }
 }
 
-fn genuine(
+/// Verifies the signature and the standard claims, with the first of the accepted issuers that is the token's.
+fn verify(
     keys: &UpstreamKeys,
     token: &Secret,
     rules: &Rules<'_>,

@@ -97,7 +97,7 @@ pub(super) fn of(
     let preferred =
         mapping.pick(text("preferred_username"), mapping.preferred_username.as_deref(), text);
     let email = mapping.pick(text("email"), mapping.email.as_deref(), text);
-    let email_verified = match vouched(claims, mapping, email.is_some())? {
+    let email_verified = match read_email_verified(claims, mapping, email.is_some())? {
         Some(verified) => verified,
         None if before.is_some() && !claims.contains_key("email_verified") => {
             let reason =
@@ -137,7 +137,7 @@ pub(super) fn of(
 /// accepted: whoever can set one claim as a string may set any (CVE-2022-31107).
 ///
 /// Without the scope `email` it is not required.
-fn vouched(
+fn read_email_verified(
     claims: &Map<String, Value>,
     mapping: &Mapping,
     has_email: bool,

@@ -12,7 +12,7 @@ use countersign_jose::UpstreamKeys;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::id_token::{IdTokenCheck, Nonce, Rules, judge};
+use super::id_token::{IdTokenCheck, Nonce, Rules, check_id_token};
 use super::metadata::{self, Metadata, Overrides};
 use crate::oauth::{
     ApiRequest, AuthorizationRequest, AuthorizationResponse, Cached, Client, Code, Http, Proof,
@@ -96,7 +96,7 @@ impl Provider {
                 let url = metadata::address(&self.settings.issuer)?;
                 let response = self
                     .http
-                    .ask(ApiRequest::get(metadata::ENDPOINT, &url), trace)
+                    .send(ApiRequest::get(metadata::ENDPOINT, &url), trace)
                     .await?
                     .success()?;
                 let name = self.settings.names.first().map_or("", String::as_str);
@@ -232,7 +232,7 @@ impl Provider {
                 what: "userinfo_endpoint, which getUserInfo needs",
             });
         };
-        let response = self.http.ask(ApiRequest::get(USERINFO, url).bearer(access), trace).await?;
+        let response = self.http.send(ApiRequest::get(USERINFO, url).bearer(access), trace).await?;
         let claims = response.success()?.object()?;
         match claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.is_empty()) {
             None => Err(UpstreamError::Lacks { endpoint: USERINFO, what: "sub" }),
@@ -281,18 +281,18 @@ impl Provider {
             now,
         };
         let keys = self.keys.get(self.fetch_keys(&metadata.keys, trace)).await?;
-        let mut check = judge(&keys, token, &rules);
+        let mut check = check_id_token(&keys, token, &rules);
         if matches!(check, IdTokenCheck::NoKeyFits(_)) {
             let again =
                 self.keys.again(BETWEEN_KEY_FETCHES, self.fetch_keys(&metadata.keys, trace));
             if let Some(keys) = again.await {
-                check = judge(&*keys?, token, &rules);
+                check = check_id_token(&*keys?, token, &rules);
             }
         }
         match check {
             IdTokenCheck::Good(claims) => {
                 let names: Vec<&str> = claims.keys().map(String::as_str).collect();
-                trace.response(format!("a genuine ID token with {}", names.join(", ")));
+                trace.response(format!("a valid ID token with {}", names.join(", ")));
                 Ok(claims)
             }
             IdTokenCheck::Refused(failure) | IdTokenCheck::NoKeyFits(failure) => Err(failure),
@@ -304,7 +304,7 @@ impl Provider {
         url: &Url,
         trace: &mut Trace,
     ) -> Result<(UpstreamKeys, Duration), UpstreamError> {
-        let response = self.http.ask(ApiRequest::get(KEYS, url), trace).await?.success()?;
+        let response = self.http.send(ApiRequest::get(KEYS, url), trace).await?.success()?;
         let keys = UpstreamKeys::parse(response.bytes())
             .ok_or(UpstreamError::NotJson { endpoint: KEYS })?;
         match keys.is_empty() {

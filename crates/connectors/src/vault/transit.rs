@@ -212,7 +212,7 @@ impl Transit {
         body: Option<&Value>,
     ) -> Result<ApiResponse, UpstreamError> {
         for pause in PAUSES {
-            match self.ask(endpoint, path, body).await {
+            match self.send_once(endpoint, path, body).await {
                 Err(UpstreamError::Unreachable { .. }) => {}
                 // 412: a standby that has not seen the latest state yet.
                 Ok(response)
@@ -222,10 +222,10 @@ impl Transit {
             }
             tokio::time::sleep(pause).await;
         }
-        self.ask(endpoint, path, body).await
+        self.send_once(endpoint, path, body).await
     }
 
-    async fn ask(
+    async fn send_once(
         &self,
         endpoint: &'static str,
         path: &str,
@@ -236,7 +236,7 @@ impl Transit {
             Some(body) => ApiRequest::json(endpoint, &url, body),
             None => ApiRequest::get(endpoint, &url),
         };
-        self.http.ask(self.credential.sign_in(request), &mut Trace::default()).await
+        self.http.send(self.credential.sign_in(request), &mut Trace::default()).await
     }
 
     fn refusal(

@@ -132,14 +132,14 @@ impl Provider {
 impl Memory {
     /// The callback's query for this authorization request.
     fn visited(&mut self, query: &[(String, String)]) -> Vec<(String, String)> {
-        let request = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        self.nonce = request("nonce");
-        self.challenge = request("code_challenge");
-        self.redirect_uri = request("redirect_uri");
+        let parameter = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        self.nonce = parameter("nonce");
+        self.challenge = parameter("code_challenge");
+        self.redirect_uri = parameter("redirect_uri");
         self.code_used = false;
         vec![
             ("code".to_owned(), "the-code".to_owned()),
-            ("state".to_owned(), request("state").unwrap()),
+            ("state".to_owned(), parameter("state").unwrap()),
         ]
     }
 }

@@ -88,7 +88,7 @@ impl Slapd {
     }
 
     /// Whether a bind with this DN and password succeeds, by OpenLDAP's own `ldapwhoami`.
-    pub fn welcomes(&self, dn: &str, password: &str) -> bool {
+    pub fn accepts(&self, dn: &str, password: &str) -> bool {
         let url = format!("ldap://127.0.0.1:{}", self.port);
         let output = Command::new("ldapwhoami")
             .args(["-x", "-H", &url, "-D", dn, "-w", password])

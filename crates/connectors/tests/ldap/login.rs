@@ -50,8 +50,8 @@ async fn an_empty_password_never_reaches_a_server_that_would_accept_it() {
     assert_eq!(refusal(&ldap, "jane", "").await, Refusal::BadCredentials);
     assert!(!slapd.log().contains("BIND"), "no request was sent");
     let jane = "uid=jane,ou=People,dc=example,dc=org";
-    assert!(slapd.welcomes(jane, ""), "the trap is set");
-    assert!(!slapd.welcomes(jane, "wrong"));
+    assert!(slapd.accepts(jane, ""), "the trap is set");
+    assert!(!slapd.accepts(jane, "wrong"));
 }
 
 #[tokio::test]
@@ -121,14 +121,14 @@ async fn missing_and_binary_attributes_are_named() {
 }
 
 #[tokio::test]
-async fn a_wrong_service_password_or_base_is_the_administrators_matter() {
+async fn the_trace_names_a_wrong_service_password_or_search_base() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd), ("bindPW", text("wrong"))], vec![]);
-    let trace_text = cause(&ldap, "jane", PASSWORD).await;
-    assert!(trace_text.contains("binding as bindDN: rc=49 (invalidCredentials)"), "{trace_text}");
+    let reason = cause(&ldap, "jane", PASSWORD).await;
+    assert!(reason.contains("binding as bindDN: rc=49 (invalidCredentials)"), "{reason}");
     let ldap = connector(vec![at(&slapd)], vec![("baseDN", text("ou=Nowhere,dc=example,dc=org"))]);
-    let trace_text = cause(&ldap, "jane", PASSWORD).await;
-    assert!(trace_text.contains("noSuchObject"), "{trace_text}");
+    let reason = cause(&ldap, "jane", PASSWORD).await;
+    assert!(reason.contains("noSuchObject"), "{reason}");
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn without_anything_kept_the_id_is_enough() {
 }
 
 #[tokio::test]
-async fn a_base_that_vanished_is_the_directorys_trouble_and_nobody_is_missing() {
+async fn a_search_base_that_vanished_is_an_error_and_nobody_is_missing() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     let before = sign_in(&ldap, "jane", PASSWORD).await;

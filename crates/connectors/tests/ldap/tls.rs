@@ -51,7 +51,7 @@ async fn a_self_signed_ca_certificate_is_accepted_if_it_is_configured_itself() {
 async fn bad_certificates_are_refused_with_the_reason_and_nothing_is_sent() {
     for (certificate, host, reason) in [
         (Certificate::Expired, "localhost", "it has expired"),
-        (Certificate::DistributedClaims, "localhost", "it is not for localhost"),
+        (Certificate::OtherHost, "localhost", "it is not for localhost"),
         (Certificate::SelfSignedCaExpired, "localhost", "it has expired"),
         (Certificate::SelfSignedCaOtherHost, "localhost", "it is not for localhost"),
     ] {

@@ -140,7 +140,7 @@ async fn only_a_verified_address_is_returned_and_the_preferred_domain_first() {
 }
 
 #[tokio::test]
-async fn an_enterprise_server_is_found_by_its_name_and_believed_by_its_certificate() {
+async fn an_enterprise_server_has_the_configured_host_and_certificate_authority() {
     let (fake, pem) = GitHub::start_tls(Shown::SelfSigned).await;
     let host = fake.web.url.strip_prefix("https://").unwrap().to_owned();
     let of = |pem: &str| {

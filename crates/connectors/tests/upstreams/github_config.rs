@@ -9,19 +9,19 @@ use crate::steps::{ALL, Keys, broken, configured, login_url, now, replaced, soun
 use crate::tree::{list, map, plain, text};
 
 #[tokio::test]
-async fn an_administrator_learns_whether_github_believes_us() {
+async fn a_diagnosis_reports_whether_github_accepts_the_client() {
     let fake = GitHub::start().await;
-    let examined = async |with: Keys| {
+    let diagnose = async |with: Keys| {
         let connector = connector(&fake, with);
         let LoginMethod::Redirect(method) = &connector.login_method else { panic!() };
         let mut trace = Trace::default();
         (method.diagnose(None, now(), &mut trace).await, trace_text(&trace))
     };
-    let (response, trace) = examined(vec![]).await;
-    assert_eq!(response.unwrap(), None);
-    assert!(trace.contains("believes the client id and secret"), "{trace}");
-    let (response, _) = examined(vec![("clientSecret", text("another"))]).await;
-    let reason = broken(response);
+    let (diagnosis, trace) = diagnose(vec![]).await;
+    assert_eq!(diagnosis.unwrap(), None);
+    assert!(trace.contains("accepts the client id and secret"), "{trace}");
+    let (diagnosis, _) = diagnose(vec![("clientSecret", text("another"))]).await;
+    let reason = broken(diagnosis);
     assert!(reason.contains("incorrect_client_credentials"), "{reason}");
 }
 

@@ -169,10 +169,10 @@ async fn the_fake_records_its_responses() {
     let connector = connector(&fake, vec![orgs(&[("acme", &[]), ("hooli", &[])])]);
     accepted(login(&fake, &connector, ALL).await.0);
     let lines = fake.recorded_lines();
-    let trace_text: Vec<serde_json::Value> =
+    let requests: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let seen: Vec<_> =
-        trace_text.iter().map(|r| (r["path"].as_str().unwrap(), &r["status"])).collect();
+        requests.iter().map(|r| (r["path"].as_str().unwrap(), &r["status"])).collect();
     let member = "/orgs/{org}/members/{username}";
     assert_eq!(
         seen,
@@ -184,8 +184,6 @@ async fn the_fake_records_its_responses() {
             ("/user/teams", &200.into()),
         ]
     );
-    assert_eq!(trace_text[0]["body"]["login"], "jane");
-    assert!(
-        trace_text[2]["body"].is_null() && trace_text.iter().all(|line| line["method"] == "GET")
-    );
+    assert_eq!(requests[0]["body"]["login"], "jane");
+    assert!(requests[2]["body"].is_null() && requests.iter().all(|line| line["method"] == "GET"));
 }

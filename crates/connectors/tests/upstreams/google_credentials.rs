@@ -21,31 +21,29 @@ async fn google() -> Provider {
     provider
 }
 
-fn response(requests: &Request) -> Option<Reply> {
+fn response(request: &Request) -> Option<Reply> {
     let token = |token: &str| Reply::ok(json!({ "access_token": token, "expires_in": 600 }));
     let group = |name: &str| json!({ "groups": [{ "email": name }] });
     let impersonate = format!("/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken");
     let sign = format!("/v1/projects/-/serviceAccounts/{ACCOUNT}:signJwt");
-    Some(match requests.path.strip_prefix(METADATA) {
-        Some(_)
-            if requests.headers.get("metadata-flavor").map(String::as_str) != Some("Google") =>
-        {
+    Some(match request.path.strip_prefix(METADATA) {
+        Some(_) if request.headers.get("metadata-flavor").map(String::as_str) != Some("Google") => {
             Reply::Json(403, json!({}))
         }
-        Some("token") => token(requests.query("scopes").unwrap().rsplit('/').next().unwrap()),
+        Some("token") => token(request.query("scopes").unwrap().rsplit('/').next().unwrap()),
         Some("email") => Reply::Text(200, "application/text", ACCOUNT.to_owned()),
         Some(_) => return None,
-        None => match (requests.path.as_str(), requests.bearer()) {
+        None => match (request.path.as_str(), request.bearer()) {
             ("/v1/token", _) => {
-                assert_eq!(requests.form("subject_token").unwrap(), "projected");
-                assert_eq!(requests.form("audience").unwrap(), "//iam/pool");
-                token(requests.form("scope").unwrap().rsplit('/').next().unwrap())
+                assert_eq!(request.form("subject_token").unwrap(), "projected");
+                assert_eq!(request.form("audience").unwrap(), "//iam/pool");
+                token(request.form("scope").unwrap().rsplit('/').next().unwrap())
             }
             (path, Some("cloud-platform")) if path == impersonate => {
                 Reply::ok(json!({ "accessToken": "cloud-identity.groups.readonly" }))
             }
             (path, Some("cloud-platform")) if path == sign => {
-                let body: Value = serde_json::from_str(&requests.body).unwrap();
+                let body: Value = serde_json::from_str(&request.body).unwrap();
                 let claims: Value =
                     serde_json::from_str(body["payload"].as_str().unwrap()).unwrap();
                 assert_eq!(claims["iss"], ACCOUNT);
@@ -54,7 +52,7 @@ fn response(requests: &Request) -> Option<Reply> {
                 Reply::ok(json!({ "keyId": "k", "signedJwt": "signed.by.iam" }))
             }
             ("/sa", _) => {
-                assert_eq!(requests.form("assertion").as_deref(), Some("signed.by.iam"));
+                assert_eq!(request.form("assertion").as_deref(), Some("signed.by.iam"));
                 token("as admin")
             }
             ("/admin/directory/v1/groups", Some("as admin")) => Reply::ok(group("dir@example.com")),

@@ -1,4 +1,4 @@
-//! Groups of Google: spelled as by Dex, read to the last page, and only for an address that Google vouches for.
+//! Groups of Google: spelled as by Dex, read to the last page, and only for an address that Google is authoritative for.
 
 use countersign_core::LoginScopes;
 use countersign_core::connector::Refusal;
@@ -66,7 +66,7 @@ async fn groups_are_read_only_if_requested() {
 /// Threats 95 and 96.
 #[tokio::test]
 async fn threat_96_groups_are_read_only_for_an_address_google_is_authoritative_for() {
-    for (hd, verified, email, requests) in [
+    for (hd, verified, email, is_read) in [
         (json!("example.com"), json!(true), "jane@example.com", true),
         (Value::Null, json!(true), "jane@example.com", false),
         (json!("example.com"), json!(false), "jane@example.com", false),
@@ -86,10 +86,10 @@ async fn threat_96_groups_are_read_only_for_an_address_google_is_authoritative_f
             claims.insert("email".into(), json!(email));
         });
         let jane = accepted(login(&world.provider, &world.with_directory(vec![])).await);
-        assert_eq!(!world.provider.web.requests(DIRECTORY).is_empty(), requests, "{case}");
+        assert_eq!(!world.provider.web.requests(DIRECTORY).is_empty(), is_read, "{case}");
         assert_eq!(
             !jane.identity.groups.is_empty(),
-            requests && email == "jane@example.com",
+            is_read && email == "jane@example.com",
             "{case}"
         );
     }

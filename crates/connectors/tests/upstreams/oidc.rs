@@ -47,8 +47,8 @@ async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
             .login_url(&UpstreamLogin { again: true, ..upstream_login(login_scopes) })
             .await
             .unwrap();
-        let params = redirect.url.query_pairs().find(|(name, _)| name == "prompt");
-        params.map(|(_, value)| value.into_owned())
+        let prompt = redirect.url.query_pairs().find(|(name, _)| name == "prompt");
+        prompt.map(|(_, value)| value.into_owned())
     };
     assert_eq!(prompt(LoginScopes::default()).await.as_deref(), Some("login"));
     assert_eq!(prompt(ALL).await.as_deref(), Some("login consent"));
@@ -127,9 +127,9 @@ async fn configured_values_precede_detected_ones() {
     assert!(url.as_str().contains("scope=openid+email+groups+offline_access"), "{url}");
     assert!(url.as_str().contains("code_challenge=") && !url.as_str().contains("prompt="), "{url}");
     accepted(login(&provider, &connector).await);
-    let params = provider.web.requests("/token");
-    assert_eq!(params[0].form("client_secret").as_deref(), Some(SECRET));
-    assert!(!params[0].headers.contains_key("authorization"));
+    let requests = provider.web.requests("/token");
+    assert_eq!(requests[0].form("client_secret").as_deref(), Some(SECRET));
+    assert!(!requests[0].headers.contains_key("authorization"));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::tree::{list, plain, text};
 use crate::web::Shown;
 
 #[tokio::test]
-async fn threat_105_only_a_certificate_of_the_configured_authority_is_believed() {
+async fn threat_105_only_a_certificate_of_the_configured_authority_is_accepted() {
     let (provider, pem) = Provider::start_tls(Shown::SelfSigned).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");

@@ -32,8 +32,8 @@ fn signature_in(element: &str) -> &str {
     &element[from..to]
 }
 
-/// Threat 106. Somorovsky et al., "On Breaking SAML" (USENIX Security 2012): the eight ways to wrap, for a signed response and for a
-/// signed assertion.
+/// Threat 106. Somorovsky et al., "On Breaking SAML" (USENIX Security 2012): the eight ways to wrap, for a signed
+/// response and for a signed assertion.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn signature_wrapping_is_refused() {

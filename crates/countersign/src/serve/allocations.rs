@@ -1,5 +1,5 @@
 //! How many allocations a request costs the thread that serves it (issue 13). Threads that hash passwords, sign and run
-//! statements are not counted, nor is the log. The counts are of the middle one of several equal requests, so that
+//! statements are not counted, nor is the log. The counts are the median of several equal requests, so that
 //! neither the first one, which fills buffers, nor one beside a background task decides.
 
 use std::collections::BTreeMap;
@@ -150,10 +150,10 @@ impl Client {
             requests += 1;
         };
         let redirect_uri = ("redirect_uri", REDIRECT_URI);
-        self.asks_for_tokens(&[("grant_type", "authorization_code"), ("code", &code), redirect_uri])
+        self.requests_tokens(&[("grant_type", "authorization_code"), ("code", &code), redirect_uri])
     }
 
-    fn asks_for_tokens(&mut self, fields: &[(&str, &str)]) -> Value {
+    fn requests_tokens(&mut self, fields: &[(&str, &str)]) -> Value {
         let credentials = [("client_id", "app"), ("client_secret", "secret")];
         let fields: Vec<_> = fields.iter().copied().chain(credentials).collect();
         let response = self.posts("/dex/token", &fields);
@@ -166,8 +166,8 @@ impl Client {
     }
 }
 
-/// The middle one of the counts of `run`.
-fn middle(client: &mut Client, mut run: impl FnMut(&mut Client)) -> u64 {
+/// The median of the counts of `run`.
+fn median(client: &mut Client, mut run: impl FnMut(&mut Client)) -> u64 {
     let mut counts: Vec<u64> = Vec::new();
     for _ in 0..RUNS {
         client.count();
@@ -182,18 +182,18 @@ fn middle(client: &mut Client, mut run: impl FnMut(&mut Client)) -> u64 {
 fn a_login_a_refresh_and_userinfo_allocate_no_more_often_than_measured() {
     let mut client = Client::new();
     let mut tokens = client.signs_in();
-    let login = middle(&mut client, |client| tokens = client.signs_in());
-    let refresh = middle(&mut client, |client| {
+    let login = median(&mut client, |client| tokens = client.signs_in());
+    let refresh = median(&mut client, |client| {
         let token = tokens["refresh_token"].as_str().unwrap().to_owned();
         tokens =
-            client.asks_for_tokens(&[("grant_type", "refresh_token"), ("refresh_token", &token)]);
+            client.requests_tokens(&[("grant_type", "refresh_token"), ("refresh_token", &token)]);
     });
-    let userinfo = middle(&mut client, |client| {
+    let userinfo = median(&mut client, |client| {
         let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
         let request = Request::get("/dex/userinfo").header(header::AUTHORIZATION, bearer);
         assert_eq!(client.sends(request.body(String::new()).unwrap()).status(), 200);
     });
-    let keys = middle(&mut client, |client| {
+    let keys = median(&mut client, |client| {
         assert_eq!(client.gets("/dex/keys").status(), 200);
     });
     let counts = [

@@ -7,7 +7,7 @@ use crate::config::Config;
 /// The account of `config.example.yaml` and its password; shown only if that account exists.
 const DEMO: (&str, &str) = ("alice@example.com", "countersign");
 
-pub fn say(config: &Config, file: &Path, has_example_app: bool) {
+pub fn print(config: &Config, file: &Path, has_example_app: bool) {
     println!("{}", text(config, file, has_example_app));
 }
 

@@ -7,7 +7,7 @@ use countersign_server::{App, CurrentApp};
 use countersign_store::Change;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::environment::{SystemClock, TOLERATED};
+use crate::environment::{CLOCK_TOLERANCE, SystemClock};
 
 const ROUND: Duration = Duration::from_secs(30);
 /// Expired rows are deleted every this many rounds.
@@ -89,8 +89,8 @@ async fn sweep(app: &App) {
 pub async fn check_clock(app: &App, clock: &SystemClock) {
     if let Ok(Some(database)) = app.issuer.store.database_time().await {
         let off = clock.follow(database);
-        app.process.set_clock_is_off(off > TOLERATED);
-        if off > TOLERATED {
+        app.process.set_clock_is_off(off > CLOCK_TOLERANCE);
+        if off > CLOCK_TOLERANCE {
             tracing::error!(
                 seconds = off.as_secs(),
                 "this clock differs from the database's: not ready"

@@ -16,7 +16,7 @@ use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 
 use super::plan::{Plan, changes_signer, digest, ending_sessions, example_app_warning};
-use super::watch::{FileWatch, LOOK_INTERVAL, Retry, WatchedFiles};
+use super::watch::{FileWatch, POLL_INTERVAL, Retry, WatchedFiles};
 use super::{Certificates, Reading, read_again};
 use crate::cli::ServeArguments;
 use crate::config::Config;
@@ -67,7 +67,7 @@ impl Reloader {
                     };
                     let _gone = request.reply.send(report);
                 }
-                () = tokio::time::sleep(LOOK_INTERVAL) => {
+                () = tokio::time::sleep(POLL_INTERVAL) => {
                     if self.watch.has_changed() {
                         Box::pin(self.reload("a changed file", SYSTEM)).await;
                     } else if let Some((reason, actor)) = self.due_retry() {

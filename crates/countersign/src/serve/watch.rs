@@ -14,7 +14,7 @@ use countersign_core::Timestamp;
 
 /// The polling interval. A change is reported when two successive polls find the same state, so that a file is not read
 /// while it is being written.
-pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+pub const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two attempts to apply a configuration.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 

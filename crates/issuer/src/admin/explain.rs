@@ -88,12 +88,12 @@ impl Issuer {
         for person in self.store.find_people(user, MOST_PEOPLE).await? {
             people.push(self.person(&person.connector, &person.identity, client).await?);
         }
-        let upstreams = self.ask_directories(user).await?;
+        let upstreams = self.query_directories(user).await?;
         Ok(Explanation { user: user.to_owned(), people, upstreams })
     }
 
     /// Queries all directories concurrently, so that a hanging one does not delay the others.
-    async fn ask_directories(&self, user: &str) -> Result<Vec<UpstreamView>, IssuerError> {
+    async fn query_directories(&self, user: &str) -> Result<Vec<UpstreamView>, IssuerError> {
         let mut tasks = JoinSet::new();
         for (place, connector) in self.connectors.iter().enumerate() {
             if let LoginMethod::Password(method) = connector.login_method.clone() {

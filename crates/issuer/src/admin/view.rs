@@ -120,7 +120,7 @@ pub struct EndView {
 }
 
 /// Reported with every end: who accepts a token for longer than its session.
-pub const BEYOND: &str = "Kubernetes API servers remember a yes for 10 s (OIDC) or their webhook's \
+pub const BEYOND: &str = "Kubernetes API servers cache an accepted token for 10 s (OIDC) or their webhook's \
     cache-ttl, and streams that are open (exec, watch, port-forward) go on until they close.";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -116,7 +116,7 @@ fn a_key_without_successor_verifies_until_the_tokens_from_before_its_recorded_en
 
 /// What another replica recorded, whose settings have no use for the key, drops none that these settings need.
 #[test]
-fn the_newest_key_that_the_settings_need_never_dies() {
+fn the_newest_key_that_the_settings_need_is_never_deleted() {
     let mut rows = [key(1, NOON, "RS256"), access_token_key(2, NOON)];
     (rows[0].superseded_at, rows[1].superseded_at) = (Some(NOON), Some(NOON));
     assert_eq!(expired_keys(&rows, &example(), NOON + 1000 * HOUR), [2]);
@@ -152,11 +152,11 @@ const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
                           lrd9DhyWNZ5MnApJcdBIOzKueRgriNeFunAqUl/5ej6XNXTzmYvQjCKLVg==\n\
                           -----END PUBLIC KEY-----";
 
-/// Its key has a new version each time that it is asked; the second answer waits until the test lets it go.
+/// Its key has a new version at each request; the second response waits for the test.
 #[derive(Debug, Default)]
 struct Growing {
-    asked: AtomicI64,
-    second_answer: Notify,
+    requests: AtomicI64,
+    second_response: Notify,
 }
 
 #[async_trait]
@@ -170,7 +170,7 @@ impl ExternalSigner for Growing {
     }
 
     async fn versions(&self) -> Result<ExternalKeyVersions, ConnectorError> {
-        let newest = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let newest = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let version = |number| ExternalKeyVersion {
             number,
             public_key: PUBLIC_KEY.to_owned(),
@@ -178,7 +178,7 @@ impl ExternalSigner for Growing {
         };
         let versions = (1..=newest).map(version).collect();
         if newest == 2 {
-            self.second_answer.notified().await;
+            self.second_response.notified().await;
         }
         Ok(ExternalKeyVersions { versions, min_signing_version: 1, warning: None })
     }
@@ -198,17 +198,17 @@ async fn keys_that_were_read_earlier_never_replace_those_read_later() {
     let (store, root) = (Store::open(&Location::Memory).await.unwrap(), RootKeys::none());
     let keyring = Keyring::open(&store, &root, &settings, NOON).await.unwrap();
     let renew = || keyring.renew(&store, &root, &settings, NOON);
-    let let_go = async {
-        while signer.asked.load(Ordering::SeqCst) < 2 {
+    let release = async {
+        while signer.requests.load(Ordering::SeqCst) < 2 {
             tokio::task::yield_now().await;
         }
         // Time for the later renewal to overtake, if it can.
         for _ in 0..1000 {
             tokio::task::yield_now().await;
         }
-        signer.second_answer.notify_one();
+        signer.second_response.notify_one();
     };
-    let (earlier, later, ()) = tokio::join!(renew(), renew(), let_go);
+    let (earlier, later, ()) = tokio::join!(renew(), renew(), release);
     earlier.unwrap();
     later.unwrap();
     assert_eq!(keyring.keys().external_versions().unwrap().len(), 3);

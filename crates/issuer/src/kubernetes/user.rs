@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_unverified_or_of_another_kind_is_a_no() {
+    fn a_missing_unverified_or_mistyped_claim_is_refused() {
         let with = |name: &str, value: Value| {
             let mut all = claims();
             all[name] = value;
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_required_claim_is_there_as_it_should_be_or_it_is_a_no() {
+    fn a_required_claim_with_another_value_is_refused() {
         let require = |name: &str, value: &str| Webhook {
             required_claims: vec![(name.to_owned(), value.to_owned())],
             ..webhook()

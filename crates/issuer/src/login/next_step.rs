@@ -61,7 +61,7 @@ impl Issuer {
         let client = &*client;
         let session = match self.login_status(&pending, client, cookie).await? {
             LoginStatus::SignedIn(session) => *session,
-            LoginStatus::NeedsLogin => return Ok(self.ask_for_login(pending, client)),
+            LoginStatus::NeedsLogin => return Ok(self.require_login(pending, client)),
             LoginStatus::SubjectMismatch => {
                 return Ok(self.refuse(
                     &pending,
@@ -155,13 +155,13 @@ impl Issuer {
     /// repeated: with an upstream that logs in without interaction that would be an endless redirect.
     fn login_again(&self, pending: PendingLogin, client: &Client) -> Step {
         if pending.logged_in.is_none() {
-            return self.ask_for_login(pending, client);
+            return self.require_login(pending, client);
         }
         let reason = "The upstream accepted the login and then refused the user";
         self.refuse(&pending, ErrorCode::AccessDenied, reason)
     }
 
-    fn ask_for_login(&self, mut pending: PendingLogin, client: &Client) -> Step {
+    fn require_login(&self, mut pending: PendingLogin, client: &Client) -> Step {
         if pending.request.prompt.none {
             return self.refuse(&pending, ErrorCode::LoginRequired, "Nobody is signed in");
         }
@@ -235,7 +235,7 @@ impl Issuer {
                 true => self.respond(pending, client, session, code).await,
                 false => Ok(Step::AlreadyFinished),
             },
-            IssueCodeOutcome::SessionEnded => Ok(self.ask_for_login(pending, client)),
+            IssueCodeOutcome::SessionEnded => Ok(self.require_login(pending, client)),
         }
     }
 
@@ -254,7 +254,7 @@ impl Issuer {
         if request.response_type.has_tokens() {
             match self.front_channel_tokens(client, session, request, code.as_deref()).await? {
                 Some(tokens) => fields = tokens,
-                None => return Ok(self.ask_for_login(pending, client)),
+                None => return Ok(self.require_login(pending, client)),
             }
         }
         fields.extend(code.map(|code| ("code", code)));

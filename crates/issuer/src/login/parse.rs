@@ -74,7 +74,7 @@ impl Issuer {
         params: &Params,
         connector: Option<ConnectorId>,
     ) -> Result<ParsedRequest, IssuerError> {
-        let (client, redirect_uri) = match self.prove_client(params) {
+        let (client, redirect_uri) = match self.verify_client(params) {
             Ok(proven) => proven,
             Err(untrusted) => return Ok(ParsedRequest::Untrusted(untrusted)),
         };
@@ -98,7 +98,7 @@ impl Issuer {
         })
     }
 
-    fn prove_client<'a>(&self, params: &'a Params) -> Result<(Arc<Client>, &'a str), Untrusted> {
+    fn verify_client<'a>(&self, params: &'a Params) -> Result<(Arc<Client>, &'a str), Untrusted> {
         for parameter in ["client_id", "redirect_uri"] {
             if params.is_repeated(parameter) {
                 return Err(Untrusted::Ambiguous { parameter });

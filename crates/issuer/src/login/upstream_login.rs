@@ -149,7 +149,7 @@ impl Issuer {
         let UpstreamLoginState {
             pending,
             connector,
-            fingerprint: left_for,
+            fingerprint: begun_with,
             callback_state,
             login_scopes,
         } = login_state;
@@ -160,7 +160,7 @@ impl Issuer {
             return Ok(SignInOutcome::MethodUnavailable);
         };
         let connector = &*connector;
-        if left_for != fingerprint(connector) {
+        if begun_with != fingerprint(connector) {
             return Ok(SignInOutcome::RestartRequired);
         }
         let (mut trace, mut assertion) = (Trace::default(), None);

@@ -144,7 +144,7 @@ pub async fn end(
             let ended = app.issuer.end_account_session(&mine, &id, &ip).await?;
             let ended = ended.ok_or(PageErrorKind::NotFound)?;
             let result = EndResult { what: EndedItem::SignIn, tokens_until: ended.tokens_until };
-            after_sign_in(&app, &context, id == mine.id, &back, &result)
+            after_session_end(&app, &context, id == mine.id, &back, &result)
         }
         [None, Some(id), None] => {
             let ended = app.issuer.end_account_grant(&mine, &GrantId::new(id), &ip).await?;
@@ -166,7 +166,7 @@ pub async fn end(
 }
 
 /// Redirects after a session ended: its own page no longer exists, and ending the session of this browser signs it out.
-fn after_sign_in(
+fn after_session_end(
     app: &App,
     context: &RequestContext,
     own: bool,

@@ -74,9 +74,9 @@ pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
         next_page_links(app, Section::Connectors.path(), &pairs, found.next.as_deref());
     let confirmed: Option<(String, bool)> = flash(app, context, &admin.pairs, ABOUT);
     let mut frame = admin.frame(Section::Connectors);
-    frame.flash = confirmed.map(|(id, released)| {
+    frame.flash = confirmed.map(|(id, closed)| {
         let t = &app.layout.messages.admin.inventory;
-        let flash = if released { t.confirmed } else { t.check_circuit_closed };
+        let flash = if closed { t.confirmed } else { t.already_closed };
         flash.plain(&connector_name(app, &id))
     });
     let shown = Connectors {
@@ -124,8 +124,8 @@ pub async fn post_page(admin: AdminSession, Form(form): Form) -> Result<Response
     if app.issuer.connectors.get(&id).is_none() {
         return Err(PageErrorKind::NotFound.into());
     }
-    let released = app.issuer.confirm_connector(&admin.who, &id).await?;
-    redirect_with_flash(app, context, Section::Connectors.path(), ABOUT, &(id.as_str(), released))
+    let closed = app.issuer.confirm_connector(&admin.who, &id).await?;
+    redirect_with_flash(app, context, Section::Connectors.path(), ABOUT, &(id.as_str(), closed))
 }
 
 impl Connectors<'_> {
@@ -179,8 +179,8 @@ pub async fn api_confirm(
     AdminToken(who): AdminToken,
     Path(id): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let released = app.issuer.confirm_connector(&who, &ConnectorId::new(id)).await?;
-    match released {
+    let closed = app.issuer.confirm_connector(&who, &ConnectorId::new(id)).await?;
+    match closed {
         true => Ok(json(StatusCode::OK, &serde_json::json!({ "released": true }))),
         false => Err(ProblemDetails::not_found("connector with an open circuit breaker")),
     }

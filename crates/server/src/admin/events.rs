@@ -1,7 +1,7 @@
 //! The audit log: the page `/admin/events` and `GET /api/v1/events`.
 
 use super::api::ProblemDetails;
-use super::filters::{FilterForm, Search, address, next_page_links, options};
+use super::filters::{FilterForm, Search, next_page_links, options, path_with_query};
 use super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, found_or_problem, label_for,
     status,
@@ -97,7 +97,7 @@ pub fn row(app: &App, event: &EventView) -> EventRow {
         actor: event.actor_name.as_deref().unwrap_or(&event.actor).into(),
         of_actor: event.actor_name.as_ref().filter(|_| event.actor.contains('@')).map(|_| {
             let actor = ("actor".to_owned(), event.actor.clone());
-            app.path(&address(Section::Events.path(), &[actor]))
+            app.path(&path_with_query(Section::Events.path(), &[actor]))
         }),
         about,
         session: event.session.as_ref().map(|id| app.path(&format!("/admin/sessions/{id}"))),

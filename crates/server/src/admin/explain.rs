@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::api::ProblemDetails;
-use super::blocked_users::block::block_address;
-use super::filters::{FilterForm, Part, Search, address, part_of_names};
+use super::blocked_users::block::block_path;
+use super::filters::{FilterForm, Part, Search, part_of_names, path_with_query};
 use super::frame::{Frame, Section, client_name, connector_name};
 use super::{AdminSession, AdminToken, QueryPairs};
 use crate::app::App;
@@ -157,9 +157,9 @@ fn person(app: &App, person: &PersonView, bytes: usize) -> PersonCard {
         sub: person.sub.as_str().into(),
         administrator: person.administrator,
         blocked: person.blocked.as_ref().map(|block| block.reason.as_str().into()),
-        block: app.path(&block_address(&person.connector, &person.user_id)),
+        block: app.path(&block_path(&person.connector, &person.user_id)),
         groups: part_of_names(app, ("", &[]), "groups", &person.groups, bytes),
-        sessions: app.path(&address(Section::Sessions.path(), &of_person)),
+        sessions: app.path(&path_with_query(Section::Sessions.path(), &of_person)),
         client: person.client.as_ref().map(|explanation| client_explanation(app, explanation)),
     }
 }

@@ -129,7 +129,7 @@ const INSTANTS: [&str; 6] =
     ["seen_since", "seen_before", "created_since", "created_before", "since", "until"];
 
 /// `path?name=value&…`, without empty values.
-pub fn address(path: &str, pairs: &[(String, String)]) -> String {
+pub fn path_with_query(path: &str, pairs: &[(String, String)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let filled = pairs.iter().filter(|(_, value)| !value.trim().is_empty());
     let query = query.extend_pairs(filled).finish();
@@ -215,13 +215,13 @@ pub fn part_of_names(
     names: &[String],
     bytes: usize,
 ) -> Part<Name> {
-    let from = from(page.1, name, names.len());
-    let items = crate::pages::HeldGroups::fitting(names.iter().skip(from), bytes);
-    part(app, page, name, names.len(), (from, items))
+    let offset = requested_offset(page.1, name, names.len());
+    let items = crate::pages::HeldGroups::fitting(names.iter().skip(offset), bytes);
+    part(app, page, name, names.len(), (offset, items))
 }
 
 /// The requested offset of a list; `name` is its query parameter. 0 for an invalid one.
-pub fn from(pairs: &[(String, String)], name: &str, total: usize) -> usize {
+pub fn requested_offset(pairs: &[(String, String)], name: &str, total: usize) -> usize {
     let offset = once(pairs, name).and_then(|text| text.parse().ok()).unwrap_or(0);
     if offset < total { offset } else { 0 }
 }
@@ -234,7 +234,7 @@ pub fn part<T>(
     (from, items): (usize, Vec<T>),
 ) -> Part<T> {
     let next = from + items.len();
-    let link = |from: Option<&str>| app.path(&address(path, &with(pairs, name, from)));
+    let link = |from: Option<&str>| app.path(&path_with_query(path, &with(pairs, name, from)));
     Part {
         more: (next < total && !items.is_empty()).then(|| link(Some(&next.to_string()))),
         first: (from > 0).then(|| link(None)),
@@ -258,6 +258,6 @@ pub fn next_page_links(
     next: Option<&str>,
 ) -> (Option<String>, Option<String>) {
     let turned = once(pairs, "page").is_some_and(|page| !page.is_empty());
-    let link = |page: Option<&str>| app.path(&address(path, &with(pairs, "page", page)));
+    let link = |page: Option<&str>| app.path(&path_with_query(path, &with(pairs, "page", page)));
     (turned.then(|| link(None)), next.map(|next| link(Some(next))))
 }

@@ -3,7 +3,7 @@
 use countersign_core::{ClientId, ConnectorId, Timestamp};
 use countersign_issuer::admin::fields::{FieldError, RequestError};
 
-use super::filters::address;
+use super::filters::path_with_query;
 use crate::app::App;
 use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
@@ -154,7 +154,7 @@ pub fn at_least(message: PluralMessage, number: u64, more: bool) -> String {
 }
 
 pub fn sessions_link(app: &App, field: &str, value: &str) -> String {
-    app.path(&address(Section::Sessions.path(), &[(field.to_owned(), value.to_owned())]))
+    app.path(&path_with_query(Section::Sessions.path(), &[(field.to_owned(), value.to_owned())]))
 }
 
 /// The HTTP status of a page with a filter: 400 if the filter is invalid.

@@ -15,7 +15,7 @@ use countersign_issuer::admin::queries::Page as PageRequest;
 use countersign_issuer::admin::view::{EndedView, SessionPageView, SessionView};
 
 use super::AdminSession;
-use super::filters::{FilterForm, Search, address, options, with};
+use super::filters::{FilterForm, Search, options, path_with_query, with};
 use super::frame::{
     Frame, Section, client_name, connector_name, count, display_time_of, found_or_problem,
     label_for,
@@ -79,7 +79,7 @@ pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
     let pairs = admin.query();
     let (found, problem) = found_or_problem(find(app, &pairs, SESSIONS).await)?;
     let path = Section::Sessions.path();
-    let link = |page: Option<&str>| app.path(&address(path, &with(&pairs, "page", page)));
+    let link = |page: Option<&str>| app.path(&path_with_query(path, &with(&pairs, "page", page)));
     let turned = once(&pairs, "page").is_some_and(|page| !page.is_empty());
     let shown = SessionList {
         layout: &app.layout,
@@ -88,7 +88,7 @@ pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
         total: found.total.map(count),
         end_selected: app.path("/admin/end"),
         end: (!found.sessions.is_empty() && once(&pairs, "state") != Some("ended"))
-            .then(|| app.path(&address("/admin/end", &narrowing(&pairs)))),
+            .then(|| app.path(&path_with_query("/admin/end", &narrowing(&pairs)))),
         narrowed: narrowing(&pairs).iter().any(|(_, value)| !value.trim().is_empty()),
         first: turned.then(|| link(None)),
         next: found.next.as_deref().map(|next| link(Some(next))),

@@ -1,4 +1,4 @@
-//! The statements of the engines that this program is served from.
+//! Reads Dex's tables from SQLite and PostgreSQL, and recognizes whose tables a database contains.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -151,10 +151,10 @@ impl Attempt {
 
     fn failed(mut self, now: Instant) {
         self.ended = true;
-        self.lose(now);
+        self.mark_lost(now);
     }
 
-    fn lose(&self, now: Instant) {
+    fn mark_lost(&self, now: Instant) {
         let mut state = self.availability.state();
         // Another attempt succeeded meanwhile: the primary is busy, not unavailable.
         if state.answered_at.is_some_and(|at| at >= self.begun) {
@@ -173,7 +173,7 @@ impl Drop for Attempt {
         let now = Instant::now();
         // Abandoned after this time: the primary did not respond.
         if now.duration_since(self.begun) >= PING_TIMEOUT {
-            self.lose(now);
+            self.mark_lost(now);
         } else if self.is_probe
             && let Some(lost) = &mut self.availability.state().lost
         {

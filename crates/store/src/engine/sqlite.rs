@@ -1,5 +1,5 @@
-//! SQLite: concurrent readers, one writer. Besides the server only the command line opens the file, among others for a
-//! consistent copy while servers use it ([`backup_sqlite`]).
+//! SQLite: concurrent readers, one writer. Other processes that open the file are commands of this program, such as the
+//! one that copies it while a server uses it ([`backup_sqlite`]).
 
 use std::fs::{self, OpenOptions};
 use std::future::Future;

@@ -39,7 +39,7 @@ async fn a_closed_store_is_unavailable(world: &World) {
     assert!(world.store.session_by_cookie("before").await.unwrap().is_some());
 }
 
-async fn a_verb_goes_on_without_its_caller(world: &World) {
+async fn an_operation_goes_on_without_its_caller(world: &World) {
     for n in 0..20 {
         let cookie = format!("cookie-{n}");
         let mut new_sign_in = Box::pin(world.store.sign_in(sign_in("jane", &cookie)));
@@ -110,7 +110,7 @@ on_both_engines!(
     a_replica_sees_what_was_answered,
     the_primary_responds,
     a_closed_store_is_unavailable,
-    a_verb_goes_on_without_its_caller,
+    an_operation_goes_on_without_its_caller,
     hostile_text_is_only_text,
     a_nul_is_absent_or_refused_never_a_fault,
     an_id_too_long_for_an_index_is_no_fault,

@@ -108,8 +108,8 @@ async fn twenty_refresh_with_one_token_and_stay_one_family(world: &World) {
     let jane = world.jane("c").await;
     let id = world.granted(&jane, "cli", true).await;
     let tasks = (0..20).map(|n| {
-        let (store, code_to_issue) = (nth(world, &other, n), rotate(&id, 1, NOW));
-        tokio::spawn(async move { store.rotate(code_to_issue).await.unwrap() })
+        let (store, rotation) = (nth(world, &other, n), rotate(&id, 1, NOW));
+        tokio::spawn(async move { store.rotate(rotation).await.unwrap() })
     });
     let outcomes = all(tasks.collect()).await;
     let count = |wanted: Rotation| outcomes.iter().filter(|outcome| **outcome == wanted).count();
@@ -126,9 +126,9 @@ async fn issue_until_refused(store: Store, session: SessionId) -> Vec<GrantId> {
     for n in 0.. {
         let Some(id) = issue_one(&store, &session, NOW + n * SECOND).await else { break };
         got.push(id.clone());
-        let mut code_to_issue = rotate(&id, 1, NOW);
-        code_to_issue.tokens_until = NOW + HOUR + n * SECOND;
-        match store.rotate(code_to_issue).await.unwrap() {
+        let mut rotation = rotate(&id, 1, NOW);
+        rotation.tokens_until = NOW + HOUR + n * SECOND;
+        match store.rotate(rotation).await.unwrap() {
             Rotation::Rotated { generation: 2 } => (),
             Rotation::Ended => break,
             other => panic!("{other:?}"),
@@ -181,9 +181,9 @@ async fn a_grant_that_ended_issues_nothing_more(world: &World) {
     for _ in 0..10 {
         let id = world.granted(&jane, "cli", true).await;
         let refreshing = (1..6).map(|n| {
-            let (store, mut code_to_issue) = (world.store.clone(), rotate(&id, n, NOW));
-            code_to_issue.tokens_until = NOW + HOUR;
-            tokio::spawn(async move { store.rotate(code_to_issue).await.unwrap() })
+            let (store, mut rotation) = (world.store.clone(), rotate(&id, n, NOW));
+            rotation.tokens_until = NOW + HOUR;
+            tokio::spawn(async move { store.rotate(rotation).await.unwrap() })
         });
         let refreshing: Vec<_> = refreshing.collect();
         let end = world.store.end_grant(&id, ended(EndReason::Revoked, NOW), None).await.unwrap();
@@ -202,11 +202,11 @@ async fn a_hundred_sign_ins_of_one_person_all_succeed(world: &World) {
     world.jane("first").await;
     let tasks = (0..100).map(|n| {
         let store = nth(world, &other, n);
-        let code_to_issue = SignIn {
+        let new_sign_in = SignIn {
             previous_cookie: Some("first".into()),
             ..sign_in("jane", &format!("cookie-{n}"))
         };
-        tokio::spawn(async move { store.sign_in(code_to_issue).await.unwrap() })
+        tokio::spawn(async move { store.sign_in(new_sign_in).await.unwrap() })
     });
     let outcomes = all(tasks.collect()).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.reauthenticated()).count(), 1);
@@ -242,11 +242,11 @@ async fn a_failing_operation_does_not_affect_the_others(world: &World) {
     world.store.sign_in(existing.clone()).await.unwrap();
     let tasks = (0..60).map(|n| {
         let store = world.store.clone();
-        let mut code_to_issue = sign_in("jane", &format!("cookie-{n}"));
+        let mut new_sign_in = sign_in("jane", &format!("cookie-{n}"));
         if n % 6 == 3 {
-            code_to_issue.id = existing.id.clone();
+            new_sign_in.id = existing.id.clone();
         }
-        tokio::spawn(async move { store.sign_in(code_to_issue).await })
+        tokio::spawn(async move { store.sign_in(new_sign_in).await })
     });
     let outcomes = all(tasks.collect()).await;
     for (n, outcome) in outcomes.iter().enumerate() {

@@ -166,7 +166,7 @@ async fn the_same_name_at_another_connector_is_another_person(world: &World) {
     assert_ne!(outcome.session(), jane);
 }
 
-async fn another_basis_inherits_nothing(world: &World) {
+async fn another_fingerprint_inherits_nothing(world: &World) {
     let jane = world.jane("hers").await;
     let offline = world.granted(&jane, "cli", true).await;
     let mut rebuilt = again("jane", "hers", "new");
@@ -236,7 +236,7 @@ on_both_engines!(
     changed_groups_at_the_next_sign_in_are_recorded,
     another_person_gets_another_session_and_the_first_is_signed_out,
     the_same_name_at_another_connector_is_another_person,
-    another_basis_inherits_nothing,
+    another_fingerprint_inherits_nothing,
     a_cookie_of_an_ended_session_is_no_cookie,
     an_assertion_signs_in_once_until_its_login_has_expired,
     a_blocked_person_uses_up_no_assertion,

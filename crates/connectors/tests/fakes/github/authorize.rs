@@ -61,8 +61,8 @@ impl State {
         if self.callback.is_some() && self.callback != redirect_uri {
             return back(query, &[("error", "redirect_uri_mismatch")]);
         }
-        let request = find(query, "scope").unwrap_or_default();
-        let scopes = self.granted_scopes.unwrap_or(request);
+        let scope = find(query, "scope").unwrap_or_default();
+        let scopes = self.granted_scopes.unwrap_or(scope);
         let scopes = scopes.split([' ', ',']).filter(|s| !s.is_empty()).map(str::to_owned);
         let person = self.people.iter().find(|person| person.login == self.signed_in);
         let token = Token { user: person.unwrap().id, scopes: scopes.collect() };

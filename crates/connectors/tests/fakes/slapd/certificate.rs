@@ -20,7 +20,7 @@ pub enum Certificate {
     /// As [`Certificate::SelfSignedCa`], but for another host.
     SelfSignedCaOtherHost,
     /// Signed by the CA, for another host.
-    DistributedClaims,
+    OtherHost,
     /// Signed by the CA, but expired.
     Expired,
 }
@@ -60,7 +60,7 @@ impl Certificate {
 
     fn names(self) -> Vec<String> {
         let names: &[&str] = match self {
-            Self::DistributedClaims | Self::SelfSignedCaOtherHost => &["elsewhere.example.com"],
+            Self::OtherHost | Self::SelfSignedCaOtherHost => &["elsewhere.example.com"],
             _ => &["localhost", "127.0.0.1", "::1"],
         };
         names.iter().map(|name| (*name).to_owned()).collect()

@@ -5,7 +5,7 @@ use countersign_core::Timestamp;
 use countersign_issuer::admin::blocked_users::{BLOCK_FIELDS, BlockPreviewView, PERSON_FIELDS};
 use countersign_issuer::admin::fields::{FieldError, Fields};
 
-use super::super::filters::{Field, address, field};
+use super::super::filters::{Field, field, path_with_query};
 use super::super::frame::{
     Frame, Section, client_name, connector_name, count, display_time, found_or_problem, status,
 };
@@ -87,7 +87,7 @@ fn preview(
     typed: &[(String, String)],
     problem: Option<&FieldError>,
 ) -> BlockPreview {
-    let link = |user_id: &str| app.path(&block_address(&found.connector, user_id));
+    let link = |user_id: &str| app.path(&block_path(&found.connector, user_id));
     let suggestions = found.suggestions.iter();
     BlockPreview {
         name: found.name.as_deref().map(Name::from),
@@ -108,7 +108,7 @@ fn preview(
             .take(APPS)
             .map(|one| (client_name(app, &one.client), count(one.grants)))
             .collect(),
-        tokens_until: found.tokens_until.as_deref().and_then(|at| still_to_come(app, at)),
+        tokens_until: found.tokens_until.as_deref().and_then(|at| if_in_the_future(app, at)),
         reason: field(app, "reason", typed, problem),
         until: field(app, "until", typed, problem),
         action: link(&found.user_id),
@@ -116,15 +116,15 @@ fn preview(
 }
 
 /// Path of the page that previews a block of this user, relative to the issuer.
-pub fn block_address(connector: &str, user_id: &str) -> String {
+pub fn block_path(connector: &str, user_id: &str) -> String {
     let person = [
         ("connector".to_owned(), connector.to_owned()),
         ("user_id".to_owned(), user_id.to_owned()),
     ];
-    address(BLOCK_PATH, &person)
+    path_with_query(BLOCK_PATH, &person)
 }
 
-fn still_to_come(app: &App, instant: &str) -> Option<DisplayTime> {
+fn if_in_the_future(app: &App, instant: &str) -> Option<DisplayTime> {
     let at: Timestamp = instant.parse().ok()?;
     (at > app.issuer.now()).then(|| display_time(app, at))
 }

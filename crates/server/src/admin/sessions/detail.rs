@@ -7,9 +7,9 @@ use axum::response::Response;
 use countersign_core::{ConnectorId, GrantId, SessionId};
 use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
 
-use super::super::blocked_users::block::block_address;
+use super::super::blocked_users::block::block_path;
 use super::super::events::{EventRow, row as event_row};
-use super::super::filters::{Part, address, from, part, part_of_names};
+use super::super::filters::{Part, part, part_of_names, path_with_query, requested_offset};
 use super::super::frame::{Frame, Section, client_name, connector_name, display_time_of};
 use super::end::EndResult;
 use super::end_views::{EndSummary, Ended};
@@ -109,9 +109,9 @@ pub async fn get_page(admin: AdminSession, Path(id): Path<String>) -> Result<Res
     let connector = ConnectorId::new(&session.connector);
     let blocked = app.issuer.blocked_user(&connector, &session.user_id).await?;
     let pairs = admin.query();
-    let (path, of_person, explain) = ways(session);
+    let (path, of_person, explain) = links(session);
     let here = (path.as_str(), pairs.as_slice());
-    let begin = from(&pairs, "grants", grants.len());
+    let begin = requested_offset(&pairs, "grants", grants.len());
     let shown_grants = grants.iter().skip(begin).take(GRANTS).map(|grant| grant_row(app, grant));
     let result = flash::<EndResult>(app, context, &admin.pairs, ABOUT);
     let shown = SessionDetail {
@@ -131,11 +131,12 @@ pub async fn get_page(admin: AdminSession, Path(id): Path<String>) -> Result<Res
         groups_as_of: display_time_of(app, &session.groups_as_of),
         grants: part(app, here, "grants", grants.len(), (begin, shown_grants.collect())),
         events: events.iter().take(EVENTS).map(|event| own_event(app, event)).collect(),
-        all_events: app.path(&address("/admin/events", &[("session".into(), session.id.clone())])),
+        all_events: app
+            .path(&path_with_query("/admin/events", &[("session".into(), session.id.clone())])),
         trace: part_of_names(app, here, "trace", &session.trace, TRACE_BYTES),
         of_person: app.path(&of_person),
         explain: app.path(&explain),
-        block: app.path(&block_address(&session.connector, &session.user_id)),
+        block: app.path(&block_path(&session.connector, &session.user_id)),
         blocked: blocked.map(|block| block.reason.into()),
         action: app.path(&path),
     };
@@ -143,13 +144,13 @@ pub async fn get_page(admin: AdminSession, Path(id): Path<String>) -> Result<Res
 }
 
 /// Links to this page, to the user's sessions, and to the explanation for the user.
-fn ways(session: &SessionView) -> (String, String, String) {
+fn links(session: &SessionView) -> (String, String, String) {
     let user = ("user".to_owned(), session.user_id.clone());
     let connector = ("connector".to_owned(), session.connector.clone());
     (
         format!("/admin/sessions/{}", session.id),
-        address(Section::Sessions.path(), &[user.clone(), connector]),
-        address(Section::Explain.path(), &[user]),
+        path_with_query(Section::Sessions.path(), &[user.clone(), connector]),
+        path_with_query(Section::Explain.path(), &[user]),
     )
 }
 

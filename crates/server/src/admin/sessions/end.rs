@@ -1,6 +1,6 @@
 //! The page `/admin/end`: preview of the sessions that match a filter, and ending them.
 
-use super::super::filters::{Chip, address, field, with};
+use super::super::filters::{Chip, field, path_with_query, with};
 use super::super::frame::{
     Section, client_name, connector_name, count, display_time, found_or_problem,
 };
@@ -51,15 +51,15 @@ pub async fn get_page(admin: AdminSession) -> Result<Response, PageError> {
     let AdminSession { app, context, .. } = &admin;
     let pairs = admin.query();
     if pairs.iter().all(|(_, value)| value.trim().is_empty()) {
-        return Ok(offer(&admin, None));
+        return Ok(end_many_page(&admin, None));
     }
     let selection = match EndSelection::of(app, &pairs) {
         Ok(selection) => selection,
-        Err(bad) => return Ok(offer(&admin, Some(&bad))),
+        Err(bad) => return Ok(end_many_page(&admin, Some(&bad))),
     };
     match flash::<EndResult>(app, context, &admin.pairs, ABOUT) {
         Some(result) => Ok(ended(&admin, &selection, &result, false)),
-        None => would_end(&admin, &selection, false).await,
+        None => preview_page(&admin, &selection, false).await,
     }
 }
 
@@ -70,10 +70,10 @@ pub async fn post_page(admin: AdminSession, Form(form): Form) -> Result<Response
     }
     let selection = match EndSelection::of(app, &admin.query()) {
         Ok(selection) => selection,
-        Err(bad) => return Ok(offer(&admin, Some(&bad))),
+        Err(bad) => return Ok(end_many_page(&admin, Some(&bad))),
     };
     if selection.is_wide() && once(&form, "sure") != Some("yes") {
-        return would_end(&admin, &selection, true).await;
+        return preview_page(&admin, &selection, true).await;
     }
     let batch = app.issuer.end_sessions(&admin.who, selection.filter.clone()).await?;
     let result = EndResult {
@@ -84,9 +84,13 @@ pub async fn post_page(admin: AdminSession, Form(form): Form) -> Result<Response
     };
     // No request to the upstream here: the result must be shown even if the upstream is unavailable.
     match app.issuer.browser_session(context.session.as_ref()).await {
-        Ok(Some(_)) => {
-            redirect_with_flash(app, context, &address(PATH, &selection.pairs), ABOUT, &result)
-        }
+        Ok(Some(_)) => redirect_with_flash(
+            app,
+            context,
+            &path_with_query(PATH, &selection.pairs),
+            ABOUT,
+            &result,
+        ),
         // The administrator's own session may have ended: a further request would be refused.
         _ => Ok(ended(&admin, &selection, &result, true)),
     }
@@ -152,7 +156,7 @@ fn exactly(at: Timestamp) -> String {
     format!("{}.{:03}Z", at.to_string().trim_end_matches('Z'), at.millis().rem_euclid(1000))
 }
 
-fn offer(admin: &AdminSession, problem: Option<&FieldError>) -> Response {
+fn end_many_page(admin: &AdminSession, problem: Option<&FieldError>) -> Response {
     const SINCE: &str = "created_since";
     let app = &admin.app;
     let pairs = admin.query();
@@ -167,7 +171,7 @@ fn offer(admin: &AdminSession, problem: Option<&FieldError>) -> Response {
     page(app, status, PagePolicy::Standalone, shown.render())
 }
 
-async fn would_end(
+async fn preview_page(
     admin: &AdminSession,
     selection: &EndSelection,
     forgotten: bool,
@@ -186,7 +190,7 @@ async fn would_end(
         chips: selection.chips(app),
         sessions: count(found.sessions),
         people: count(found.people),
-        who: who(app, &selection.filter).await?,
+        who: people(app, &selection.filter).await?,
         grants: count(found.grants),
         apps: apps(app, &found.clients),
         more_apps: found.clients.len().saturating_sub(APPS),
@@ -196,7 +200,7 @@ async fn would_end(
             .map(|at| display_time(app, at)),
         yours,
         sure: selection.is_wide().then_some(forgotten),
-        action: app.path(&address(PATH, &selection.pairs)),
+        action: app.path(&path_with_query(PATH, &selection.pairs)),
         back: back(app, selection),
     };
     let status = if forgotten { 400 } else { 200 };
@@ -204,7 +208,7 @@ async fn would_end(
 }
 
 /// The users of the newest sessions that match.
-async fn who(app: &App, filter: &SessionFilter) -> Result<Vec<PersonLine>, PageError> {
+async fn people(app: &App, filter: &SessionFilter) -> Result<Vec<PersonLine>, PageError> {
     let first = PageRequest { after: None, limit: SESSIONS_READ };
     let found = app.issuer.find_sessions(filter, &first).await;
     let (found, _) = found_or_problem(found)?;
@@ -237,7 +241,8 @@ fn ended(
         frame: admin.frame(Section::Sessions),
         chips: Some(selection.chips(app)),
         done: result.summary(app),
-        more: (result.more && !own_ended).then(|| app.path(&address(PATH, &selection.pairs))),
+        more: (result.more && !own_ended)
+            .then(|| app.path(&path_with_query(PATH, &selection.pairs))),
         own_ended,
         sure: selection.is_wide(),
         back: back(app, selection),
@@ -247,5 +252,5 @@ fn ended(
 
 /// Link to the list that the sessions were selected from.
 fn back(app: &App, selection: &EndSelection) -> String {
-    app.path(&address(Section::Sessions.path(), &selection.typed))
+    app.path(&path_with_query(Section::Sessions.path(), &selection.typed))
 }

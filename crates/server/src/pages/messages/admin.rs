@@ -233,7 +233,7 @@ pub struct Inventory {
     pub confirm: &'static str,
     pub confirm_label: Message,
     pub confirmed: Message,
-    pub check_circuit_closed: Message,
+    pub already_closed: Message,
     pub none: &'static str,
 }
 

@@ -11,7 +11,7 @@ use crate::engine::conn::Conn;
 use crate::engine::sqlite_file::SqliteFile;
 use crate::shared::Shared;
 
-enum Deed {
+enum TestWrite {
     /// Writes the number.
     Write(i64),
     /// Writes, then returns an error.
@@ -22,10 +22,10 @@ enum Deed {
     Fill,
 }
 
-impl Operation for Deed {
+impl Operation for TestWrite {
     type Output = i64;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<i64, StoreError> {
-        let insert = "INSERT INTO deeds (number) VALUES ($1)";
+        let insert = "INSERT INTO writes (number) VALUES ($1)";
         match self {
             Self::Write(number) => {
                 conn.execute(insert, &[(*number).into()]).await?;
@@ -60,9 +60,9 @@ fn no_file() -> SqliteFile {
 async fn database() -> SqliteConnection {
     let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     sqlx::raw_sql(
-        "PRAGMA foreign_keys = ON; CREATE TABLE deeds (number BIGINT PRIMARY KEY); \
+        "PRAGMA foreign_keys = ON; CREATE TABLE writes (number BIGINT PRIMARY KEY); \
          CREATE TABLE filler (text TEXT); CREATE TABLE children \
-         (parent BIGINT REFERENCES deeds (number) DEFERRABLE INITIALLY DEFERRED);",
+         (parent BIGINT REFERENCES writes (number) DEFERRABLE INITIALLY DEFERRED);",
     )
     .execute(&mut connection)
     .await
@@ -71,18 +71,21 @@ async fn database() -> SqliteConnection {
 }
 
 /// Runs all operations as one batch and returns their results.
-async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result<i64, StoreError>> {
-    counted(connection, deeds).await.0
+async fn done(
+    connection: &mut SqliteConnection,
+    writes: Vec<TestWrite>,
+) -> Vec<Result<i64, StoreError>> {
+    counted(connection, writes).await.0
 }
 
 /// The results, and how many messages began, ended and separated transactions.
 async fn counted(
     connection: &mut SqliteConnection,
-    deeds: Vec<Deed>,
+    writes: Vec<TestWrite>,
 ) -> (Vec<Result<i64, StoreError>>, u64) {
     let mut batch: Vec<Box<dyn Job>> = Vec::new();
     let mut replies = Vec::new();
-    for operation in deeds {
+    for operation in writes {
         let (sender, receiver) = oneshot::channel();
         batch.push(Box::new(Queued {
             operation,
@@ -102,7 +105,7 @@ async fn counted(
 }
 
 async fn written(connection: &mut SqliteConnection) -> Vec<i64> {
-    let rows = sqlx::query("SELECT number FROM deeds ORDER BY number")
+    let rows = sqlx::query("SELECT number FROM writes ORDER BY number")
         .fetch_all(connection)
         .await
         .unwrap();
@@ -112,19 +115,24 @@ async fn written(connection: &mut SqliteConnection) -> Vec<i64> {
 #[tokio::test]
 async fn operations_share_begin_and_commit_and_have_no_savepoints() {
     let mut db = database().await;
-    let deeds = (1..=5).map(Deed::Write).collect();
-    let (replies, messages) = counted(&mut db, deeds).await;
+    let writes = (1..=5).map(TestWrite::Write).collect();
+    let (replies, messages) = counted(&mut db, writes).await;
     assert!(replies.iter().all(Result::is_ok), "{replies:?}");
     assert_eq!((written(&mut db).await, messages), (vec![1, 2, 3, 4, 5], 2));
-    assert_eq!(counted(&mut db, vec![Deed::Write(6)]).await.1, 2);
+    assert_eq!(counted(&mut db, vec![TestWrite::Write(6)]).await.1, 2);
 }
 
 #[tokio::test]
 async fn a_failed_operation_rolls_back_only_itself() {
     let mut db = database().await;
-    let deeds =
-        vec![Deed::Write(1), Deed::WriteAndFail(2), Deed::Write(3), Deed::Write(1), Deed::Write(4)];
-    let replies = done(&mut db, deeds).await;
+    let writes = vec![
+        TestWrite::Write(1),
+        TestWrite::WriteAndFail(2),
+        TestWrite::Write(3),
+        TestWrite::Write(1),
+        TestWrite::Write(4),
+    ];
+    let replies = done(&mut db, writes).await;
     assert!(matches!(replies[1], Err(StoreError::Corrupt(_))));
     assert!(matches!(replies[3], Err(StoreError::Corrupt(_))));
     assert!(replies[0].is_ok() && replies[2].is_ok() && replies[4].is_ok());
@@ -134,13 +142,18 @@ async fn a_failed_operation_rolls_back_only_itself() {
 #[tokio::test]
 async fn when_commit_fails_each_runs_once_alone() {
     let mut db = database().await;
-    let deeds = vec![Deed::Write(1), Deed::WriteOrphan(2), Deed::WriteAndFail(3), Deed::Write(4)];
-    let replies = done(&mut db, deeds).await;
+    let writes = vec![
+        TestWrite::Write(1),
+        TestWrite::WriteOrphan(2),
+        TestWrite::WriteAndFail(3),
+        TestWrite::Write(4),
+    ];
+    let replies = done(&mut db, writes).await;
     assert!(replies[0].is_ok() && replies[3].is_ok());
     assert!(matches!(replies[1], Err(StoreError::Corrupt(_))), "answered before it was committed");
     assert!(replies[2].is_err());
     assert_eq!(written(&mut db).await, [1, 4]);
-    assert_eq!(done(&mut db, vec![Deed::Write(5)]).await.len(), 1);
+    assert_eq!(done(&mut db, vec![TestWrite::Write(5)]).await.len(), 1);
     assert_eq!(written(&mut db).await, [1, 4, 5], "the connection is usable afterwards");
 }
 
@@ -148,11 +161,12 @@ async fn when_commit_fails_each_runs_once_alone() {
 async fn a_full_disk_is_unavailable_and_passes() {
     let mut db = database().await;
     sqlx::raw_sql("PRAGMA max_page_count = 20").execute(&mut db).await.unwrap();
-    let replies = done(&mut db, vec![Deed::Write(1), Deed::Fill, Deed::Write(2)]).await;
+    let replies =
+        done(&mut db, vec![TestWrite::Write(1), TestWrite::Fill, TestWrite::Write(2)]).await;
     assert!(matches!(replies[1], Err(StoreError::Unavailable(_))), "{replies:?}");
     assert!(replies[0].is_ok() && replies[2].is_ok());
     assert_eq!(written(&mut db).await, [1, 2]);
 
     sqlx::raw_sql("PRAGMA max_page_count = 1000000").execute(&mut db).await.unwrap();
-    assert!(done(&mut db, vec![Deed::Fill]).await[0].is_ok());
+    assert!(done(&mut db, vec![TestWrite::Fill]).await[0].is_ok());
 }

@@ -306,7 +306,7 @@ const INVENTORY: Inventory = Inventory {
     confirm: "Confirm",
     confirm_label: Message("Confirm the refusals of {}"),
     confirmed: Message("Refusals of {} are acted on again."),
-    check_circuit_closed: Message("The circuit breaker of {} was closed already."),
+    already_closed: Message("The circuit breaker of {} was closed already."),
     none: "There is none.",
 };
 

@@ -47,8 +47,8 @@ async fn a_provider_fault_is_reported_with_its_endpoint() {
     ] {
         let provider = Provider::start().await;
         provider.set(|b| b.replies = vec![(path, reply)]);
-        let (case, trace) = diagnose(&connector(&provider, vec![]), None).await;
-        let cause = broken(case);
+        let (outcome, trace) = diagnose(&connector(&provider, vec![]), None).await;
+        let cause = broken(outcome);
         assert!(cause.contains(expected), "{path}: {cause}");
         assert!(trace.contains(&format!("failed: {cause}")), "{trace}");
     }
@@ -57,8 +57,8 @@ async fn a_provider_fault_is_reported_with_its_endpoint() {
     let provider = Provider::start().await;
     let reply = Reply::Json(400, json!({ "error": "invalid_request" }));
     provider.set(|b| b.replies = vec![("/token", reply)]);
-    let (case, trace) = diagnose(&connector(&provider, vec![]), None).await;
-    assert!(case.unwrap().is_none() && trace.contains("it does not say"), "{trace}");
+    let (outcome, trace) = diagnose(&connector(&provider, vec![]), None).await;
+    assert!(outcome.unwrap().is_none() && trace.contains("it does not say"), "{trace}");
 }
 
 async fn sign_out_url(provider: &Provider, keys: Keys) -> Option<String> {
@@ -71,11 +71,11 @@ async fn sign_out_url(provider: &Provider, keys: Keys) -> Option<String> {
 async fn the_sign_out_url_is_the_providers_or_the_configured_one() {
     let provider = Provider::start().await;
     assert_eq!(sign_out_url(&provider, vec![]).await, None);
-    let case = |url: &str| {
+    let announce = |url: &str| {
         let url = json!(url);
         provider.set(|b| drop(b.metadata.insert("end_session_endpoint".into(), url)));
     };
-    case("https://id.example.net/out?a=b");
+    announce("https://id.example.net/out?a=b");
     let expected = "https://id.example.net/out?a=b&client_id=countersign";
     assert_eq!(sign_out_url(&provider, vec![]).await.as_deref(), Some(expected));
     let overrides = map(vec![("endSessionURL", text("https://id.example.net/bye"))]);
@@ -85,7 +85,7 @@ async fn the_sign_out_url_is_the_providers_or_the_configured_one() {
     // The URL becomes a link on our page, so an unsafe one is left out; the login succeeds nevertheless.
     for hostile in ["javascript:alert(1)", "data:text/html,x", "http://169.254.169.254/", "", "::"]
     {
-        case(hostile);
+        announce(hostile);
         assert_eq!(sign_out_url(&provider, vec![]).await, None, "{hostile}");
         let login = crate::oidc::login(&provider, &connector(&provider, vec![])).await;
         crate::steps::accepted(login);
@@ -116,10 +116,10 @@ async fn each_connector_type_checks_its_client_credentials() {
             (Reply::not_found(), Some("404")),
         ] {
             provider.set(|b| b.replies = vec![(path, reply)]);
-            let (case, trace) = diagnose(&sound(kind, keys()), None).await;
+            let (outcome, trace) = diagnose(&sound(kind, keys()), None).await;
             match expected {
-                None => assert_eq!(case.unwrap(), None, "{kind}: {trace}"),
-                Some(expected) => assert!(broken(case).contains(expected), "{kind}: {trace}"),
+                None => assert_eq!(outcome.unwrap(), None, "{kind}: {trace}"),
+                Some(expected) => assert!(broken(outcome).contains(expected), "{kind}: {trace}"),
             }
         }
     }
@@ -143,6 +143,6 @@ async fn the_groups_of_a_google_user_are_read_without_a_login() {
     world.provider.set(|b| {
         b.replies = vec![("/admin/directory/v1/groups", Reply::Json(403, json!({})))];
     });
-    let (case, _) = diagnose(&connector, Some("jane@example.com")).await;
-    assert!(broken(case).contains("may not read groups"));
+    let (outcome, _) = diagnose(&connector, Some("jane@example.com")).await;
+    assert!(broken(outcome).contains("may not read groups"));
 }

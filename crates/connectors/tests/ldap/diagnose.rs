@@ -15,21 +15,21 @@ async fn diagnose(
 ) -> (Result<AccountDiagnosis, ConnectorError>, String) {
     let LoginMethod::Password(method) = &ldap.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
-    let examined = method.diagnose(login, &mut trace).await;
+    let diagnosis = method.diagnose(login, &mut trace).await;
     let steps = trace_text(&trace);
-    (examined, steps)
+    (diagnosis, steps)
 }
 
 async fn found(ldap: &Connector, login: &str) -> (Identity, String) {
-    let (examined, steps) = diagnose(ldap, login).await;
-    let Ok(AccountDiagnosis::Found(identity)) = examined else { panic!("{examined:?}\n{steps}") };
+    let (diagnosis, steps) = diagnose(ldap, login).await;
+    let Ok(AccountDiagnosis::Found(identity)) = diagnosis else { panic!("{diagnosis:?}\n{steps}") };
     (*identity, steps)
 }
 
 async fn refused(ldap: &Connector, login: &str) -> (String, String) {
-    let (examined, steps) = diagnose(ldap, login).await;
-    let Ok(AccountDiagnosis::Refused { reason }) = examined else {
-        panic!("{examined:?}\n{steps}")
+    let (diagnosis, steps) = diagnose(ldap, login).await;
+    let Ok(AccountDiagnosis::Refused { reason }) = diagnosis else {
+        panic!("{diagnosis:?}\n{steps}")
     };
     (reason, steps)
 }
@@ -171,8 +171,8 @@ async fn a_connector_fault_is_reported_with_the_step_it_reached() {
         (no_dn, "the base is not a DN", "search \"people\""),
         (no_groups, "the base does not exist or may not be seen", "Included name: cn \"Jane Doe\""),
     ] {
-        let (examined, steps) = diagnose(&ldap, "jane").await;
-        let Err(unavailable) = examined else { panic!("{examined:?}\n{steps}") };
+        let (diagnosis, steps) = diagnose(&ldap, "jane").await;
+        let Err(unavailable) = diagnosis else { panic!("{diagnosis:?}\n{steps}") };
         assert!(unavailable.cause().contains(cause), "no {cause:?} in {unavailable}");
         assert!(steps.contains(reached), "no {reached:?} in\n{steps}");
         assert!(!steps.contains("service-password"), "{steps}");
