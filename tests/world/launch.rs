@@ -27,23 +27,21 @@ impl World {
         Self { program: Some(program.to_owned()), ..self }
     }
 
-    /// The program under test or the one of `run_by`, without arguments.
+    /// The program under test or the one of `run_by`, without arguments. The process stays the same, so that signals
+    /// reach the program; those that `nohup` or a shell's background ignores, which is inherited, are no longer ignored.
     pub(super) fn program(&self) -> Command {
         let under_test = Path::new(env!("CARGO_BIN_EXE_countersign"));
         let program = self.program.as_deref().unwrap_or(under_test);
-        let Some(first) = &self.started_by else { return Command::new(program) };
-        // The process stays the same, so that signals reach the program.
         let mut command = Command::new("/usr/bin/env");
-        if first.starts_with("mount") {
-            command = Command::new("/usr/bin/unshare");
-            command.args(mount_namespace().expect("Need::Mounts was checked"));
+        command.arg("--default-signal=HUP,INT");
+        if let Some(first) = &self.started_by {
+            if first.starts_with("mount") {
+                command.arg("/usr/bin/unshare");
+                command.args(mount_namespace().expect("Need::Mounts was checked"));
+            }
+            let line = format!("PATH=/usr/sbin:/usr/bin:/sbin:/bin; {first} && exec \"$@\"");
+            command.args(["/bin/sh", "-c", &line, "sh"]);
         }
-        command.args([
-            "/bin/sh",
-            "-c",
-            &format!("PATH=/usr/sbin:/usr/bin:/sbin:/bin; {first} && exec \"$@\""),
-            "sh",
-        ]);
         command.arg(program);
         command
     }
