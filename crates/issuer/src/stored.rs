@@ -5,7 +5,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use countersign_core::stored::canonical_email;
 use countersign_core::{
@@ -28,6 +28,8 @@ pub struct StoredObjects {
     version: AtomicI64,
     /// Held while objects are read, so that an older result never replaces a newer one.
     reading: Mutex<()>,
+    /// Whether this configuration is the one in use, whose clients determine the logout rules of the store.
+    sets_logout_rules: AtomicBool,
     /// `None`: the password database is not enabled.
     local_users: Option<Arc<dyn LocalUsers>>,
     connectors: Arc<dyn ConnectorFactory>,
@@ -38,7 +40,13 @@ impl StoredObjects {
         local_users: Option<Arc<dyn LocalUsers>>,
         connectors: Arc<dyn ConnectorFactory>,
     ) -> Self {
-        Self { version: AtomicI64::new(-1), reading: Mutex::default(), local_users, connectors }
+        Self {
+            version: AtomicI64::new(-1),
+            reading: Mutex::default(),
+            sets_logout_rules: AtomicBool::default(),
+            local_users,
+            connectors,
+        }
     }
 
     /// `None`: the password database is not enabled.
@@ -83,11 +91,32 @@ impl Issuer {
         };
         let built: Vec<_> = connectors.iter().filter_map(build).collect();
         self.connectors.replace_stored(built, grant_types);
+        self.set_logout_rules();
+        self.stored.version.store(version, Ordering::Release);
+        Ok(())
+    }
+
+    /// Called when this configuration comes into use: from now on its clients determine the logout rules of the store,
+    /// and those of `before`, which shares the store, no longer do. Waits until `before` has ended reading stored
+    /// objects, so that it sets no rules afterwards.
+    pub async fn take_over_logout_rules(&self, before: Option<&Self>) {
+        if let Some(before) = before {
+            let _reading = before.stored.reading.lock().await;
+            before.stored.sets_logout_rules.store(false, Ordering::Release);
+        }
+        let _reading = self.stored.reading.lock().await;
+        self.stored.sets_logout_rules.store(true, Ordering::Release);
+        self.set_logout_rules();
+    }
+
+    /// Called with the lock of reading; does nothing if this configuration is not in use.
+    fn set_logout_rules(&self) {
+        if !self.stored.sets_logout_rules.load(Ordering::Acquire) {
+            return;
+        }
         let all: Vec<_> = self.clients.iter().collect();
         let rules = LogoutRules::of(all.iter().map(|client| &**client));
         let _same = self.store.clone().with_logout_rules(rules);
-        self.stored.version.store(version, Ordering::Release);
-        Ok(())
     }
 }
 
