@@ -253,7 +253,8 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use countersign_core::{Client, ClientId};
+    use countersign_core::connector::LoginMethod;
+    use countersign_core::{Client, ClientId, ConnectorId, Secret, StoredConnector};
     use countersign_issuer::admin::Administrator;
     use countersign_server::App;
 
@@ -306,5 +307,33 @@ mod tests {
         assert_eq!(notified(&newer), ["second"]);
         newer.issuer.reload_stored_objects().await.unwrap();
         assert_eq!(notified(&newer), ["second", "third"]);
+    }
+
+    #[tokio::test]
+    async fn a_stored_connector_stays_in_use_when_another_object_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "first");
+        let shared = Shared::new(&config, Arc::new(SystemClock::default()));
+        let issuer = Arc::clone(&open(&config, &shared).await.unwrap().issuer);
+        let stored = StoredConnector {
+            id: ConnectorId::new("stored"),
+            kind: "mockCallback".to_owned(),
+            name: "Stored".to_owned(),
+            config: Secret::new("{}"),
+            grant_types: Vec::new(),
+        };
+        let method = || match &issuer.connectors.get(&stored.id).unwrap().login_method {
+            LoginMethod::Redirect(method) => Arc::clone(method),
+            _ => panic!("a connector of another type"),
+        };
+        let grpc = Administrator::grpc_client(None);
+        issuer.create_connector(&grpc, &stored).await.unwrap();
+        let before = method();
+        let client = Client { id: ClientId::new("third"), public: true, ..Client::default() };
+        issuer.create_client(&grpc, &client).await.unwrap();
+        assert!(Arc::ptr_eq(&before, &method()), "it is not built anew");
+        let rename = |stored: &mut StoredConnector| "Renamed".clone_into(&mut stored.name);
+        issuer.change_connector(&grpc, &stored.id, rename).await.unwrap();
+        assert!(!Arc::ptr_eq(&before, &method()));
     }
 }
