@@ -269,6 +269,23 @@ async fn a_service_that_refuses_everything_is_asked_for_its_versions_once() {
     );
 }
 
+/// Both sequences share one series of numbers, so that a call may find its number in use by a key of the other one.
+#[tokio::test]
+async fn concurrent_rotations_publish_one_key_of_each_sequence() {
+    let settings = crate::Settings { access_token_algorithm: Some(Algorithm::ES256), ..example() };
+    let (store, root) = (Store::open(&Location::Memory).await.unwrap(), RootKeys::none());
+    let keyring = Keyring::open(&store, &root, &settings, NOON).await.unwrap();
+    let ops = Actor::from("ops");
+    let rotate = || keyring.publish_next(&store, &root, &settings, NOON + HOUR, &ops);
+    let (one, two, three) = tokio::join!(rotate(), rotate(), rotate());
+    let views = [one.unwrap(), two.unwrap(), three.unwrap()];
+    let rows = store.signing_keys().await.unwrap();
+    assert_eq!(rows.len(), 4);
+    let next = rows.iter().rfind(|row| !row.access_tokens_only).unwrap();
+    assert!(views.iter().all(|view| view.number == next.number), "{views:?}");
+    assert_eq!(views.iter().filter(|view| view.made).count(), 1, "{views:?}");
+}
+
 /// Commands of administrators that use the database have the settings of their own file, perhaps an outdated one.
 #[tokio::test]
 async fn a_command_with_other_settings_ends_no_key() {
