@@ -155,8 +155,8 @@ const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
 /// Its key has a new version each time that it is asked; the second answer waits until the test lets it go.
 #[derive(Debug, Default)]
 struct Growing {
-    asked: AtomicI64,
-    second_answer: Notify,
+    requests: AtomicI64,
+    second_response: Notify,
 }
 
 #[async_trait]
@@ -170,7 +170,7 @@ impl ExternalSigner for Growing {
     }
 
     async fn versions(&self) -> Result<ExternalKeyVersions, ConnectorError> {
-        let newest = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let newest = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let version = |number| ExternalKeyVersion {
             number,
             public_key: PUBLIC_KEY.to_owned(),
@@ -178,7 +178,7 @@ impl ExternalSigner for Growing {
         };
         let versions = (1..=newest).map(version).collect();
         if newest == 2 {
-            self.second_answer.notified().await;
+            self.second_response.notified().await;
         }
         Ok(ExternalKeyVersions { versions, min_signing_version: 1, warning: None })
     }
@@ -199,14 +199,14 @@ async fn keys_that_were_read_earlier_never_replace_those_read_later() {
     let keyring = Keyring::open(&store, &root, &settings, NOON).await.unwrap();
     let renew = || keyring.renew(&store, &root, &settings, NOON);
     let let_go = async {
-        while signer.asked.load(Ordering::SeqCst) < 2 {
+        while signer.requests.load(Ordering::SeqCst) < 2 {
             tokio::task::yield_now().await;
         }
         // Time for the later renewal to overtake, if it can.
         for _ in 0..1000 {
             tokio::task::yield_now().await;
         }
-        signer.second_answer.notify_one();
+        signer.second_response.notify_one();
     };
     let (earlier, later, ()) = tokio::join!(renew(), renew(), let_go);
     earlier.unwrap();
@@ -217,7 +217,7 @@ async fn keys_that_were_read_earlier_never_replace_those_read_later() {
 /// After its first answer it refuses everything, as Vault does when its token has ended.
 #[derive(Debug, Default)]
 struct Refusing {
-    asked: AtomicI64,
+    requests: AtomicI64,
 }
 
 fn refusal() -> ConnectorError {
@@ -239,7 +239,7 @@ impl ExternalSigner for Refusing {
     }
 
     async fn versions(&self) -> Result<ExternalKeyVersions, ConnectorError> {
-        if self.asked.fetch_add(1, Ordering::SeqCst) > 0 {
+        if self.requests.fetch_add(1, Ordering::SeqCst) > 0 {
             return Err(refusal());
         }
         let public_key = PUBLIC_KEY.to_owned();
@@ -253,7 +253,7 @@ impl ExternalSigner for Refusing {
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_everything_is_asked_for_its_versions_once() {
+async fn a_service_that_refuses_everything_has_its_versions_read_once_more() {
     let service = Arc::new(Refusing::default());
     let settings = crate::Settings { external_signer: Some(service.clone()), ..example() };
     let (store, root) = (Store::open(&Location::Memory).await.unwrap(), RootKeys::none());
@@ -263,7 +263,7 @@ async fn a_service_that_refuses_everything_is_asked_for_its_versions_once() {
         assert!(signer.sign(None, None, b"{}".to_vec()).await.is_err());
     }
     assert_eq!(
-        service.asked.load(Ordering::SeqCst),
+        service.requests.load(Ordering::SeqCst),
         2,
         "at the start, and after the first refusal"
     );

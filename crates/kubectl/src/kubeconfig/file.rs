@@ -99,8 +99,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_lock_of_kubectl_is_respected_also_beside_a_symbolic_link() {
-        let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (link, target) = (home.path().join("config"), elsewhere.path().join("kubeconfig"));
+        let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (link, target) = (home.path().join("config"), other.path().join("kubeconfig"));
         fs::write(&target, "old").unwrap();
         symlink(&target, &link).unwrap();
         let lock = home.path().join("config.lock");
