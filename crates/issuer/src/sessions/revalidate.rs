@@ -214,6 +214,7 @@ impl Issuer {
             identity: session.identity.clone(),
             fingerprint: session.fingerprint.clone(),
             upstream,
+            auth_time: session.auth_time,
             now: session.identity_at,
         };
         Ok(valid(session, Some(snapshot)))
