@@ -201,8 +201,7 @@ impl Credential {
 
     /// Adds the headers of Vault's API. `X-Vault-Request` is what a Vault agent may demand against forged requests.
     fn sign_in<'a>(&self, request: ApiRequest<'a>) -> ApiRequest<'a> {
-        let token = self.token.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let request = request.header("x-vault-token", token);
+        let request = request.header("x-vault-token", self.token());
         let request = request.header("x-vault-request", Secret::new("true"));
         match &self.namespace {
             Some(namespace) => request.header("x-vault-namespace", namespace.clone()),
@@ -210,16 +209,25 @@ impl Credential {
         }
     }
 
-    /// Reads the file again. Returns whether its token is another one; an unreadable file changes nothing.
-    async fn reload(&self) -> bool {
-        let Some(file) = self.file.clone() else { return false };
+    fn token(&self) -> Secret {
+        self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the file again; an unreadable file changes nothing.
+    async fn reload(&self) {
+        let Some(file) = self.file.clone() else { return };
         let read =
             tokio::task::spawn_blocking(move || token_of(read_text(&file, MAX_FILE_BYTES))).await;
-        let Ok(Ok(found)) = read else { return false };
-        let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
-        let is_new = !token.matches(found.expose());
-        *token = found;
-        is_new
+        if let Ok(Ok(found)) = read {
+            *self.token.write().unwrap_or_else(PoisonError::into_inner) = found;
+        }
+    }
+
+    /// Reads the file again because `refused` was refused. Returns whether there is another token now, which a concurrent
+    /// request may have read before.
+    async fn reload_after(&self, refused: &Secret) -> bool {
+        self.reload().await;
+        !self.token().matches(refused.expose())
     }
 }
 
@@ -240,7 +248,11 @@ fn header_value(text: &str) -> Result<Secret, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{TokenLookup, header_value};
+    use std::sync::RwLock;
+
+    use countersign_core::Secret;
+
+    use super::{Credential, TokenLookup, header_value};
 
     fn token(ttl: u64, creation_ttl: u64, renewable: bool) -> TokenLookup {
         TokenLookup { ttl, creation_ttl, renewable }
@@ -272,6 +284,20 @@ mod tests {
         assert!(token(120, 3600, false).warning(true).is_none());
         let text = token(119, 3600, false).warning(true).unwrap();
         assert!(text.ends_with("tokenFile has no newer one"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn each_request_whose_token_was_refused_is_repeated_with_the_newer_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "hvs.newer\n").unwrap();
+        let old = Secret::new("hvs.old");
+        let token = RwLock::new(old.clone());
+        let credential = Credential { file: Some(file), token, namespace: None };
+        for request in ["the first", "a concurrent one"] {
+            assert!(credential.reload_after(&old).await, "{request}");
+        }
+        assert!(!credential.reload_after(&Secret::new("hvs.newer")).await, "there is no other");
     }
 
     #[test]

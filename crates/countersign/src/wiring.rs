@@ -61,11 +61,13 @@ async fn open_with(config: &Config, store: Store, shared: &Shared) -> Result<App
     let issuer = Arc::new(issuer(config, kept, shared).await?);
     let (version, hashes) = (env!("CARGO_PKG_VERSION"), shared.hashing.counter());
     let metrics = Metrics::new(version, hashes, shared.process.clone(), Arc::clone(&issuer));
-    Ok(app(config, issuer, metrics, shared))
+    let app = app(config, issuer, metrics, shared);
+    put_into_use(&app, None).await;
+    Ok(app)
 }
 
-/// Opens another configuration on the database of a running application, which is not changed. If `signer` is that of
-/// the running one, the service that keeps the signing key need not answer.
+/// Opens another configuration on the database of a running application, which is not changed until [`put_into_use`]. If
+/// `signer` is that of the running one, the service that keeps the signing key need not answer.
 pub async fn reopen(
     config: &Config,
     running: &App,
@@ -81,6 +83,12 @@ pub async fn reopen(
     };
     let issuer = Arc::new(issuer(config, kept, shared).await?);
     Ok(app(config, issuer, running.metrics.clone(), shared))
+}
+
+/// Sets in the store, which configurations share, what follows from that of `app`; `before` is the one that it replaces.
+pub async fn put_into_use(app: &App, before: Option<&App>) {
+    app.issuer.store.limit_unanswered_commits(app.settings.limits.unanswered_commits);
+    app.issuer.take_over_logout_rules(before.map(|before| &*before.issuer)).await;
 }
 
 /// `Err` if no token could be signed: the service that keeps the signing key does not answer, or refuses.
@@ -123,8 +131,6 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
         clock: Arc::clone(&shared.clock),
     };
     issuer.reseal_stored_objects().await.map_err(|e| e.to_string())?;
-    issuer.store.limit_unanswered_commits(config.limits.unanswered_commits);
-    // Last, because it finally sets the logout rules, the only effect here on the configuration in use.
     issuer.reload_stored_objects().await.map_err(|e| e.to_string())?;
     Ok(issuer)
 }
@@ -239,4 +245,95 @@ fn headers(headers: &config::Headers) -> Vec<(String, String)> {
     ];
     let set_pairs = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
     set_pairs.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use countersign_core::connector::LoginMethod;
+    use countersign_core::{Client, ClientId, ConnectorId, Secret, StoredConnector};
+    use countersign_issuer::admin::Administrator;
+    use countersign_server::App;
+
+    use super::{Shared, open, put_into_use, reopen};
+    use crate::config::{self, Config};
+    use crate::environment::SystemClock;
+
+    /// A configuration with one client, which has a back-channel logout URI.
+    fn config(dir: &Path, client: &str) -> Config {
+        let file = dir.join(client);
+        let text = format!(
+            "issuer: http://127.0.0.1:5556/dex\nstorage:\n  type: sqlite3\n  config:\n    file: {}\nweb:\n  \
+             http: 127.0.0.1:5556\nconnectors:\n- type: mockCallback\n  id: mock\n  name: Example\nstaticClients:\n\
+             - id: {client}\n  secret: secret\n  name: App\n  redirectURIs: [http://127.0.0.1:5555/callback]\n  \
+             backchannelLogoutURI: https://app.example.com/logout\n",
+            dir.join("countersign.db").display()
+        );
+        fs::write(&file, text).unwrap();
+        let loaded = config::load(&file, &|_| None, false);
+        let problems: Vec<String> = loaded.problems.iter().map(|one| loaded.line(one)).collect();
+        loaded.config.unwrap_or_else(|| panic!("{problems:#?}"))
+    }
+
+    /// The clients that are notified when a session ends.
+    fn notified(app: &App) -> Vec<String> {
+        app.issuer.store.logout_rules().notified.iter().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn only_the_configuration_in_use_determines_which_clients_are_notified() {
+        let dir = tempfile::tempdir().unwrap();
+        let (config, other) = (config(dir.path(), "first"), config(dir.path(), "second"));
+        let shared = Shared::new(&config, Arc::new(SystemClock::default()));
+        let running = open(&config, &shared).await.unwrap();
+        let newer = reopen(&other, &running, &shared, true).await.unwrap();
+        assert_eq!(notified(&running), ["first"], "the other configuration may still be refused");
+
+        put_into_use(&newer, Some(&running)).await;
+        assert_eq!(notified(&newer), ["second"]);
+
+        // A call that began with the replaced configuration ends after the replacement.
+        let client = Client {
+            id: ClientId::new("third"),
+            public: true,
+            backchannel_logout_uri: "https://third.example.com/logout".parse().ok(),
+            ..Client::default()
+        };
+        let grpc = Administrator::grpc_client(None);
+        running.issuer.create_client(&grpc, &client).await.unwrap();
+        assert_eq!(notified(&newer), ["second"]);
+        newer.issuer.reload_stored_objects().await.unwrap();
+        assert_eq!(notified(&newer), ["second", "third"]);
+    }
+
+    #[tokio::test]
+    async fn a_stored_connector_stays_in_use_when_another_object_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "first");
+        let shared = Shared::new(&config, Arc::new(SystemClock::default()));
+        let issuer = Arc::clone(&open(&config, &shared).await.unwrap().issuer);
+        let stored = StoredConnector {
+            id: ConnectorId::new("stored"),
+            kind: "mockCallback".to_owned(),
+            name: "Stored".to_owned(),
+            config: Secret::new("{}"),
+            grant_types: Vec::new(),
+        };
+        let method = || match &issuer.connectors.get(&stored.id).unwrap().login_method {
+            LoginMethod::Redirect(method) => Arc::clone(method),
+            _ => panic!("a connector of another type"),
+        };
+        let grpc = Administrator::grpc_client(None);
+        issuer.create_connector(&grpc, &stored).await.unwrap();
+        let before = method();
+        let client = Client { id: ClientId::new("third"), public: true, ..Client::default() };
+        issuer.create_client(&grpc, &client).await.unwrap();
+        assert!(Arc::ptr_eq(&before, &method()), "it is not built anew");
+        let rename = |stored: &mut StoredConnector| "Renamed".clone_into(&mut stored.name);
+        issuer.change_connector(&grpc, &stored.id, rename).await.unwrap();
+        assert!(!Arc::ptr_eq(&before, &method()));
+    }
 }

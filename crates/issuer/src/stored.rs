@@ -5,11 +5,11 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use countersign_core::stored::canonical_email;
 use countersign_core::{
-    Client, ClientId, ConnectorFactory, ConnectorId, GrantType, LocalUsers, Secret,
+    Client, ClientId, Connector, ConnectorFactory, ConnectorId, GrantType, LocalUsers, Secret,
     StoredConnector, StoredUser,
 };
 use countersign_jose::RootKeys;
@@ -23,11 +23,17 @@ use crate::{Issuer, IssuerError};
 
 const PURPOSE: &str = "stored object";
 
+/// A connector with the stored one that it was built from.
+type BuiltConnector = (StoredConnector, Connector);
+
 /// Converts stored objects into clients, users and connectors; assembled by the program.
 pub struct StoredObjects {
     version: AtomicI64,
-    /// Held while objects are read, so that an older result never replaces a newer one.
-    reading: Mutex<()>,
+    /// Held while objects are read, so that an older result never replaces a newer one. The connectors in use: one that
+    /// is read again unchanged stays, with its connections and with what it knows of its upstream.
+    reading: Mutex<Vec<BuiltConnector>>,
+    /// Whether this configuration is the one in use, whose clients determine the logout rules of the store.
+    sets_logout_rules: AtomicBool,
     /// `None`: the password database is not enabled.
     local_users: Option<Arc<dyn LocalUsers>>,
     connectors: Arc<dyn ConnectorFactory>,
@@ -38,7 +44,13 @@ impl StoredObjects {
         local_users: Option<Arc<dyn LocalUsers>>,
         connectors: Arc<dyn ConnectorFactory>,
     ) -> Self {
-        Self { version: AtomicI64::new(-1), reading: Mutex::default(), local_users, connectors }
+        Self {
+            version: AtomicI64::new(-1),
+            reading: Mutex::default(),
+            sets_logout_rules: AtomicBool::default(),
+            local_users,
+            connectors,
+        }
     }
 
     /// `None`: the password database is not enabled.
@@ -49,13 +61,37 @@ impl StoredObjects {
     pub fn connectors(&self) -> &dyn ConnectorFactory {
         &*self.connectors
     }
+
+    /// The connectors in the same order, those of `before` where they are unchanged. One that cannot be used is logged
+    /// and left out.
+    fn built(
+        &self,
+        stored: Vec<StoredConnector>,
+        before: &[BuiltConnector],
+    ) -> Vec<BuiltConnector> {
+        let build = |stored: StoredConnector| {
+            let same = before.iter().find(|(known, _)| builds_the_same(known, &stored));
+            let built = match same {
+                Some((_, connector)) => Ok(connector.clone()),
+                None => self.connectors.build(&stored),
+            };
+            match built {
+                Ok(connector) => Some((stored, connector)),
+                Err(reason) => {
+                    tracing::error!(connector = %stored.id, reason = %reason, "a stored connector cannot be used");
+                    None
+                }
+            }
+        };
+        stored.into_iter().filter_map(build).collect()
+    }
 }
 
 impl Issuer {
     /// Reads the stored objects again if they have changed. An unusable object is logged and skipped, so that it does
     /// not prevent the server from starting.
     pub async fn reload_stored_objects(&self) -> Result<(), IssuerError> {
-        let _reading = self.stored.reading.lock().await;
+        let mut in_use = self.stored.reading.lock().await;
         let version = self.store.stored_objects_version().await?;
         if version == self.stored.version.load(Ordering::Acquire) {
             return Ok(());
@@ -74,20 +110,35 @@ impl Issuer {
         }
         let limited = connectors.iter().filter(|connector| !connector.grant_types.is_empty());
         let grant_types = limited.map(|c| (c.id.clone(), known_grant_types(c))).collect();
-        let build = |stored: &StoredConnector| match self.stored.connectors.build(stored) {
-            Ok(connector) => Some(connector),
-            Err(reason) => {
-                tracing::error!(connector = %stored.id, reason = %reason, "a stored connector cannot be used");
-                None
-            }
-        };
-        let built: Vec<_> = connectors.iter().filter_map(build).collect();
+        *in_use = self.stored.built(connectors, &in_use);
+        let built: Vec<_> = in_use.iter().map(|(_, connector)| connector.clone()).collect();
         self.connectors.replace_stored(built, grant_types);
+        self.set_logout_rules();
+        self.stored.version.store(version, Ordering::Release);
+        Ok(())
+    }
+
+    /// Called when this configuration comes into use: from now on its clients determine the logout rules of the store,
+    /// and those of `before`, which shares the store, no longer do. Waits until `before` has ended reading stored
+    /// objects, so that it sets no rules afterwards.
+    pub async fn take_over_logout_rules(&self, before: Option<&Self>) {
+        if let Some(before) = before {
+            let _reading = before.stored.reading.lock().await;
+            before.stored.sets_logout_rules.store(false, Ordering::Release);
+        }
+        let _reading = self.stored.reading.lock().await;
+        self.stored.sets_logout_rules.store(true, Ordering::Release);
+        self.set_logout_rules();
+    }
+
+    /// Called with the lock of reading; does nothing if this configuration is not in use.
+    fn set_logout_rules(&self) {
+        if !self.stored.sets_logout_rules.load(Ordering::Acquire) {
+            return;
+        }
         let all: Vec<_> = self.clients.iter().collect();
         let rules = LogoutRules::of(all.iter().map(|client| &**client));
         let _same = self.store.clone().with_logout_rules(rules);
-        self.stored.version.store(version, Ordering::Release);
-        Ok(())
     }
 }
 
@@ -107,6 +158,12 @@ impl Issuer {
         }
         Ok(())
     }
+}
+
+/// Limits of grant types are no part of the connector.
+fn builds_the_same(one: &StoredConnector, other: &StoredConnector) -> bool {
+    (&one.id, &one.kind, &one.name) == (&other.id, &other.kind, &other.name)
+        && one.config.matches(other.config.expose())
 }
 
 /// Unknown names are ignored and permit no grant type.

@@ -52,7 +52,7 @@ impl Op {
 pub enum Health {
     /// The last request, within 10 minutes, succeeded.
     Up,
-    /// The last request, within 10 minutes, failed.
+    /// The last request, within 10 minutes, failed, and no other has succeeded since it began.
     Down,
     /// No request in the last 10 minutes.
     Unknown,
@@ -100,6 +100,8 @@ struct HealthRecord {
 #[derive(Clone)]
 struct RecordedFailure {
     at: Timestamp,
+    /// When the call began that failed; of all failed calls the one that began last.
+    begun: Timestamp,
     doing: Op,
     cause: String,
 }
@@ -117,7 +119,8 @@ impl HealthRecord {
 
     fn is_up(&self, now: Timestamp) -> bool {
         let Some(failure) = &self.last_failure else { return true };
-        let answered = self.last_response.is_some_and(|result| result >= failure.at);
+        // A call that timed out says nothing about an upstream that has responded since it began.
+        let answered = self.last_response.is_some_and(|result| result >= failure.begun);
         answered || now.since(failure.at) > FORGOTTEN_AFTER
     }
 }
@@ -142,7 +145,10 @@ impl ConnectorHealth {
         match failure {
             Some(down) => {
                 let cause = down.cause().to_owned();
-                seen.last_failure = Some(RecordedFailure { at: call.ended, doing: call.op, cause });
+                let before = seen.last_failure.as_ref().map(|failure| failure.begun);
+                let begun = before.map_or(call.begun, |before| before.max(call.begun));
+                seen.last_failure =
+                    Some(RecordedFailure { at: call.ended, begun, doing: call.op, cause });
                 // A permanent defect may concern a single user: it is shown to administrators, but the upstream is not
                 // marked as down.
                 if matches!(down, ConnectorError::Misconfigured { .. }) {
@@ -311,6 +317,29 @@ mod tests {
         assert_eq!((health(4), health(5 + 600)), (Health::Down, Health::Unknown));
         noted(&upstreams, 700, Op::Login, true);
         assert_eq!((health(700), health(701 + 600)), (Health::Up, Health::Unknown));
+    }
+
+    #[test]
+    fn a_call_that_times_out_does_not_outweigh_a_response_since_it_began() {
+        let upstreams = ConnectorHealth::default();
+        let times_out = |begun: u64, ended: u64| {
+            let at = |seconds| NOON + Duration::from_secs(seconds);
+            let call = Call { op: Op::Login, begun: at(begun), ended: at(ended) };
+            let down = ConnectorError::Unavailable {
+                upstream: "ldap".into(),
+                cause: "no answer in time".into(),
+            };
+            upstreams.note(&ConnectorId::new("ldap"), &call, Some(&down));
+        };
+        noted(&upstreams, 5, Op::Login, true);
+        times_out(0, 10);
+        assert!(is_up(&upstreams, 10), "it responded to a later call");
+        times_out(6, 16);
+        assert!(!is_up(&upstreams, 16));
+        times_out(1, 17);
+        assert!(!is_up(&upstreams, 17), "the later call failed too");
+        noted(&upstreams, 18, Op::Login, true);
+        assert!(is_up(&upstreams, 18));
     }
 
     #[test]

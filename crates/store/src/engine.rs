@@ -24,7 +24,6 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use self::conn::Conn;
-pub(crate) use self::listener::Listener;
 pub use self::listener::{Change, Changes};
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
@@ -154,18 +153,18 @@ impl Engine {
         }
     }
 
-    /// `None` on SQLite, which has no replicas.
-    pub(crate) fn listener(&self) -> Option<Listener> {
+    pub(crate) fn changes(&self) -> Changes {
         match self {
-            Self::Sqlite(_) => None,
-            Self::Postgres(engine) => Some(engine.listener()),
+            Self::Sqlite(engine) => engine.changes(),
+            Self::Postgres(engine) => engine.listener().into(),
         }
     }
 
-    /// Notifies the other replicas, if that is possible.
+    /// Notifies the other replicas, if that is possible, and this one.
     pub(crate) async fn announce(&self, change: Change) {
-        if let Self::Postgres(engine) = self {
-            engine.announce(change).await;
+        match self {
+            Self::Sqlite(engine) => engine.announce(change),
+            Self::Postgres(engine) => engine.announce(change).await,
         }
     }
 

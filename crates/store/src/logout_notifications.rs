@@ -1,6 +1,8 @@
 //! Queued logout tokens (OpenID Connect Back-Channel Logout 1.0), written in the transaction that ends a session or
 //! grant, claimed with a lease, and deleted when delivered or abandoned. `issuer` delivers them.
 
+use std::sync::Arc;
+
 use countersign_core::ids::random_id;
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, ConnectorId, Event, Grant, Session, SessionId, Timestamp};
@@ -31,6 +33,11 @@ impl Store {
     pub fn with_logout_rules(self, rules: LogoutRules) -> Self {
         self.shared.set_rules(rules);
         self
+    }
+
+    /// The rules that were set last.
+    pub fn logout_rules(&self) -> Arc<LogoutRules> {
+        self.shared.rules()
     }
 
     /// Waits until this store has queued a notification since the last call; notifications of other processes are found

@@ -30,6 +30,9 @@ pub struct Snapshot {
     pub fingerprint: String,
     /// Replaces the upstream data, sealed; `None` deletes it.
     pub upstream: Option<String>,
+    /// When the user of the revalidated session had authenticated. A login since then returned a newer identity and
+    /// upstream data, perhaps for more scopes: these stay.
+    pub auth_time: Timestamp,
     pub now: Timestamp,
 }
 
@@ -123,12 +126,16 @@ impl Operation for Snapshot {
     }
 }
 
-/// Stores the identity and releases the lease. False if the session is not live or belongs to another user.
+/// Stores the identity, unless the user has signed in again since, and releases the lease. False if the session is not
+/// live or belongs to another user.
 pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bool, StoreError> {
     let Some(before) = lock_and_release(conn, &snapshot.session).await? else { return Ok(false) };
     // `sub` is derived from the user id (OpenID Connect Core section 2) and must not change within a session.
     if before.identity.user_id != snapshot.identity.user_id {
         return Ok(false);
+    }
+    if before.auth_time > snapshot.auth_time {
+        return Ok(true);
     }
     conn.execute(
         "UPDATE sessions SET identity = $2, identity_at = $3, fingerprint = $4, upstream = $5, \

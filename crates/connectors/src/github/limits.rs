@@ -80,7 +80,10 @@ impl Limits {
         {
             until.remove(&first);
         }
-        until.insert(who.to_owned(), now + Duration::from_secs(seconds));
+        // Of concurrent responses the one read last need not have the limit that ends last.
+        let ends = now + Duration::from_secs(seconds);
+        let entry = until.entry(who.to_owned()).or_insert(ends);
+        *entry = ends.max(*entry);
     }
 }
 
@@ -137,6 +140,7 @@ mod tests {
     async fn who_is_limited_is_left_alone_until_it_is_over_and_nobody_else_is() {
         let limits = Limits::default();
         limits.remember("42", 30);
+        limits.remember("42", 7);
         let reason = limits.allow("42").unwrap_err().to_string();
         assert!(reason.contains("gets no further request for 31 s"), "{reason}");
         assert!(limits.allow("43").is_ok());

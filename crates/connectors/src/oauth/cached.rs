@@ -57,9 +57,11 @@ impl<T> Cached<T> {
         state.fetch(fetch).await
     }
 
-    /// Fetches again because the value lacks something, unless that was attempted less than `at_least` ago.
-    pub async fn again<F>(
+    /// Fetches again because `known`, returned by [`Cached::get`], lacks something; unless that was attempted less than
+    /// `at_least` ago. If another caller has fetched a newer value since, that is returned.
+    pub async fn newer<F>(
         &self,
+        known: &Arc<T>,
         at_least: Duration,
         fetch: F,
     ) -> Option<Result<Arc<T>, UpstreamError>>
@@ -67,6 +69,9 @@ impl<T> Cached<T> {
         F: Future<Output = Result<(T, Duration), UpstreamError>>,
     {
         let mut state = self.0.lock().await;
+        if let Some(value) = state.value.as_ref().filter(|value| !Arc::ptr_eq(value, known)) {
+            return Some(Ok(value.clone()));
+        }
         if state.requested_at.is_some_and(|requested_at| requested_at.elapsed() < at_least) {
             return None;
         }
@@ -148,5 +153,31 @@ impl UsedRefreshTokens {
             successors.remove(&oldest);
         }
         successors.insert(hash::sha256(token.expose()), (tokens.clone(), Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Cached;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const BETWEEN: Duration = Duration::from_secs(10);
+
+    /// Two callers find that a value lacks something; the second one asks when the first one has fetched.
+    #[tokio::test(start_paused = true)]
+    async fn who_waited_while_another_fetched_receives_the_newer_value() {
+        let cached = Cached::default();
+        let old = cached.get(async { Ok((1, HOUR)) }).await.unwrap();
+        let soon = cached.newer(&old, BETWEEN, async { Ok((2, HOUR)) }).await;
+        assert!(soon.is_none(), "it was fetched just now");
+        tokio::time::advance(BETWEEN).await;
+        let first = cached.newer(&old, BETWEEN, async { Ok((2, HOUR)) }).await;
+        assert_eq!(*first.unwrap().unwrap(), 2);
+        let second = cached.newer(&old, BETWEEN, async { Ok((3, HOUR)) }).await.unwrap().unwrap();
+        assert_eq!(*second, 2);
+        let lacking = cached.newer(&second, BETWEEN, async { Ok((3, HOUR)) }).await;
+        assert!(lacking.is_none(), "the newer one lacks something too, and was fetched just now");
     }
 }

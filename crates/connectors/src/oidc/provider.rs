@@ -283,9 +283,8 @@ impl Provider {
         let keys = self.keys.get(self.fetch_keys(&metadata.keys, trace)).await?;
         let mut check = check_id_token(&keys, token, &rules);
         if matches!(check, IdTokenCheck::NoKeyFits(_)) {
-            let again =
-                self.keys.again(BETWEEN_KEY_FETCHES, self.fetch_keys(&metadata.keys, trace));
-            if let Some(keys) = again.await {
+            let fetch = self.fetch_keys(&metadata.keys, trace);
+            if let Some(keys) = self.keys.newer(&keys, BETWEEN_KEY_FETCHES, fetch).await {
                 check = check_id_token(&*keys?, token, &rules);
             }
         }

@@ -189,8 +189,9 @@ impl Transit {
         body: Option<&Value>,
     ) -> Result<ApiResponse, ConnectorError> {
         let attempts = async {
+            let token = self.credential.token();
             let response = self.repeat(endpoint, path, body).await?;
-            if response.status() == 403 && self.credential.reload().await {
+            if response.status() == 403 && self.credential.reload_after(&token).await {
                 return self.repeat(endpoint, path, body).await;
             }
             Ok(response)

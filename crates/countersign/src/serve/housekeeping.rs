@@ -22,7 +22,8 @@ pub async fn run(current: CurrentApp, clock: Arc<SystemClock>) {
     tokio::join!(polling, follow_changes(current.clone()), deliveries, rounds(current, clock));
 }
 
-/// Reads changed data again when another replica announces a change. Polling finds it too, later.
+/// Reads changed data again when a replica announces a change, also this one: a request that began before a reload changes
+/// only the data of the replaced configuration. Polling finds it too, later.
 async fn follow_changes(current: CurrentApp) {
     let mut changes = current.app().issuer.store.changes();
     loop {

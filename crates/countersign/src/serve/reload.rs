@@ -209,6 +209,7 @@ impl Reloader {
         let (running, shared) = (self.current.app(), &self.shared);
         let app = wiring::reopen(&config, &running, shared, is_signer_unchanged).await?;
         wiring::check_signer(&app)?;
+        wiring::put_into_use(&app, Some(&running)).await;
         self.current.replace(app);
         self.read_again().await;
         let Certificates { web, grpc } = &self.certificates;

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{KeySequence, KeyToDrop, Keyring, Keys, PUBLISHED_BEFORE, new_key};
 use crate::{IssuerError, Settings};
 
+/// Attempts to store the next key while others store keys of their own.
+const MAX_ATTEMPTS: u32 = 5;
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RotationView {
     /// False when a next key was already published; `number` and `signs_from` then describe that one.
@@ -48,33 +51,49 @@ impl Keyring {
 }
 
 impl EarlyRotation<'_> {
+    /// All sequences share one series of numbers: a concurrent call that stores a key first may store one of another
+    /// sequence, and then this one gets the next number.
     async fn publish(
         &self,
         store: &Store,
         root: &RootKeys,
         settings: &Settings,
     ) -> Result<RotationView, IssuerError> {
+        for _ in 0..MAX_ATTEMPTS {
+            if let Some(view) = self.attempt(store, root, settings).await? {
+                return Ok(view);
+            }
+        }
+        Err(IssuerError::Unavailable {
+            what: "the next signing key".to_owned(),
+            cause: "others store keys at the same time".to_owned(),
+        })
+    }
+
+    /// `None`: the number is in use by now.
+    async fn attempt(
+        &self,
+        store: &Store,
+        root: &RootKeys,
+        settings: &Settings,
+    ) -> Result<Option<RotationView>, IssuerError> {
         let Self { sequence, actor, now } = *self;
         let rows = store.signing_keys().await?;
         if let Some(next) = sequence.last(&rows).filter(|row| row.signs_from > now) {
             let signs_from = next.signs_from.to_string();
-            return Ok(RotationView { made: false, number: next.number, signs_from });
+            return Ok(Some(RotationView { made: false, number: next.number, signs_from }));
         }
         let number = rows.last().map_or(1, |row| row.number + 1);
         let signs_from = now + PUBLISHED_BEFORE;
         let row = new_key(root, settings, sequence.key(number, signs_from), now).await?;
-        let made = store.add_signing_key(row).await?;
-        if made {
-            let mut event = Event::by(actor, now, EventKind::KeyRotated);
-            event.details = serde_json::json!({ "number": number, "signs_from": signs_from });
-            store.add_event(event).await?;
-            tracing::warn!(event = "key_rotated", number, actor = actor.name, address = actor.ip, signs_from = %signs_from, "a new signing key is published");
+        if !store.add_signing_key(row).await? {
+            return Ok(None);
         }
-        // A concurrent call may have stored the key first: the stored one is returned.
-        let rows = store.signing_keys().await?;
-        let next = rows.iter().find(|row| row.number == number);
-        let signs_from = next.map_or(signs_from, |row| row.signs_from);
-        Ok(RotationView { made, number, signs_from: signs_from.to_string() })
+        let mut event = Event::by(actor, now, EventKind::KeyRotated);
+        event.details = serde_json::json!({ "number": number, "signs_from": signs_from });
+        store.add_event(event).await?;
+        tracing::warn!(event = "key_rotated", number, actor = actor.name, address = actor.ip, signs_from = %signs_from, "a new signing key is published");
+        Ok(Some(RotationView { made: true, number, signs_from: signs_from.to_string() }))
     }
 }
 

@@ -214,9 +214,16 @@ impl ExternalKeys {
         if let Some(known) = reread.filter(|known| known.refused == refused) {
             return known.oldest;
         }
-        let found = self.service.versions().await.ok()?;
-        let mut numbers = found.versions.iter().map(|version| version.number);
-        let oldest = numbers.find(|number| *number >= found.min_signing_version);
+        let found = match self.service.versions().await {
+            Ok(found) => Some(found),
+            // It refuses everything, which is an answer too.
+            Err(ConnectorError::Misconfigured { .. }) => None,
+            Err(ConnectorError::Unavailable { .. }) => return None,
+        };
+        let oldest = found.and_then(|found| {
+            let mut numbers = found.versions.iter().map(|version| version.number);
+            numbers.find(|number| *number >= found.min_signing_version)
+        });
         let oldest = oldest.filter(|oldest| *oldest > refused);
         *reread = Some(Reread { refused, oldest });
         oldest

@@ -214,6 +214,78 @@ async fn keys_that_were_read_earlier_never_replace_those_read_later() {
     assert_eq!(keyring.keys().external_versions().unwrap().len(), 3);
 }
 
+/// After its first answer it refuses everything, as Vault does when its token has ended.
+#[derive(Debug, Default)]
+struct Refusing {
+    requests: AtomicI64,
+}
+
+fn refusal() -> ConnectorError {
+    ConnectorError::Misconfigured {
+        upstream: "refusing".to_owned(),
+        missing: "It refuses to sign.".to_owned(),
+        cause: "403".to_owned(),
+    }
+}
+
+#[async_trait]
+impl ExternalSigner for Refusing {
+    fn name(&self) -> &'static str {
+        "refusing"
+    }
+
+    fn rotation(&self) -> &'static str {
+        "rotate"
+    }
+
+    async fn versions(&self) -> Result<ExternalKeyVersions, ConnectorError> {
+        if self.requests.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Err(refusal());
+        }
+        let public_key = PUBLIC_KEY.to_owned();
+        let versions = vec![ExternalKeyVersion { number: 1, public_key, created_at: NOON }];
+        Ok(ExternalKeyVersions { versions, min_signing_version: 1, warning: None })
+    }
+
+    async fn sign(&self, _: i64, _: &[u8]) -> Result<Vec<u8>, ConnectorError> {
+        Err(refusal())
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_everything_has_its_versions_read_once_more() {
+    let service = Arc::new(Refusing::default());
+    let settings = crate::Settings { external_signer: Some(service.clone()), ..example() };
+    let (store, root) = (Store::open(&Location::Memory).await.unwrap(), RootKeys::none());
+    let keyring = Keyring::open(&store, &root, &settings, NOON).await.unwrap();
+    let signer = keyring.keys().signer(NOON).unwrap();
+    for _ in 0..3 {
+        assert!(signer.sign(None, None, b"{}".to_vec()).await.is_err());
+    }
+    assert_eq!(
+        service.requests.load(Ordering::SeqCst),
+        2,
+        "at the start, and after the first refusal"
+    );
+}
+
+/// Both sequences share one series of numbers, so that a call may find its number in use by a key of the other one.
+#[tokio::test]
+async fn concurrent_rotations_publish_one_key_of_each_sequence() {
+    let settings = crate::Settings { access_token_algorithm: Some(Algorithm::ES256), ..example() };
+    let (store, root) = (Store::open(&Location::Memory).await.unwrap(), RootKeys::none());
+    let keyring = Keyring::open(&store, &root, &settings, NOON).await.unwrap();
+    let ops = Actor::from("ops");
+    let rotate = || keyring.publish_next(&store, &root, &settings, NOON + HOUR, &ops);
+    let (one, two, three) = tokio::join!(rotate(), rotate(), rotate());
+    let views = [one.unwrap(), two.unwrap(), three.unwrap()];
+    let rows = store.signing_keys().await.unwrap();
+    assert_eq!(rows.len(), 4);
+    let next = rows.iter().rfind(|row| !row.access_tokens_only).unwrap();
+    assert!(views.iter().all(|view| view.number == next.number), "{views:?}");
+    assert_eq!(views.iter().filter(|view| view.made).count(), 1, "{views:?}");
+}
+
 /// Commands of administrators that use the database have the settings of their own file, perhaps an outdated one.
 #[tokio::test]
 async fn a_command_with_other_settings_ends_no_key() {

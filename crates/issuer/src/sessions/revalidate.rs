@@ -166,6 +166,15 @@ impl Issuer {
             RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
             RefreshOutcome::Missing { reason } => UpstreamRefusal::Missing { reason },
         };
+        // If the user has signed in again since the session was read, the upstream has refused the login before, and
+        // returned the identity of the session as it is now.
+        let current = self.store.session(&session.id).await?;
+        if let Some(current) = current.filter(|current| current.auth_time > session.auth_time) {
+            return Ok(match current.ended {
+                Some(_) => Revalidation::Rejected(RejectReason::Ended),
+                None => valid(current, None),
+            });
+        }
         let outcome =
             self.record_refusal(connector, &session, refusal, refresh.needs_no_request()).await?;
         Ok(Revalidation::Rejected(match outcome {
@@ -205,6 +214,7 @@ impl Issuer {
             identity: session.identity.clone(),
             fingerprint: session.fingerprint.clone(),
             upstream,
+            auth_time: session.auth_time,
             now: session.identity_at,
         };
         Ok(valid(session, Some(snapshot)))

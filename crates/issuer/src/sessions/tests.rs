@@ -1,7 +1,8 @@
-//! Two concurrent requests of one session, at an upstream whose refresh tokens are valid for one use.
+//! Concurrent requests of one session: at an upstream whose refresh tokens are valid for one use, and a login during a
+//! revalidation.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use countersign_core::connector::{AccountDiagnosis, LoginOutcome};
@@ -87,7 +88,7 @@ impl PasswordLogin for Rotating {
     }
 }
 
-async fn issuer(upstream: &Arc<Rotating>) -> Issuer {
+async fn issuer(upstream: Arc<dyn Refresh>) -> Issuer {
     let store = Store::open(&Location::Memory).await.unwrap();
     let (root, settings) = (RootKeys::none(), settings::tests::example());
     let keyring = Keyring::open(&store, &root, &settings, NOW).await.unwrap();
@@ -95,8 +96,8 @@ async fn issuer(upstream: &Arc<Rotating>) -> Issuer {
         id: ConnectorId::new("rotating"),
         kind: "oidc",
         name: "Rotating".to_owned(),
-        login_method: LoginMethod::Password(upstream.clone()),
-        refresh: Some(upstream.clone()),
+        login_method: LoginMethod::Password(Arc::new(Rotating::default())),
+        refresh: Some(upstream),
         fingerprint: Fingerprint::Upstream("oidc:rotating".to_owned()),
     };
     Issuer {
@@ -114,11 +115,9 @@ async fn issuer(upstream: &Arc<Rotating>) -> Issuer {
     }
 }
 
-#[tokio::test]
-async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
-    let upstream = Arc::new(Rotating::default());
-    let issuer = issuer(&upstream).await;
-    let sign_in = SignIn {
+/// A login an hour ago.
+fn sign_in(issuer: &Issuer) -> SignIn {
+    SignIn {
         previous_cookie: None,
         cookie: "cookie".to_owned(),
         cookie_until: NOW,
@@ -133,7 +132,14 @@ async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
         trace: None,
         assertion: None,
         now: Timestamp::from_secs(NOW.secs() - 3600),
-    };
+    }
+}
+
+#[tokio::test]
+async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
+    let upstream = Arc::new(Rotating::default());
+    let issuer = issuer(upstream.clone()).await;
+    let sign_in = sign_in(&issuer);
     let session = issuer.store.sign_in(sign_in).await.unwrap();
     let SignInOutcome::SignedIn { session, .. } = session else { panic!("blocked") };
     // Two requests read the session; the second acquires the lease only after the first has stored its result.
@@ -151,4 +157,40 @@ async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
     let later = Timestamp::from_secs(NOW.secs() + 60);
     let free = issuer.store.lease_upstream(&session, NOW, later).await.unwrap();
     assert!(free, "the lease was given back");
+}
+
+/// Refuses the user, who signs in again before the response.
+#[derive(Default)]
+struct Overtaken(OnceLock<(Store, SignIn)>);
+
+#[async_trait]
+impl Refresh for Overtaken {
+    async fn refresh(
+        &self,
+        _: RefreshRequest<'_>,
+        _: &mut Trace,
+    ) -> Result<RefreshOutcome, ConnectorError> {
+        let (store, sign_in) = self.0.get().unwrap();
+        store.sign_in(sign_in.clone()).await.unwrap();
+        Ok(RefreshOutcome::Disabled)
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_login_before_does_not_end_the_session_of_a_new_login() {
+    let upstream = Arc::new(Overtaken::default());
+    let issuer = issuer(upstream.clone()).await;
+    let first = sign_in(&issuer);
+    let again = SignIn { previous_cookie: Some(first.cookie.clone()), now: NOW, ..first.clone() };
+    assert!(upstream.0.set((issuer.store.clone(), again)).is_ok());
+    let session = first.id.clone();
+    issuer.store.sign_in(first).await.unwrap();
+    let read = issuer.store.session(&session).await.unwrap().unwrap();
+
+    let Revalidation::Valid(checked) = issuer.revalidate(read).await.unwrap() else {
+        panic!("she has just signed in")
+    };
+    assert_eq!(checked.session.auth_time, NOW);
+    let stored = issuer.store.session(&session).await.unwrap().unwrap();
+    assert!(stored.ended.is_none() && stored.missing_since.is_none());
 }

@@ -42,7 +42,8 @@ pub async fn edit(
     if let Some(directory) = target.parent() {
         fs::create_dir_all(directory).map_err(local)?;
     }
-    let _lock = Lock::acquire(&target).await?;
+    // Like kubectl, which locks the name that it was given, also if that is a symbolic link.
+    let _lock = Lock::acquire(file).await?;
     let text = match fs::read_to_string(&target) {
         Ok(text) => text,
         Err(cause) if cause.kind() == ErrorKind::NotFound => String::new(),
@@ -86,5 +87,30 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::edit;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lock_of_kubectl_is_respected_also_beside_a_symbolic_link() {
+        let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (link, target) = (home.path().join("config"), other.path().join("kubeconfig"));
+        fs::write(&target, "old").unwrap();
+        symlink(&target, &link).unwrap();
+        let lock = home.path().join("config.lock");
+        fs::write(&lock, "").unwrap();
+        assert!(edit(&link, |_| Ok("new".to_owned())).await.is_err(), "kubectl changes it");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+
+        fs::remove_file(&lock).unwrap();
+        edit(&link, |_| Ok("new".to_owned())).await.unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        assert!(link.is_symlink() && !lock.exists());
     }
 }

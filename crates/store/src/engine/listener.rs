@@ -1,14 +1,15 @@
-//! Notifies replicas of changes to data they keep in memory: PostgreSQL's LISTEN and NOTIFY.
+//! Notifies replicas of changes to data they keep in memory: PostgreSQL's LISTEN and NOTIFY; on SQLite, within the process.
 //!
 //! A notification only makes a replica read again sooner. Data kept in memory is also read again periodically, because
 //! notifications are lost with their connection, and not every database that speaks PostgreSQL's protocol supports
 //! them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
+use tokio::sync::Notify;
 
 use super::servers::Servers;
 use crate::error::chain;
@@ -42,23 +43,75 @@ impl Change {
     }
 }
 
-/// The changes announced by all replicas, including this one, from now on.
-pub struct Changes(Option<Listener>);
+/// The changes announced by all replicas, including this one, from now on: a request that began before the configuration
+/// was replaced changes the data in memory of the replaced one only.
+pub struct Changes(Source);
+
+enum Source {
+    Replicas(Box<Listener>),
+    Process(ProcessChanges),
+}
+
+impl From<Listener> for Changes {
+    fn from(listener: Listener) -> Self {
+        Self(Source::Replicas(Box::new(listener)))
+    }
+}
+
+impl From<ProcessChanges> for Changes {
+    fn from(changes: ProcessChanges) -> Self {
+        Self(Source::Process(changes))
+    }
+}
 
 impl Store {
     pub fn changes(&self) -> Changes {
-        Changes(self.engine.listener())
+        self.engine.changes()
     }
 }
 
 impl Changes {
-    /// Waits for the next change; forever on SQLite, which has no replicas. Returns [`Change::Anything`] whenever it
-    /// begins to listen.
+    /// Waits for the next change; on SQLite, which has no replicas, for one by this process. Returns
+    /// [`Change::Anything`] whenever it begins to listen.
     pub async fn next(&mut self) -> Change {
         match &mut self.0 {
-            Some(listener) => listener.next().await,
-            None => std::future::pending().await,
+            Source::Replicas(listener) => listener.next().await,
+            Source::Process(changes) => changes.next().await,
         }
+    }
+}
+
+/// The changes by this process that nobody has read, each once. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct ProcessChanges(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    waiting: Mutex<Vec<Change>>,
+    added: Notify,
+}
+
+impl ProcessChanges {
+    pub(super) fn add(&self, change: Change) {
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.contains(&change) {
+            waiting.push(change);
+        }
+        drop(waiting);
+        self.0.added.notify_one();
+    }
+
+    async fn next(&self) -> Change {
+        loop {
+            if let Some(change) = self.pop() {
+                return change;
+            }
+            self.0.added.notified().await;
+        }
+    }
+
+    fn pop(&self) -> Option<Change> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 }
 
@@ -137,5 +190,33 @@ pub(super) async fn announce(connection: &mut PgConnection, change: Change) -> b
             tracing::debug!(error, "other replicas were not notified of a change");
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use countersign_core::{ConnectorId, Timestamp};
+
+    use super::Change;
+    use crate::{Location, OpenCircuitBreaker, Store};
+
+    #[tokio::test]
+    async fn a_change_by_this_process_is_announced_on_sqlite() {
+        let store = Store::open(&Location::Memory).await.unwrap();
+        let mut changes = store.changes();
+        let now = Timestamp::from_secs(1_795_000_000);
+        let opened = OpenCircuitBreaker {
+            connector: ConnectorId::new("ldap"),
+            refused: 21,
+            total: 30,
+            missing_since: now,
+            grace_period: Duration::ZERO,
+            now,
+        };
+        store.open_circuit_breaker(opened).await.unwrap();
+        let change = tokio::time::timeout(Duration::from_secs(10), changes.next()).await;
+        assert_eq!(change, Ok(Change::CircuitBreakers));
     }
 }

@@ -13,10 +13,11 @@ use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use super::conn::Conn;
+use super::listener::ProcessChanges;
 use super::pool::{Pool, Pooled};
 use super::sqlite_file::SqliteFile;
 use super::sqlite_writer::Writer;
-use super::{Operation, WAIT_TIMEOUT, within};
+use super::{Change, Changes, Operation, WAIT_TIMEOUT, within};
 use crate::error::{chain, corrupt};
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, migrate};
@@ -36,6 +37,7 @@ pub(crate) struct SqliteEngine {
     writer: Writer,
     shared: Shared,
     file: SqliteFile,
+    changes: ProcessChanges,
     /// The last write failed because the file could not be written.
     is_failing: AtomicBool,
 }
@@ -88,7 +90,8 @@ impl SqliteEngine {
         let (readers, reading) = (Pool::new(READERS), options.read_only(true));
         let file = SqliteFile::new(file);
         let writer = Writer::start(connection, folder, file.clone(), shared.clone());
-        Ok(Self { readers, reading, writer, shared, file, is_failing: AtomicBool::default() })
+        let (changes, is_failing) = (ProcessChanges::default(), AtomicBool::default());
+        Ok(Self { readers, reading, writer, shared, file, changes, is_failing })
     }
 
     pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
@@ -136,6 +139,14 @@ impl SqliteEngine {
         reader.release();
         read?;
         Ok(())
+    }
+
+    pub(super) fn changes(&self) -> Changes {
+        self.changes.clone().into()
+    }
+
+    pub(super) fn announce(&self, change: Change) {
+        self.changes.add(change);
     }
 
     pub(super) async fn close(&self) {

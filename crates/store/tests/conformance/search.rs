@@ -113,9 +113,14 @@ async fn a_name_is_found_in_any_case_and_literally(world: &World) {
 
     let mut renamed = identity("odd", &["dev", "ops"]);
     renamed.preferred_username = "strange".into();
-    let (fingerprint, upstream) = (String::new(), None);
-    let snapshot =
-        Snapshot { session: odd, identity: renamed, fingerprint, upstream, now: NOW + MINUTE };
+    let snapshot = Snapshot {
+        session: odd,
+        identity: renamed,
+        fingerprint: String::new(),
+        upstream: None,
+        auth_time: NOW + MINUTE,
+        now: NOW + MINUTE,
+    };
     assert!(world.store.update_snapshot(snapshot).await.unwrap());
     assert_eq!(found(world, user("STRANGE")).await, ["odd"], "an upstream renames people");
     assert_eq!(found(world, text("jürgen")).await, nobody);

@@ -1,9 +1,9 @@
 use countersign_core::SessionId;
 use countersign_core::session::EndReason;
-use countersign_store::{Missing, Snapshot};
+use countersign_store::{Missing, SignIn, Snapshot};
 
 use crate::on_both_engines;
-use crate::world::{HOUR, MINUTE, NOW, SECOND, World, ended, identity};
+use crate::world::{HOUR, MINUTE, NOW, SECOND, SignedIn as _, World, ended, identity, sign_in};
 
 fn snapshot(session: &SessionId, user: &str, groups: &[&str]) -> Snapshot {
     Snapshot {
@@ -11,6 +11,7 @@ fn snapshot(session: &SessionId, user: &str, groups: &[&str]) -> Snapshot {
         identity: identity(user, groups),
         fingerprint: "fingerprint".into(),
         upstream: None,
+        auth_time: NOW,
         now: NOW + HOUR,
     }
 }
@@ -52,6 +53,23 @@ async fn a_snapshot_replaces_the_identity(world: &World) {
     assert!(!world.store.update_snapshot(snapshot(&jane, "jane", &[])).await.unwrap());
 }
 
+async fn a_revalidation_of_the_login_before_replaces_nothing(world: &World) {
+    let jane = world.jane("c").await;
+    let again = SignIn {
+        previous_cookie: Some("c".into()),
+        upstream: Some("newer".into()),
+        now: NOW + MINUTE,
+        ..sign_in("jane", "d")
+    };
+    assert_eq!(world.store.sign_in(again).await.unwrap().session(), jane);
+    let stored = world.store.update_snapshot(snapshot(&jane, "jane", &["former"])).await;
+    assert!(stored.unwrap(), "the session is live");
+    let session = world.store.session(&jane).await.unwrap().unwrap();
+    assert_eq!(session.identity, identity("jane", &["dev", "ops"]));
+    assert_eq!(session.upstream.as_deref(), Some("newer"));
+    assert_eq!(session.identity_at, NOW + MINUTE);
+}
+
 async fn only_the_second_refusal_after_a_while_ends_the_session(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
@@ -76,5 +94,6 @@ async fn only_the_second_refusal_after_a_while_ends_the_session(world: &World) {
 on_both_engines!(
     one_upstream_refresh_at_a_time,
     a_snapshot_replaces_the_identity,
+    a_revalidation_of_the_login_before_replaces_nothing,
     only_the_second_refusal_after_a_while_ends_the_session,
 );
