@@ -325,11 +325,13 @@ prepare_previous_version() {
   export COUNTERSIGN_PREVIOUS_PROGRAM=$program
 }
 
+# In a folder of its own: cargo takes crates of the same name and version for the same, whatever folder they are from.
 build_previous_version() {
-  local source=$root/target/previous-version/source
-  rm -rf "$source" && mkdir -p "$source" && git -C "$root" archive "$1" | tar -x -C "$source" &&
-    (cd "$source" && cargo build --locked --workspace --bin countersign --test ldap --target-dir "$root/target") &&
-    cp "$root/target/debug/countersign" "$2.new" && mv "$2.new" "$2" && rm -rf "$source"
+  local folder=$root/target/previous-version
+  local source=$folder/source build=$folder/build
+  rm -rf "$source" "$build" && mkdir -p "$source" && git -C "$root" archive "$1" | tar -x -C "$source" &&
+    (cd "$source" && cargo build --locked --bin countersign --target-dir "$build") &&
+    cp "$build/debug/countersign" "$2.new" && mv "$2.new" "$2" && rm -rf "$source" "$build"
 }
 
 prepare_grpc() {
