@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Credential, TokenLookup};
+use super::credential::{Credential, TokenLookup};
 use crate::oauth::{ApiRequest, ApiResponse, Http, UpstreamError, below};
 
 const KEY: &str = "transit keys API";
