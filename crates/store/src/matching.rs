@@ -11,8 +11,8 @@ use crate::page_cursor::PageCursor;
 use crate::rows::session_columns;
 
 /// A client or group with at most so many rows is looked up by its own index and sorted; one with more is found by
-/// reading sessions from the newest. At a million sessions that reads at most 100 for each one found.
-const RARE: i64 = 10_000;
+/// reading sessions from the newest. At a million sessions that reads at most 200 for each one found.
+const RARE: i64 = 5_000;
 /// The total of a list is counted up to this number.
 pub(crate) const MAX_TOTAL: i64 = 1000;
 

@@ -113,7 +113,7 @@ impl Credential {
     }
 
     /// Reads the file again; an unreadable file changes nothing.
-    async fn reload(&self) {
+    pub(super) async fn reload(&self) {
         let Some(file) = self.file.clone() else { return };
         let read =
             tokio::task::spawn_blocking(move || token_of(read_text(&file, MAX_FILE_BYTES))).await;
