@@ -26,6 +26,7 @@ use countersign_core::{Actor, ClientId, ConnectorId, GrantId, Secret, Session, s
 use countersign_jose::{Claims, Expected, Typ};
 
 use crate::token::ACCESS_TOKEN_TYPE;
+use crate::userinfo::LEEWAY;
 use crate::{Issuer, IssuerError};
 
 /// Changes need a sign-in no older than this.
@@ -116,9 +117,6 @@ impl Issuer {
         self.settings.admin.admits(session).then(|| Administrator::person(session, ip))
     }
 }
-
-/// Tolerated clock difference between replicas.
-const LEEWAY: Duration = Duration::from_secs(5);
 
 /// Why the API refuses a token (RFC 6750 section 3.1), or the failure that prevented the check.
 #[derive(Debug, thiserror::Error)]

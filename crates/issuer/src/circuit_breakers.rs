@@ -32,7 +32,7 @@ use refusal_window::{RefusalWindow, Tally};
 /// How long after an administrator's confirmation refusals do not open the breaker again.
 const CONFIRMATION_COUNTS: Duration = Duration::from_hours(1);
 /// Time allowed from a login to the token request that completes it.
-const LOGIN_COMPLETION_TIME: Duration = Duration::from_mins(1);
+pub(crate) const LOGIN_COMPLETION_TIME: Duration = Duration::from_mins(1);
 
 /// State of all breakers as this replica last read it, and its own counts.
 pub struct CircuitBreakers {

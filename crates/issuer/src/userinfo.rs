@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::token::{ACCESS_TOKEN_TYPE, PersonClaims};
 use crate::{Issuer, IssuerError};
 
-/// Tolerated clock difference between replicas.
-const LEEWAY: Duration = Duration::from_secs(5);
+/// Tolerated clock difference between replicas, when one verifies an access token that another has issued.
+pub(crate) const LEEWAY: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct UserInfo<'a> {

@@ -104,8 +104,8 @@ impl Engine {
     }
 
     /// Runs to completion even if the caller stops waiting for the result.
-    pub(crate) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
-        let span = self.span::<V>();
+    pub(crate) async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
+        let span = self.span::<O>();
         let result = match self {
             Self::Sqlite(engine) => engine.write(operation).await,
             Self::Postgres(engine) => engine.write(operation).await,
@@ -115,8 +115,8 @@ impl Engine {
     }
 
     /// Sees every write whose result was returned before the call.
-    pub(crate) async fn read<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
-        let span = self.span::<V>();
+    pub(crate) async fn read<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
+        let span = self.span::<O>();
         let result = match self {
             Self::Sqlite(engine) => engine.read(&operation).await,
             Self::Postgres(engine) => engine.read(&operation).await,
@@ -188,15 +188,15 @@ async fn within<T>(
 
 impl Engine {
     /// The span of an operation, named after its type; its parent is the current span. Disabled without a collector.
-    fn span<V: Operation>(&self) -> Span {
+    fn span<O: Operation>(&self) -> Span {
         tracing::info_span!(
             target: EXPORTED_SPANS,
             "database",
-            otel.name = operation_name(V::type_name()),
+            otel.name = operation_name(O::type_name()),
             otel.kind = "client",
             otel.status_code = Empty,
             db.system.name = self.system_name(),
-            db.operation.name = operation_name(V::type_name()),
+            db.operation.name = operation_name(O::type_name()),
             "error.type" = Empty,
         )
     }

@@ -147,20 +147,20 @@ impl Store {
         self.shared.statement_counts()
     }
 
-    async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+    async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let before = self.shared.notifications();
         let result = self.engine.write(operation).await;
         // After COMMIT. A notification of a concurrent operation only wakes the dispatcher once more.
         if result.is_ok() && self.shared.notifications() != before {
             self.shared.wake_dispatcher();
         }
-        if let (Ok(_), Some(change)) = (&result, V::CHANGES) {
+        if let (Ok(_), Some(change)) = (&result, O::CHANGES) {
             self.engine.announce(change).await;
         }
         result
     }
 
-    async fn read<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+    async fn read<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         self.engine.read(operation).await
     }
 }

@@ -51,29 +51,29 @@ impl Unconfirmed {
 }
 
 /// An operation that uses a value, and the lock that is held as long as it may still be committed.
-struct Use<V> {
-    operation: V,
+struct LockedUse<O> {
+    operation: O,
     /// Released when the engine drops the operation.
     _running: Option<OwnedMutexGuard<()>>,
 }
 
-impl<V: Operation> Operation for Use<V> {
-    type Output = V::Output;
+impl<O: Operation> Operation for LockedUse<O> {
+    type Output = O::Output;
 
-    const CHANGES: Option<Change> = V::CHANGES;
+    const CHANGES: Option<Change> = O::CHANGES;
 
     fn type_name() -> &'static str {
-        V::type_name()
+        O::type_name()
     }
 
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<V::Output, StoreError> {
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<O::Output, StoreError> {
         self.operation.run(conn).await
     }
 
     async fn run_in_one_statement(
         &self,
         conn: &mut Conn<'_>,
-    ) -> Result<Option<V::Output>, StoreError> {
+    ) -> Result<Option<O::Output>, StoreError> {
         self.operation.run_in_one_statement(conn).await
     }
 
@@ -110,16 +110,16 @@ impl Store {
 
     /// Like [`Store::write`], for an operation that uses a value. If the outcome is unknown, or the caller stops
     /// waiting, the use is reverted later.
-    pub(crate) async fn write_use<V: Operation>(
+    pub(crate) async fn write_use<O: Operation>(
         &self,
-        operation: V,
+        operation: O,
         unconfirmed: Unconfirmed,
-    ) -> Result<V::Output, StoreError> {
+    ) -> Result<O::Output, StoreError> {
         let lock = UseLock::default();
         // The lock is new, so this succeeds.
         let running = Arc::clone(&lock).try_lock_owned().ok();
         let mut pending = PendingUse { store: self, unconfirmed: Some(unconfirmed), lock };
-        let result = self.write(Use { operation, _running: running }).await;
+        let result = self.write(LockedUse { operation, _running: running }).await;
         if !matches!(result, Err(StoreError::OutcomeUnknown(_))) {
             pending.unconfirmed = None;
         }
@@ -218,19 +218,19 @@ impl Operation for Revert {
 }
 
 /// The statements on the row of a code or device code.
-struct Redemption {
+struct RedemptionStatements {
     /// Changes nothing. The transaction may still be running and hold the row's lock; the next statement sees its
     /// outcome.
     lock: &'static str,
     revert: &'static str,
 }
 
-const CODE: Redemption = Redemption {
+const CODE: RedemptionStatements = RedemptionStatements {
     lock: "UPDATE codes SET used_at = used_at WHERE hash = $1",
     revert: "UPDATE codes SET used_at = NULL, grant_id = NULL WHERE hash = $1 AND grant_id = $2",
 };
 
-const DEVICE_CODE: Redemption = Redemption {
+const DEVICE_CODE: RedemptionStatements = RedemptionStatements {
     lock: "UPDATE device_requests SET status = status WHERE device_code_hash = $1",
     revert: "UPDATE device_requests SET status = 'approved', grant_id = NULL \
              WHERE device_code_hash = $1 AND grant_id = $2 AND status = 'used'",
@@ -238,7 +238,7 @@ const DEVICE_CODE: Redemption = Redemption {
 
 async fn revert_redemption(
     conn: &mut Conn<'_>,
-    redemption: &Redemption,
+    redemption: &RedemptionStatements,
     hash: &str,
     grant: &GrantId,
 ) -> Result<bool, StoreError> {

@@ -9,7 +9,7 @@ use countersign_core::{Connector, Secret, Session, Timestamp, Trace};
 use countersign_store::Snapshot;
 
 use super::{RejectReason, RevalidatedSession, Revalidation};
-use crate::circuit_breakers::{RefusalOutcome, UpstreamRefusal};
+use crate::circuit_breakers::{LOGIN_COMPLETION_TIME, RefusalOutcome, UpstreamRefusal};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
@@ -19,8 +19,6 @@ const LEASE: Duration = Duration::from_secs(30);
 /// First pause of a request that waits for the lease; it doubles, since each attempt is a write.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
-/// Time allowed from a login to the token request that completes it.
-const LOGIN_COMPLETION_TIME: Duration = Duration::from_mins(1);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Issuer {

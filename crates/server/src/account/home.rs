@@ -12,7 +12,7 @@ use super::{
 use crate::app::App;
 use crate::form::{Query, once};
 use crate::page_error::PageError;
-use crate::pages::{self, DisplayTime, HeldGroups, Name, Page};
+use crate::pages::{self, HeldGroups, Name, Page};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 
@@ -39,10 +39,6 @@ pub async fn get(
         return Ok(page(&app, 200, PagePolicy::Standalone, shown.render()));
     };
     let session = &account_view.session;
-    let now = app.issuer.now();
-    let display_time = |at: countersign_core::Timestamp| {
-        DisplayTime::new(at.millis(), now.millis(), app.layout.messages)
-    };
     let sign_ins = app.issuer.account_sessions(session).await?;
     let of = Cards::new(&app, session);
     let mut cards = of.of(sign_ins.iter().take(1), GRANTS_HERE).await?;
@@ -54,8 +50,8 @@ pub async fn get(
         layout: &app.layout,
         user: user(&app, session),
         flash,
-        since: display_time(session.auth_time),
-        until: display_time(app.issuer.browser_session_expires_at(session)),
+        since: display_time(&app, session.auth_time),
+        until: display_time(&app, app.issuer.browser_session_expires_at(session)),
         cards,
         sign_ins: sign_ins.len() as u64,
         all_sign_ins: &app.path("/sessions"),

@@ -62,7 +62,7 @@ impl Expired {
 
     /// Runs the operation as transactions until it finds fewer rows than a batch. Returns how many transactions it took,
     /// and the units of the most expensive one.
-    async fn deletes<V: Operation>(&mut self, operation: V, rows: fn(&V::Output) -> u64) -> Cost {
+    async fn deletes<O: Operation>(&mut self, operation: O, rows: fn(&O::Output) -> u64) -> Cost {
         let mut cost = Cost { transactions: 0, most: 0 };
         loop {
             raw_sql("BEGIN IMMEDIATE").execute(&mut self.connection).await.unwrap();

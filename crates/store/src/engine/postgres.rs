@@ -53,7 +53,7 @@ impl PostgresEngine {
         Ok(Self { primary, shared })
     }
 
-    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+    pub(super) async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let (primary, shared) = (self.primary.clone(), self.shared.clone());
         // In its own task, so that a caller that stops waiting does not cancel the operation.
         let task =
@@ -67,7 +67,7 @@ impl PostgresEngine {
     }
 
     /// A read may be repeated, so a broken idle connection only costs another attempt.
-    pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Output, StoreError> {
+    pub(super) async fn read<O: Operation>(&self, operation: &O) -> Result<O::Output, StoreError> {
         let reading = async {
             let mut attempts = 0;
             loop {

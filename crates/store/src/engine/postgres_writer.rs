@@ -27,9 +27,9 @@ pub(super) const TRIES: u32 = 6;
 const LAST_ATTEMPT: Duration = Duration::from_secs(20);
 
 /// One operation until it has a result.
-pub(super) struct Writing<'a, V: Operation> {
+pub(super) struct Writing<'a, O: Operation> {
     primary: &'a Primary,
-    operation: &'a V,
+    operation: &'a O,
     shared: &'a Shared,
     /// Why it is not known whether an earlier attempt was committed.
     lost: Option<String>,
@@ -56,12 +56,12 @@ enum Progress<A> {
     CommitSent(A, Option<TransactionId>),
 }
 
-impl<'a, V: Operation> Writing<'a, V> {
-    pub(super) fn new(primary: &'a Primary, operation: &'a V, shared: &'a Shared) -> Self {
+impl<'a, O: Operation> Writing<'a, O> {
+    pub(super) fn new(primary: &'a Primary, operation: &'a O, shared: &'a Shared) -> Self {
         Self { primary, operation, shared, lost: None }
     }
 
-    pub(super) async fn run(mut self) -> Result<V::Output, StoreError> {
+    pub(super) async fn run(mut self) -> Result<O::Output, StoreError> {
         let result = self.run_until_decided().await;
         match (result, self.lost) {
             // Nothing is known about the earlier attempt.
@@ -70,7 +70,7 @@ impl<'a, V: Operation> Writing<'a, V> {
         }
     }
 
-    async fn run_until_decided(&mut self) -> Result<V::Output, StoreError> {
+    async fn run_until_decided(&mut self) -> Result<O::Output, StoreError> {
         let (begun, mut attempts) = (Instant::now(), 0);
         loop {
             attempts += 1;
@@ -120,9 +120,9 @@ impl<'a, V: Operation> Writing<'a, V> {
     /// `None`: the operation is run again.
     async fn resolve(
         &mut self,
-        progress: Progress<V::Output>,
+        progress: Progress<O::Output>,
         cause: String,
-    ) -> Option<Result<V::Output, StoreError>> {
+    ) -> Option<Result<O::Output, StoreError>> {
         match progress {
             Progress::Running => Some(Err(StoreError::Unavailable(cause))),
             Progress::OneStatementSent => {
@@ -157,8 +157,8 @@ impl<'a, V: Operation> Writing<'a, V> {
     async fn attempt(
         &self,
         connection: &mut PgConnection,
-        progress: &mut Progress<V::Output>,
-    ) -> Attempt<V::Output> {
+        progress: &mut Progress<O::Output>,
+    ) -> Attempt<O::Output> {
         if self.operation.has_one_statement() {
             *progress = Progress::OneStatementSent;
             if let Some(decided) = self.attempt_in_one_statement(connection).await {
@@ -192,8 +192,8 @@ impl<'a, V: Operation> Writing<'a, V> {
     fn after_commit(
         &self,
         committed: Result<(), sqlx::Error>,
-        progress: &mut Progress<V::Output>,
-    ) -> Attempt<V::Output> {
+        progress: &mut Progress<O::Output>,
+    ) -> Attempt<O::Output> {
         match committed {
             Err(error) if is_conflict(&error) => Attempt::Conflict(error.into()),
             Err(error) if is_outcome_known(&error) => Attempt::Failed(error.into()),
@@ -214,7 +214,7 @@ impl<'a, V: Operation> Writing<'a, V> {
     async fn attempt_in_one_statement(
         &self,
         connection: &mut PgConnection,
-    ) -> Option<Attempt<V::Output>> {
+    ) -> Option<Attempt<O::Output>> {
         let mut conn = self.conn(connection);
         let error = match self.operation.run_in_one_statement(&mut conn).await {
             Ok(None) => return None,

@@ -94,7 +94,7 @@ impl SqliteEngine {
         Ok(Self { readers, reading, writer, shared, file, changes, is_failing })
     }
 
-    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+    pub(super) async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let outcome = self.writer.write(operation).await;
         // An operation's own refusal does not indicate a defect of the file.
         let failed =
@@ -105,7 +105,7 @@ impl SqliteEngine {
         outcome
     }
 
-    pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Output, StoreError> {
+    pub(super) async fn read<O: Operation>(&self, operation: &O) -> Result<O::Output, StoreError> {
         self.file.check()?;
         within(WAIT_TIMEOUT, async {
             let mut reader = self.reader().await?;

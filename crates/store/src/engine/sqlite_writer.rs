@@ -50,7 +50,7 @@ impl Writer {
         Self { queue, shared }
     }
 
-    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+    pub(super) async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let (sender, receiver) = oneshot::channel();
         let job = Queued { operation, shared: self.shared.clone(), outcome: None, sender };
         let sent = self.queue.send_timeout(Message::Operation(Box::new(job)), WAIT_TIMEOUT).await;
@@ -236,14 +236,14 @@ trait Job: Send {
     fn finish(self: Box<Self>, failed: Option<StoreError>);
 }
 
-struct Queued<V: Operation> {
-    operation: V,
+struct Queued<O: Operation> {
+    operation: O,
     shared: Shared,
-    outcome: Option<Result<V::Output, StoreError>>,
-    sender: oneshot::Sender<Result<V::Output, StoreError>>,
+    outcome: Option<Result<O::Output, StoreError>>,
+    sender: oneshot::Sender<Result<O::Output, StoreError>>,
 }
 
-impl<V: Operation> Job for Queued<V> {
+impl<O: Operation> Job for Queued<O> {
     fn run<'a>(
         &'a mut self,
         connection: &'a mut SqliteConnection,
