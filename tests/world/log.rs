@@ -1,40 +1,31 @@
 //! Collects what a program writes, and finds secrets in it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
-#[derive(Default)]
-pub struct Log {
-    lines: Arc<Mutex<Vec<String>>>,
-    readers: Vec<JoinHandle<()>>,
+/// A file without a name, to which the program writes both its outputs. What it wrote before a response is here when the
+/// response is, which a pipe with a reader in this process would not guarantee.
+pub struct Log(File);
+
+impl Default for Log {
+    fn default() -> Self {
+        Self(tempfile::tempfile().unwrap())
+    }
 }
 
 impl Log {
-    /// Reads `stream` to its end in a thread of its own. Invalid UTF-8 is replaced.
-    pub fn listen(&mut self, stream: impl Read + Send + 'static) {
-        let lines = Arc::clone(&self.lines);
-        self.readers.push(std::thread::spawn(move || {
-            let mut stream = BufReader::new(stream);
-            let mut line = Vec::new();
-            while stream.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                lines.lock().unwrap().push(text);
-                line.clear();
-            }
-        }));
+    /// An output of the program. All outputs share one position in the file.
+    pub fn output(&self) -> Stdio {
+        self.0.try_clone().unwrap().into()
     }
 
-    /// Everything written so far.
+    /// Everything written so far. Invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
-    }
-
-    /// Waits until the streams have ended; called after the program has exited.
-    pub fn finish(&mut self) {
-        for reader in self.readers.drain(..) {
-            reader.join().unwrap();
-        }
+        let mut bytes = vec![0; usize::try_from(self.0.metadata().unwrap().len()).unwrap()];
+        self.0.read_exact_at(&mut bytes, 0).unwrap();
+        String::from_utf8_lossy(&bytes).trim_end().to_owned()
     }
 }
 

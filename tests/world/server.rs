@@ -277,7 +277,6 @@ impl Server {
         let Some(mut process) = self.process.take() else { return };
         process.kill().unwrap();
         process.wait().unwrap();
-        self.log.finish();
     }
 
     /// Stops the program if it runs and starts it with the same configuration, database, address and time.
@@ -324,11 +323,8 @@ impl Server {
         command.arg("serve").arg(config).current_dir(self.world.dir());
         command.env_clear().env("RUST_BACKTRACE", "1").envs(self.world.env.iter().cloned());
         self.clock.apply_to(&mut command);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().expect("the program can be started");
-        self.log.listen(process.stdout.take().unwrap());
-        self.log.listen(process.stderr.take().unwrap());
-        self.process = Some(process);
+        command.stdin(Stdio::null()).stdout(self.log.output()).stderr(self.log.output());
+        self.process = Some(command.spawn().expect("the program can be started"));
     }
 
     async fn ready(&mut self) {
@@ -345,7 +341,6 @@ impl Server {
             let process = self.process.as_mut().unwrap();
             if let Some(status) = process.try_wait().unwrap() {
                 self.process = None;
-                self.log.finish();
                 panic!(
                     "the server did not start ({status}):\n{}\n{}",
                     self.log(),
@@ -362,7 +357,6 @@ impl Server {
         while started.elapsed() < WAIT_TIMEOUT {
             if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
                 self.process = None;
-                self.log.finish();
                 return status;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

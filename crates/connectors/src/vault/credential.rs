@@ -147,6 +147,7 @@ pub(super) fn header_value(text: &str) -> Result<Secret, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::RwLock;
 
     use countersign_core::Secret;
@@ -187,12 +188,12 @@ mod tests {
 
     #[tokio::test]
     async fn each_request_whose_token_was_refused_is_repeated_with_the_newer_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("token");
-        std::fs::write(&file, "hvs.newer\n").unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"hvs.newer\n").unwrap();
         let old = Secret::new("hvs.old");
         let token = RwLock::new(old.clone());
-        let credential = Credential { file: Some(file), token, namespace: None };
+        let path = Some(file.path().to_owned());
+        let credential = Credential { file: path, token, namespace: None };
         for request in ["the first", "a concurrent one"] {
             assert!(credential.reload_after(&old).await, "{request}");
         }
