@@ -51,13 +51,15 @@ pub fn issuer_options() -> IssuerOptions {
 }
 
 impl ServerDirectory {
-    /// Created below the working directory, which is on a disk: on an in-memory file system commits would cost nothing.
+    /// Created in `target` below the working directory, which is on a disk: on an in-memory file system commits would
+    /// cost nothing.
     pub fn new(setup: Setup, dsn: Option<&Url>) -> Result<Self, Error> {
         let postgres = match (setup.storage, dsn) {
             (Storage::Sqlite3, _) => None,
             (Storage::Postgres, Some(dsn)) => Some(PostgresDatabase::create(dsn)?),
             (Storage::Postgres, None) => return Err("PostgreSQL needs --dsn".into()),
         };
+        std::fs::create_dir_all("target")?;
         let directory = Self { directory: TempDir::new_in("target")?, postgres };
         let mut signer = format!("config: {{algorithm: {}}}", setup.algorithm.as_str());
         if let Some(algorithm) = setup.access_tokens {
