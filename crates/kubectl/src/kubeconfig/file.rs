@@ -78,7 +78,12 @@ impl Lock {
                         path.display()
                     )));
                 }
-                Err(cause) => return Err(Error::Local(format!("{}: {cause}", path.display()))),
+                Err(cause) => {
+                    return Err(Error::Local(format!(
+                        "the kubeconfig is locked by a file beside it, as kubectl does, and {} cannot be created: {cause}",
+                        path.display()
+                    )));
+                }
             }
         }
     }

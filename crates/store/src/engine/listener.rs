@@ -71,8 +71,8 @@ impl Store {
 }
 
 impl Changes {
-    /// Waits for the next change; on SQLite, which has no replicas, for one by this process. Returns
-    /// [`Change::Anything`] whenever it begins to listen.
+    /// Waits for the next change; on SQLite, which has no replicas, for one by this process. On PostgreSQL it is
+    /// [`Change::Anything`] whenever listening begins, because changes before it were not received.
     pub async fn next(&mut self) -> Change {
         match &mut self.0 {
             Source::Replicas(listener) => listener.next().await,
