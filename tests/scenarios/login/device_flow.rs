@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::device::{Device, confirms_device, types_code, world};
+use super::device::{DEVICE_CODE, Device, confirms_device, types_code, world};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, World, claims, verified,
 };
@@ -280,4 +280,29 @@ async fn a_connector_without_the_device_grant_is_not_offered_to_devices() {
     bob.signs_in(BOB, BOB_PASSWORD).await;
     bob.approves().await;
     assert_eq!(device.polls().await.status, 200);
+}
+
+/// Issue 9, item 25: single sign-on does not use a connector for a grant type that it does not serve.
+#[tokio::test]
+async fn a_session_counts_only_for_the_grant_types_of_its_connector() {
+    let connectors = format!(
+        "connectors:\n\
+         - type: mockCallback\n  id: corp\n  name: Example Corp\n  grantTypes: [authorization_code]\n\
+         - type: mockCallback\n  id: devices\n  name: Devices\n  grantTypes: [\"{DEVICE_CODE}\"]\n"
+    );
+    let server = world(World::new()).with(&connectors).start().await;
+    let (mut bob, app) = (server.browser(), server.relying_party("example-app"));
+    bob.opens(app.auth_request_with("openid", &[("connector_id", "corp")]).url).await;
+    bob.auth_response();
+
+    let device = Device::requests(&server, "openid").await;
+    types_code(&mut bob, &server, &device.user_code).await;
+    let page = bob.clicks("It is mine").await;
+    assert_eq!(page.all("a.way"), ["Email", "Devices"], "{}", page.text());
+    bob.clicks("Devices").await;
+    bob.approves().await;
+    assert_eq!(device.polls().await.status, 200);
+
+    let page = bob.opens(app.auth_request("openid").url).await;
+    assert_eq!(page.all("a.way"), ["Email", "Example Corp"], "{}", page.text());
 }

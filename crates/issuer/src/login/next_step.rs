@@ -136,16 +136,17 @@ impl Issuer {
         }
     }
 
-    /// True when the session's connector is the requested one and allowed for the client, its fingerprint is
-    /// unchanged, and its login requested everything of the upstream that this request needs.
+    /// True when the session's connector is the requested one and allowed for the client and the grant type, its
+    /// fingerprint is unchanged, and its login requested everything of the upstream that this request needs.
     pub(crate) fn is_usable_for(
         &self,
         request: &AuthRequest,
         client: &Client,
         session: &Session,
     ) -> bool {
-        request.connector.as_ref().is_none_or(|id| *id == session.connector)
-            && self.connectors.allowed(client, &session.connector).is_some()
+        let (connector, grant_type) = (&session.connector, request.grant_type());
+        request.connector.as_ref().is_none_or(|id| id == connector)
+            && self.connectors.allowed_for(client, connector, grant_type).is_some()
             && !self.fingerprint_changed(session)
             && session
                 .login_scopes
