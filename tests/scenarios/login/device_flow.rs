@@ -236,8 +236,7 @@ async fn the_paths_of_dex_are_supported() {
     let other = [("grant_type", "refresh_token"), ("refresh_token", "x")];
     let other = device.app.posts("/device/token", &other).await;
     assert_eq!((other.status, other.error()), (400, "unsupported_grant_type"));
-    let fields =
-        [("grant_type", super::device::DEVICE_CODE), ("device_code", &*device.device_code)];
+    let fields = [("grant_type", DEVICE_CODE), ("device_code", &*device.device_code)];
     assert_eq!(device.app.posts("/device/token", &fields).await.status, 200);
     for callback in [server.url("/device/callback"), format!("{}/device/callback", server.origin())]
     {
@@ -254,7 +253,7 @@ async fn discovery_lists_the_device_grant_unless_it_is_disabled() {
     let known = server.relying_party("cli").gets("/.well-known/openid-configuration").await.json;
     assert_eq!(known["device_authorization_endpoint"], server.url("/device/code"));
     let grants = known["grant_types_supported"].as_array().unwrap();
-    assert!(grants.contains(&super::device::DEVICE_CODE.into()), "{grants:?}");
+    assert!(grants.contains(&DEVICE_CODE.into()), "{grants:?}");
 
     let off = World::new().client(Client::public("cli"));
     let off = off.with("oauth2:\n  grantTypes: [authorization_code, refresh_token]").start().await;
@@ -262,7 +261,7 @@ async fn discovery_lists_the_device_grant_unless_it_is_disabled() {
     let known = cli.gets("/.well-known/openid-configuration").await.json;
     assert!(known.get("device_authorization_endpoint").is_none(), "{known}");
     assert_eq!(cli.posts("/device/code", &[]).await.error(), "unsupported_grant_type");
-    let poll = [("grant_type", super::device::DEVICE_CODE), ("device_code", "x")];
+    let poll = [("grant_type", DEVICE_CODE), ("device_code", "x")];
     assert_eq!(cli.exchange(&poll).await.error(), "unsupported_grant_type");
 }
 
@@ -298,7 +297,7 @@ async fn a_session_counts_only_for_the_grant_types_of_its_connector() {
     let device = Device::requests(&server, "openid").await;
     types_code(&mut bob, &server, &device.user_code).await;
     let page = bob.clicks("It is mine").await;
-    assert_eq!(page.all("a.way"), ["Email", "Devices"], "{}", page.text());
+    assert_eq!(page.all("a.way"), ["Devices", "Email"], "{}", page.text());
     bob.clicks("Devices").await;
     bob.approves().await;
     assert_eq!(device.polls().await.status, 200);
