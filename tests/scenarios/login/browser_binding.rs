@@ -107,6 +107,33 @@ async fn a_password_form_submitted_twice_returns_one_code() {
     }
 }
 
+/// Threat 163: thirty restored tabs wait at the password page. Alice signs in on each, and approves afterwards, the oldest
+/// first; on a tab from before another sign-in the approval page may come once more.
+#[tokio::test]
+async fn thirty_tabs_sign_in_and_are_approved_afterwards() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let mut tabs = Vec::new();
+    for _ in 0..30 {
+        let request = app.auth_request("openid email");
+        alice.opens(&request.url).await;
+        tabs.push((request, alice.page().form_with("password").unwrap()));
+    }
+    for (_, form) in &mut tabs {
+        let filled = form.clone().fill("login", ALICE).fill("password", ALICE_PASSWORD);
+        alice.submits(filled).await;
+        *form = alice.page().form_with("approval").unwrap();
+    }
+    for (n, (request, form)) in tabs.into_iter().enumerate() {
+        alice.submits(form.press("approval", "approve")).await;
+        if alice.page().form_with("approval").is_some() {
+            alice.approves().await;
+        }
+        let tokens = app.redeems(&request, &alice.auth_response()).await;
+        assert_eq!(tokens.status, 200, "tab {n}: {}", tokens.page.body);
+    }
+}
+
 /// A rejection completes the login, so going back cannot approve it.
 #[tokio::test]
 async fn an_approval_after_a_rejection_is_refused() {
