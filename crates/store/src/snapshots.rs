@@ -49,6 +49,19 @@ pub enum Missing {
     NotLive,
 }
 
+impl Missing {
+    /// For logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Pending => "pending",
+            Self::Ended(_) => "ended",
+            Self::CircuitOpen => "circuit_open",
+            Self::NotLive => "not_live",
+        }
+    }
+}
+
 impl Store {
     /// Acquires the lease on revalidating a live session until `until`; false if another request holds it.
     pub async fn lease_upstream(

@@ -76,6 +76,64 @@ async fn a_repeated_approval_returns_the_same_code_until_it_is_exchanged() {
     assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
 }
 
+/// Threat 162: a double click on the button of the password form, where no approval page follows. The browser follows the
+/// second response; the first request may have been completed up to the code meanwhile.
+#[tokio::test]
+async fn a_password_form_submitted_twice_returns_one_code() {
+    let server = World::new().with("oauth2:\n  skipApprovalScreen: true").start().await;
+    for is_first_followed in [false, true] {
+        let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+        let request = app.auth_request("openid email");
+        alice.opens(&request.url).await;
+        // Both requests carry the cookies of the page.
+        let mut first_click = server.browser();
+        first_click.steals_cookies_of(&alice);
+        let form = alice.page().form_with("password").unwrap();
+        let form = form.fill("login", ALICE).fill("password", ALICE_PASSWORD);
+        let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let first = first_click.post_form(&form.action, &fields).await;
+        assert_eq!(first.status, 303, "{}", first.text());
+        if is_first_followed {
+            first_click.follow(first).await;
+        }
+        alice.submits(form).await;
+        let auth_response = alice.auth_response();
+        if is_first_followed {
+            assert_eq!(first_click.auth_response().code, auth_response.code);
+        }
+        let tokens = app.redeems(&request, &auth_response).await;
+        assert_eq!(tokens.status, 200, "{}", tokens.page.body);
+        assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
+    }
+}
+
+/// Threat 163: thirty restored tabs wait at the password page. Alice signs in on each, and approves afterwards, the oldest
+/// first; on a tab from before another sign-in the approval page may come once more.
+#[tokio::test]
+async fn thirty_tabs_sign_in_and_are_approved_afterwards() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let mut tabs = Vec::new();
+    for _ in 0..30 {
+        let request = app.auth_request("openid email");
+        alice.opens(&request.url).await;
+        tabs.push((request, alice.page().form_with("password").unwrap()));
+    }
+    for (_, form) in &mut tabs {
+        let filled = form.clone().fill("login", ALICE).fill("password", ALICE_PASSWORD);
+        alice.submits(filled).await;
+        *form = alice.page().form_with("approval").unwrap();
+    }
+    for (n, (request, form)) in tabs.into_iter().enumerate() {
+        alice.submits(form.press("approval", "approve")).await;
+        if alice.page().form_with("approval").is_some() {
+            alice.approves().await;
+        }
+        let tokens = app.redeems(&request, &alice.auth_response()).await;
+        assert_eq!(tokens.status, 200, "tab {n}: {}", tokens.page.body);
+    }
+}
+
 /// A rejection completes the login, so going back cannot approve it.
 #[tokio::test]
 async fn an_approval_after_a_rejection_is_refused() {

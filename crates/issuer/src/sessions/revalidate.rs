@@ -32,30 +32,34 @@ impl Issuer {
         if self.fingerprint_changed(&session) {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
-        let age = self.now().since(session.identity_at);
-        let policy = &self.settings.sign_on;
         // Some upstreams issue a refresh token only if the login requested offline access.
         let can_refresh =
             |r: &&Arc<dyn Refresh>| session.login_scopes.offline || !r.needs_offline_login();
         let Some(refresh) = connector.refresh.as_ref().filter(can_refresh) else {
-            // A login within the last minute is accepted however short the limit is; otherwise it could never be
-            // completed.
-            let is_old = age > policy.max_snapshot_age && age > LOGIN_COMPLETION_TIME;
-            return Ok(match is_old {
-                true => Revalidation::Rejected(RejectReason::CannotRevalidate),
-                false => valid(session, None),
-            });
+            return Ok(self.valid_unless_old(session));
         };
         if refresh.needs_no_request() {
             return self.refresh_identity(connector, &**refresh, session, false).await;
         }
-        if age < policy.upstream_refresh_interval {
+        let age = self.now().since(session.identity_at);
+        if age < self.settings.sign_on.upstream_refresh_interval {
             return Ok(valid(session, None));
         }
         if self.skips_revalidation(connector, &session)? {
             return Ok(valid(session, None));
         }
         self.refresh_or_wait(connector, &**refresh, session).await
+    }
+
+    /// For a session whose upstream cannot be asked again: valid until its identity is older than
+    /// `sessions.maxSnapshotAge`. An identity of the last minute is accepted however short that is; otherwise no login
+    /// could be completed.
+    fn valid_unless_old(&self, session: Session) -> Revalidation {
+        let age = self.now().since(session.identity_at);
+        match age > self.settings.sign_on.max_snapshot_age && age > LOGIN_COMPLETION_TIME {
+            true => Revalidation::Rejected(RejectReason::CannotRevalidate),
+            false => valid(session, None),
+        }
     }
 
     /// Refreshes while holding the lease, or waits until the holder has stored a result or released it.
@@ -154,13 +158,7 @@ impl Issuer {
                 self.record_success(&session);
                 return self.accept_refresh(session, *person, leased);
             }
-            RefreshOutcome::NotPossible => {
-                let age = self.now().since(session.identity_at);
-                return Ok(match age > self.settings.sign_on.max_snapshot_age {
-                    true => Revalidation::Rejected(RejectReason::CannotRevalidate),
-                    false => valid(session, None),
-                });
-            }
+            RefreshOutcome::NotPossible => return Ok(self.valid_unless_old(session)),
             RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
             RefreshOutcome::Missing { reason } => UpstreamRefusal::Missing { reason },
         };

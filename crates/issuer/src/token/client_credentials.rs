@@ -148,7 +148,12 @@ impl Issuer {
         aud: TokenAudience,
         until: Timestamp,
     ) -> Result<ClientToken, TokenError> {
-        let several = matches!(&aud, TokenAudience::Clients(Audience::Many(_)));
+        // As in the tokens about a user: several audiences, or the client of a cluster, whose `requiredClaims` may name it.
+        let has_azp = match &aud {
+            TokenAudience::Clients(Audience::Many(_)) => true,
+            TokenAudience::Clients(Audience::One(_)) => client.kubernetes.is_some(),
+            TokenAudience::Api(_) => false,
+        };
         let groups = if scope.has(scopes::GROUPS) { client.own_groups.clone() } else { Vec::new() };
         Ok(ClientToken {
             iss: self.settings.issuer.as_str().to_owned(),
@@ -157,7 +162,7 @@ impl Issuer {
             exp: until.secs(),
             iat: self.now().secs(),
             jti: ids::random_id()?,
-            azp: several.then(|| client.id.clone()),
+            azp: has_azp.then(|| client.id.clone()),
             client_id: Some(client.id.clone()),
             scope: Some(scope.to_string()),
             at_hash: None,

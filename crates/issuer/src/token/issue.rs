@@ -6,7 +6,7 @@ use countersign_core::identity;
 use countersign_core::{
     Client, ClientId, Grant, Identity, Scopes, Secret, Session, Timestamp, ids, scopes,
 };
-use countersign_jose::hash;
+use countersign_jose::{MAX_TOKEN_BYTES, hash};
 use serde::{Deserialize, Serialize};
 
 use super::distributed_claims::DistributedClaims;
@@ -18,7 +18,7 @@ use crate::{Issuer, IssuerError};
 /// `typ` of an access token (RFC 9068 section 2.1).
 pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// Tokens of this size or larger are logged as a warning.
+/// Tokens of this size or larger are logged as a warning. Those over [`MAX_TOKEN_BYTES`] are not issued.
 const LARGE_TOKEN_BYTES: usize = 8 * 1024;
 
 pub(super) struct TokenSubject {
@@ -127,9 +127,7 @@ impl<'a> PersonClaims<'a> {
                 .then(|| FederatedClaims { connector_id: session.connector.as_str(), user_id }),
         }
     }
-}
 
-impl<'a> PersonClaims<'a> {
     /// Replaces the groups by the distributed claims, if there are any.
     fn groups_at(self, distributed: Option<&'a DistributedClaims>) -> Self {
         let groups = if distributed.is_some() { &[] } else { self.groups };
@@ -191,14 +189,16 @@ impl Issuer {
         };
         let turn = work.signer.turn(&self.keyring.signing_threads).await?;
         let (access_token, id_token) = work.sign(turn.as_ref()).await?;
-        Ok(SignedTokens { work, access_token, id_token })
+        let signed = SignedTokens { work, access_token, id_token };
+        signed.check_size()?;
+        Ok(signed)
     }
 
     /// The response with tokens of a grant that the store has accepted, with its generation.
     pub(super) fn issue(&self, signed: SignedTokens, generation: i64) -> Tokens {
+        signed.work.log_issuance();
+        signed.work.log_size(signed.size_bytes());
         let SignedTokens { work, access_token, id_token } = signed;
-        work.log_issuance();
-        work.log_size(access_token.len().max(id_token.as_ref().map_or(0, String::len)));
         let SigningJob { prepared: PreparedTokens { scopes, tokens_until, .. }, subject, .. } =
             work;
         let grant = subject.grant;
@@ -250,6 +250,30 @@ pub(super) struct SignedTokens {
 }
 
 impl SignedTokens {
+    /// The size of the larger token.
+    fn size_bytes(&self) -> usize {
+        self.access_token.len().max(self.id_token.as_ref().map_or(0, String::len))
+    }
+
+    /// Our own endpoints and the webhook refuse tokens over [`MAX_TOKEN_BYTES`], so none is issued. Only an administrator
+    /// can limit the groups that make a token so long.
+    fn check_size(&self) -> Result<(), IssuerError> {
+        let size_bytes = self.size_bytes();
+        if size_bytes <= MAX_TOKEN_BYTES {
+            return Ok(());
+        }
+        let TokenSubject { grant: Grant { client, .. }, session, .. } = &self.work.subject;
+        let Identity { user_id, groups, .. } = &session.identity;
+        let size = format!("{} groups make a token of {size_bytes} bytes", groups.len());
+        Err(IssuerError::Misconfigured {
+            what: session.connector.to_string(),
+            missing: format!("Your {size}, and at most {MAX_TOKEN_BYTES} are accepted."),
+            cause: format!(
+                "{size} for {user_id} at {client}, and at most {MAX_TOKEN_BYTES} are issued: filter the groups of the connector"
+            ),
+        })
+    }
+
     /// The session that the tokens are about.
     pub fn session(&self) -> &Session {
         &self.work.subject.session

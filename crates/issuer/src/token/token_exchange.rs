@@ -234,7 +234,7 @@ impl Issuer {
             Ok(None) => return Err(unknown()),
             Ok(Some(LoginOutcome::Accepted(person))) => person,
             Ok(Some(LoginOutcome::Refused(refusal))) => {
-                return Err(refused(&format!("{refusal:?}")));
+                return Err(refused(&refusal.to_string()));
             }
             Err(error @ countersign_core::connector::ConnectorError::Unavailable { .. }) => {
                 return Err(crate::IssuerError::upstream(&error).into());

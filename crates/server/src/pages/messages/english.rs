@@ -252,8 +252,8 @@ const LOGOUT: Logout = Logout {
         "{} requested a redirect to an address that is not registered for it, so you stay here. If you run the \
          application, register exactly this address as a postLogoutRedirectURI.",
     ),
-    hint_refused: "The application sent an id_token_hint that is not a valid ID token of this service. This browser \
-                   was not signed in, so no session was ended.",
+    hint_refused: "The application sent an id_token_hint that is not an ID token which it received from this service \
+                   for a session. This browser was not signed in, so no session was ended.",
 };
 
 const HAND_OVER: HandOver = HandOver {
