@@ -12,11 +12,9 @@ use url::Url;
 pub use get_token::GetTokenArguments;
 
 use crate::cache::TokenCacheStorage;
-use crate::profile::{DEFAULT_CLIENT_ID, LoginProfile, Transport};
+use crate::profile::{DEFAULT_CLIENT_ID, LOGIN_SCOPES, LoginProfile, Transport};
 use crate::sign_in::{self, GrantType};
 
-/// The scopes that `login` requests besides `openid`: name and groups for the API server, and a refresh token.
-const LOGIN_SCOPES: [&str; 4] = ["email", "profile", "groups", "offline_access"];
 /// The help heading for kubelogin's flags without effect.
 const IGNORED: &str = "Flags of kubelogin without effect";
 
@@ -65,7 +63,7 @@ pub struct LoginArguments {
     /// Client id of this program at the issuer
     #[arg(long, value_name = "ID", default_value = DEFAULT_CLIENT_ID)]
     pub client_id: String,
-    /// File to write [default: the first of KUBECONFIG, else ~/.kube/config]
+    /// File to write [default: the first of KUBECONFIG that exists, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// How to sign in
@@ -131,7 +129,7 @@ pub struct CleanArguments {
 
 #[derive(Args, Clone, Default)]
 pub struct CacheArguments {
-    /// Directory of cached tokens [default: ~/.kube/cache/countersign]
+    /// Directory of cached tokens [default: ~/.kube/cache/countersign, or in KUBECACHEDIR]
     #[arg(long, value_name = "DIR", env = "KUBECTL_COUNTERSIGN_CACHE_DIR", hide_env_values = true, value_parser = get_token::path)]
     pub token_cache_dir: Option<PathBuf>,
     /// Where tokens are kept [default: the system's keyring, or disk if it cannot be used]

@@ -39,6 +39,9 @@ struct LoginStatus {
     clusters: Vec<ClusterStatus>,
     #[serde(skip)]
     expiry: Timestamp,
+    /// `false`: the issuer could not be reached to renew a token that has expired.
+    #[serde(skip)]
+    is_known: bool,
 }
 
 /// Where the tokens are kept on this machine.
@@ -115,17 +118,26 @@ async fn status_of(
         tokens: Some(tokens),
         clusters: Vec::new(),
         expiry: claims.expires_at,
+        is_known: true,
     };
-    let (issuer, access_token) = selection.connect(profile, now).await?;
-    match clusters::list(&issuer, &access_token).await {
+    // The tokens are valid also while the issuer cannot be reached.
+    match list_clusters(selection, profile, now).await {
         Ok(clusters) => {
-            let clusters = clusters.unwrap_or_default();
             status.clusters =
                 query_clusters(selection, profile, clusters, queries_clusters, now).await;
         }
         Err(error) => status.error = Some(error.to_string()),
     }
     Ok(status)
+}
+
+async fn list_clusters(
+    selection: &Selection,
+    profile: &LoginProfile,
+    now: fn() -> Timestamp,
+) -> Result<Vec<Cluster>, Error> {
+    let (issuer, access_token) = selection.connect(profile, now).await?;
+    Ok(clusters::list(&issuer, &access_token).await?.unwrap_or_default())
 }
 
 /// Queries all clusters concurrently, so that one that does not respond does not delay the others.
@@ -173,6 +185,7 @@ fn signed_out(profile: &LoginProfile, error: &Error) -> LoginStatus {
         tokens: None,
         clusters: Vec::new(),
         expiry: Timestamp::default(),
+        is_known: !error.is_temporary(),
     }
 }
 
@@ -180,7 +193,8 @@ fn print(status: &LoginStatus, now: Timestamp) {
     let (style, width) = (Style::for_stdout(), terminal::width());
     print_line(&style.bold(&printable(&status.issuer)));
     let Some(user) = &status.user else {
-        print_line(&format!("  {}", style.red("not signed in")));
+        let state = if status.is_known { "not signed in" } else { "the token has expired" };
+        print_line(&format!("  {}", style.red(state)));
         return;
     };
     print_line(&format!("  signed in as  {}", style.green(&printable(user))));

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::text::error_chain;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -75,17 +75,30 @@ pub async fn json<T: DeserializeOwned>(response: Response, url: &str) -> Result<
 pub async fn refusal(response: Response, url: &str) -> Error {
     let status = response.status();
     match body(response, url).await.map(|bytes| serde_json::from_slice::<ErrorResponse>(&bytes)) {
-        Ok(Ok(refused)) => {
+        // A proxy in front of the issuer may have JSON pages too, whose `error` is no code of OAuth.
+        Ok(Ok(refused))
+            if !is_out_of_order(status) || OUT_OF_ORDER.contains(&refused.error.as_str()) =>
+        {
             Error::Refused { code: refused.error, description: refused.error_description }
         }
-        _ if status.is_server_error() => {
-            Error::Unreachable { url: url.to_owned(), cause: format!("the status is {status}") }
-        }
+        _ if is_out_of_order(status) => out_of_order(status, url),
         _ => Error::InvalidResponse {
             url: url.to_owned(),
             cause: format!("the status is {status}, without an OAuth error"),
         },
     }
+}
+
+/// The OAuth errors of an issuer, or of a part of it, that does not work at present.
+const OUT_OF_ORDER: [&str; 3] = ["server_error", "temporarily_unavailable", "slow_down"];
+
+/// Whether the same request may succeed later: the issuer, or a proxy in front of it, is overloaded, restarts or fails.
+pub fn is_out_of_order(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+pub fn out_of_order(status: StatusCode, url: &str) -> Error {
+    Error::Unreachable { url: url.to_owned(), cause: format!("the status is {status}") }
 }
 
 async fn body(mut response: Response, url: &str) -> Result<Vec<u8>, Error> {
