@@ -17,7 +17,7 @@ use clap::ValueEnum;
 use keyring::Keyring;
 use locked_record::required;
 pub use locked_record::{Lock, LockedRecord};
-pub use record::{Failure, LoginRecord, Tokens, replace};
+pub use record::{Failure, LoginRecord, Tokens, replace, temporary};
 use record::{default_directory, file_name, local, prepare, read_record};
 
 use crate::error::Error;

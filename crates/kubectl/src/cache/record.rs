@@ -79,7 +79,7 @@ impl Tokens {
 }
 
 /// Writes a new file beside `file` and renames it, so that a killed process leaves the old or the new file. The mode
-/// is that of `like`, otherwise 0600.
+/// and, as far as that is permitted, the owner are those of `like`, otherwise 0600.
 pub fn replace(file: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> std::io::Result<()> {
     let temporary = temporary(file);
     // Left behind by a process that was killed.
@@ -89,6 +89,8 @@ pub fn replace(file: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> std::i
     }
     let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     if let Some(like) = like {
+        // The owner changes only if root edits the file of somebody else.
+        let _ = std::os::unix::fs::fchown(&new, Some(like.uid()), Some(like.gid()));
         new.set_permissions(like.permissions())?;
     }
     new.write_all(bytes)?;
