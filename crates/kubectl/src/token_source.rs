@@ -115,13 +115,14 @@ impl TokenSource<'_> {
         let wait_limit = self.options.timeout + LOCK_MARGIN;
         let locked = self.cache.lock(self.profile, wait_limit).await?;
         let mut record = locked.read().await?;
+        let is_usable = self.renewal == Renewal::Nothing && self.expires_after(&record, EARLY);
         if let Some(Failure { at, reason, .. }) = &record.failure
             && *at >= started_at
+            && !is_usable
         {
             return Err(Error::FailedInAnotherProcess { at: *at, reason: reason.clone() });
         }
         self.check_keyring(&record)?;
-        let is_usable = self.renewal == Renewal::Nothing && self.expires_after(&record, EARLY);
         if is_usable && self.is_recently_checked(&record) {
             return Ok(ValidLogin { record, locked });
         }
@@ -275,15 +276,9 @@ impl TokenSource<'_> {
                 Ok((claims, record))
             }
             Err(error) => {
-                let reason = error.to_string();
-                let mut failed = self.failed_login(&record, end.as_ref(), &reason, was_shown.get());
-                if !self.keeps_tokens(end.as_ref()) {
-                    failed.tokens = Tokens::default();
-                }
-                if was_shown.get() {
-                    self.cache.set_failed_login(failed.failure.as_ref())?;
-                }
-                locked.write(&mut failed).await?;
+                let (reason, was_shown) = (error.to_string(), was_shown.get());
+                let failed = self.failed_login(&record, end.as_ref(), &reason, was_shown);
+                self.keep_failure(locked, failed, end.as_ref()).await?;
                 Err(error)
             }
         };

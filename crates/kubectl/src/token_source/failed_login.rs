@@ -1,6 +1,6 @@
 //! Whether a login may be started after one that failed, and what the record keeps of one that fails.
 
-use crate::cache::{Failure, Lock, LoginRecord};
+use crate::cache::{Failure, Lock, LockedRecord, LoginRecord, Tokens};
 use crate::error::Error;
 use crate::terminal;
 
@@ -48,12 +48,25 @@ impl TokenSource<'_> {
         }
     }
 
-    /// Whether the tokens stay if the login fails: a person may request one while the old login is valid.
-    pub(super) fn keeps_tokens(&self, end: Option<&Error>) -> bool {
-        match end {
+    /// Writes the record of a login that failed. `end`: why the refresh token is invalid.
+    pub(super) async fn keep_failure(
+        &self,
+        locked: &LockedRecord,
+        mut failed: LoginRecord,
+        end: Option<&Error>,
+    ) -> Result<(), Error> {
+        let keeps_tokens = match end {
             Some(end) => !end.refuses_refresh_token(),
+            // A person may request a login while the old one is valid.
             None => self.renewal != Renewal::Nothing,
+        };
+        if !keeps_tokens {
+            failed.tokens = Tokens::default();
         }
+        if let Some(failure) = failed.failure.as_ref().filter(|failure| failure.was_shown) {
+            self.cache.set_failed_login(Some(failure))?;
+        }
+        locked.write(&mut failed).await
     }
 
     /// The record, with its tokens, after a login that failed. `was_shown`: to a person.
