@@ -109,6 +109,9 @@ impl Cache {
 
     /// The last login of any profile that a person was asked for, if it failed or was not completed.
     pub fn failed_login(&self) -> Option<Failure> {
+        if !self.has_directory {
+            return None;
+        }
         let text = fs::read(self.directory.join(FAILED_LOGIN)).ok()?;
         serde_json::from_slice(&text).ok()
     }

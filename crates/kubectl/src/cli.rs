@@ -216,6 +216,27 @@ mod tests {
         assert!(!parsed.cache.token_cache_dir.unwrap().starts_with("~"));
     }
 
+    /// Threat 147: other machines must not reach the listener.
+    #[test]
+    fn only_loopback_addresses_are_listened_on() {
+        for (address, is_accepted) in [
+            ("127.0.0.1:8000", true),
+            ("[::1]:0", true),
+            ("localhost:8000", true),
+            ("0.0.0.0:8000", false),
+            ("[::]:8000", false),
+            ("192.0.2.1:8000", false),
+            (":8000", false),
+        ] {
+            let line = format!(
+                "kubectl-countersign get-token --oidc-issuer-url=https://id.example \
+                 --oidc-client-id=k --listen-address={address}"
+            );
+            let parsed = Cli::try_parse_from(line.split_whitespace());
+            assert_eq!(parsed.is_ok(), is_accepted, "{address}");
+        }
+    }
+
     #[test]
     fn every_option_has_a_help_text() {
         fn undocumented(command: &clap::Command) -> Vec<String> {

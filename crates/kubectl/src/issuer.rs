@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::error::Error;
 use crate::profile::{LoginProfile, is_web_address};
+pub use transport::with_socks_proxy;
 use transport::{http_client, is_out_of_order, json, out_of_order, refusal, send};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";

@@ -60,6 +60,9 @@ async fn password(request: &LoginRequest<'_>) -> Result<SignedIn, Error> {
         Some(password) => password.clone(),
         None => Secret::new(prompt::hidden("Password: ", options.timeout).await?),
     };
+    if username.is_empty() || password.expose().is_empty() {
+        return Err(Error::LoginFailed("no user name or no password was typed".to_owned()));
+    }
     let scope = request.profile.scope();
     let fields = [
         ("grant_type", "password"),

@@ -16,6 +16,7 @@ use crate::cli::{OutputFormat, StatusArguments};
 use crate::clusters::Cluster;
 use crate::error::Error;
 use crate::id_token::IdTokenClaims;
+use crate::issuer::with_socks_proxy;
 use crate::profile::{LoginProfile, StoredSecret};
 use crate::selection::Selection;
 use crate::sign_in::Options;
@@ -121,7 +122,7 @@ async fn status_of(
         is_known: true,
     };
     // The tokens are valid also while the issuer cannot be reached.
-    match list_clusters(selection, profile, now).await {
+    match clusters::list_of(selection, profile, now).await {
         Ok(clusters) => {
             status.clusters =
                 query_clusters(selection, profile, clusters, queries_clusters, now).await;
@@ -129,15 +130,6 @@ async fn status_of(
         Err(error) => status.error = Some(error.to_string()),
     }
     Ok(status)
-}
-
-async fn list_clusters(
-    selection: &Selection,
-    profile: &LoginProfile,
-    now: fn() -> Timestamp,
-) -> Result<Vec<Cluster>, Error> {
-    let (issuer, access_token) = selection.connect(profile, now).await?;
-    Ok(clusters::list(&issuer, &access_token).await?.unwrap_or_default())
 }
 
 /// Queries all clusters concurrently, so that one that does not respond does not delay the others.
@@ -257,8 +249,8 @@ struct Status {
 
 /// Requests a SelfSubjectReview. The error is a sentence for the user.
 pub async fn whoami(cluster: &Cluster, token: &Secret) -> Result<UserInfo, String> {
-    let mut builder =
-        Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    let builder = Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    let mut builder = with_socks_proxy(builder).map_err(|error| error.to_string())?;
     if let Some(data) = &cluster.certificate_authority_data {
         let pem =
             STANDARD.decode(data).map_err(|_| "its certificateAuthorityData is not base64")?;

@@ -132,12 +132,10 @@ pub fn file_name(profile: &LoginProfile) -> String {
     parameters.sort();
     let mut scopes = profile.scopes.clone();
     scopes.sort();
-    let mut key = vec![json!(profile.issuer), json!(profile.client_id), json!(scopes)];
-    key.push(json!(parameters));
-    if profile.subject != Subject::User {
-        key.push(json!(profile.subject));
-    }
-    let key = json!(key);
+    let key = match &profile.subject {
+        Subject::User => json!([profile.issuer, profile.client_id, scopes, parameters]),
+        subject => json!([profile.issuer, profile.client_id, scopes, parameters, subject]),
+    };
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.to_string().as_bytes());
     URL_SAFE_NO_PAD.encode(digest).replace('-', "_")
 }

@@ -1,5 +1,5 @@
 //! HTTP requests without redirects, with limits on time and size, and the certificate authorities of the flags. Proxies
-//! are taken from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+//! are taken from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::text::error_chain;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use reqwest::{
+    Certificate, Client, ClientBuilder, NoProxy, Proxy, RequestBuilder, Response, StatusCode,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -31,7 +33,7 @@ struct ErrorResponse {
 /// redirects.
 pub fn http_client(transport: &Transport) -> Result<Client, Error> {
     // Following a redirect could send the request, with its secrets, to another host.
-    let mut builder = Client::builder()
+    let mut builder = with_socks_proxy(Client::builder())?
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
@@ -55,6 +57,21 @@ pub fn http_client(transport: &Transport) -> Result<Client, Error> {
     builder
         .build()
         .map_err(|cause| Error::Local(format!("cannot set up TLS: {}", error_chain(&cause))))
+}
+
+/// The client library uses the proxies of the environment by itself, but gives a SOCKS proxy an address instead of a
+/// name. kubectl and kubelogin leave names to the proxy, for example a jump host that knows more of them than this machine.
+pub fn with_socks_proxy(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
+    let of_environment = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .into_iter()
+        .filter_map(|name| crate::environment_variable(name)?.into_string().ok())
+        .find(|value| !value.is_empty())
+        .unwrap_or_default();
+    let Some(address) = of_environment.strip_prefix("socks5://") else { return Ok(builder) };
+    let proxy = Proxy::https(format!("socks5h://{address}")).map_err(|cause| {
+        Error::Local(format!("the proxy socks5://{address}: {}", error_chain(&cause)))
+    })?;
+    Ok(builder.proxy(proxy.no_proxy(NoProxy::from_env())))
 }
 
 pub async fn send(request: RequestBuilder, url: &str) -> Result<Response, Error> {
