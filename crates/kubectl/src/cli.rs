@@ -1,11 +1,12 @@
 //! The command line: commands, their arguments and help texts.
 
+pub mod completion;
 mod get_token;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use url::Url;
 
@@ -174,15 +175,6 @@ impl LoginArguments {
             transport,
         )
     }
-}
-
-pub fn print_completion(shell: Shell) {
-    clap_complete::generate(
-        shell,
-        &mut Cli::command(),
-        "kubectl-countersign",
-        &mut std::io::stdout(),
-    );
 }
 
 #[cfg(test)]
