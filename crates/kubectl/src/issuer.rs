@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::error::Error;
 use crate::profile::{LoginProfile, is_web_address};
-use transport::{http_client, json, refusal, send};
+pub use transport::with_socks_proxy;
+use transport::{http_client, is_out_of_order, json, out_of_order, refusal, send};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -63,12 +64,16 @@ impl Issuer {
         let issuer = profile.issuer.trim_end_matches('/');
         let url = format!("{issuer}/.well-known/openid-configuration");
         let response = send(client.get(&url), &url).await?;
-        if !response.status().is_success() {
-            let cause = format!("the status is {}; is this the issuer's URL?", response.status());
+        let status = response.status();
+        if is_out_of_order(status) {
+            return Err(out_of_order(status, &url));
+        }
+        if !status.is_success() {
+            let cause = format!("the status is {status}; is this the issuer's URL?");
             return Err(Error::InvalidResponse { url, cause });
         }
         let metadata: Metadata = json(response, &url).await?;
-        if metadata.issuer.trim_end_matches('/') != issuer {
+        if canonical(&metadata.issuer).trim_end_matches('/') != issuer {
             let cause = format!("the document is that of the issuer {:?}", metadata.issuer);
             return Err(Error::InvalidResponse { url, cause });
         }
@@ -198,6 +203,11 @@ impl Issuer {
             false => Err(refusal(response, url.as_str()).await),
         }
     }
+}
+
+/// The issuer as the profile has it, whose URL was parsed: an explicit default port is left out, the host is in lower case.
+fn canonical(issuer: &str) -> String {
+    Url::parse(issuer).map_or_else(|_| issuer.to_owned(), String::from)
 }
 
 fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
