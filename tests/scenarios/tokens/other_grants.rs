@@ -222,3 +222,30 @@ async fn a_client_gets_tokens_of_its_own() {
     let nobodys = server.relying_party("job").userinfo(response.access_token()).await;
     assert_eq!(nobodys.status, 401, "there is no person behind it");
 }
+
+/// As for people's tokens: the shortest lifetime of all audiences, and `azp` in every token for a cluster.
+#[tokio::test]
+async fn a_clients_own_tokens_follow_the_rules_of_their_audiences() {
+    let short_lived = Client::public("production").with("trustedPeers: [job]");
+    let world = World::new()
+        .client(Client::new("job"))
+        .client(short_lived.with("expiry: {idTokens: 2m}"))
+        .client(Client::new("cluster").with("kubernetes: {groups: token}"))
+        .with("expiry:\n  idTokens: 10m")
+        .with("oauth2:\n  grantTypes: [authorization_code, client_credentials]");
+    let server = world.start().await;
+    for (id, scope, seconds, azp) in [
+        ("job", "openid audience:server:client_id:production", 120, json!("job")),
+        ("job", "openid", 600, json!(null)),
+        ("cluster", "openid", 600, json!("cluster")),
+    ] {
+        let fields = [("grant_type", "client_credentials"), ("scope", scope)];
+        let response = server.relying_party(id).exchange(&fields).await;
+        for token in [response.id_token(), response.access_token()] {
+            let token = claims(token);
+            let lifetime = token["exp"].as_i64().unwrap() - token["iat"].as_i64().unwrap();
+            assert!((seconds - 5..=seconds).contains(&lifetime), "{id} {scope}: {lifetime}");
+            assert_eq!(token["azp"], azp, "{id} {scope}");
+        }
+    }
+}
