@@ -281,3 +281,22 @@ async fn a_connector_without_the_device_grant_is_not_offered_to_devices() {
     bob.approves().await;
     assert_eq!(device.polls().await.status, 200);
 }
+
+/// Nor does a session of that connector serve a device: Bob is asked to sign in with another one.
+#[tokio::test]
+async fn a_session_of_a_connector_without_the_device_grant_is_not_used_for_a_device() {
+    let connectors = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp\n  \
+                      grantTypes: [authorization_code]";
+    let server = world(World::new()).with(connectors).start().await;
+    let mut bob = server.browser();
+    bob.opens(server.url("/sign-in")).await;
+    bob.clicks("Example Corp").await;
+    let device = Device::requests(&server, "openid").await;
+    types_code(&mut bob, &server, &device.user_code).await;
+    let page = bob.clicks("It is mine").await;
+    assert!(page.form_with("password").is_some(), "no approval: {}", page.text());
+    bob.signs_in(BOB, BOB_PASSWORD).await;
+    bob.approves().await;
+    let tokens = device.polls().await;
+    assert_eq!(claims(tokens.id_token())["sub"], crate::world::dex_sub("id-of-bob", "local"));
+}

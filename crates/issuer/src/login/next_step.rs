@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use countersign_core::client::OUT_OF_BAND;
-use countersign_core::{Client, Code, Secret, Session, identity, scopes};
+use countersign_core::{Client, Code, GrantType, Secret, Session, identity, scopes};
 use countersign_jose::hash;
 use countersign_store::IssueCodeOutcome;
 
@@ -135,16 +135,21 @@ impl Issuer {
         }
     }
 
-    /// True when the session's connector is the requested one and allowed for the client, its fingerprint is
-    /// unchanged, and its login requested everything of the upstream that this request needs.
+    /// True when the session's connector is the requested one, allowed for the client and serves the grant type, its
+    /// fingerprint is unchanged, and its login requested everything of the upstream that this request needs.
     pub(crate) fn is_usable_for(
         &self,
         request: &AuthRequest,
         client: &Client,
         session: &Session,
     ) -> bool {
+        // A connector that no longer serves the authorization code grant accepts no logins; its sessions stay usable.
+        let grant_type = request.grant_type();
+        let is_served = grant_type == GrantType::AuthorizationCode
+            || self.connectors.serves(&session.connector, grant_type);
         request.connector.as_ref().is_none_or(|id| *id == session.connector)
             && self.connectors.allowed(client, &session.connector).is_some()
+            && is_served
             && !self.fingerprint_changed(session)
             && session
                 .login_scopes
