@@ -143,7 +143,7 @@ pub(crate) fn parameter<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
 
 /// The first known parameter that is repeated; unknown ones are ignored (section 3.2).
 fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
-    const KNOWN: [&str; 19] = [
+    const KNOWN: [&str; 20] = [
         "grant_type",
         "code",
         "redirect_uri",
@@ -158,6 +158,7 @@ fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
         "code_challenge_method",
         "username",
         "password",
+        "nonce",
         "subject_token",
         "subject_token_type",
         "requested_token_type",

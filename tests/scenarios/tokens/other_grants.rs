@@ -162,6 +162,25 @@ async fn a_client_signs_alice_in_with_her_password() {
     }
 }
 
+/// As in Dex; a repeated one is refused (RFC 6749 section 3.2).
+#[tokio::test]
+async fn the_nonce_of_a_password_grant_is_in_the_id_token() {
+    let server = World::new().with("oauth2:\n  passwordConnector: local").start().await;
+    let app = server.relying_party("example-app");
+    let mut fields = vec![
+        ("grant_type", "password"),
+        ("username", ALICE),
+        ("password", ALICE_PASSWORD),
+        ("scope", "openid"),
+        ("nonce", "n-0S6_WzA2Mj"),
+    ];
+    let response = app.exchange(&fields).await;
+    assert_eq!(claims(response.id_token())["nonce"], "n-0S6_WzA2Mj");
+    fields.push(("nonce", "another"));
+    let response = app.exchange(&fields).await;
+    assert_eq!((response.status, response.error()), (400, "invalid_request"));
+}
+
 /// Threat 47: the limits on attempts are those of the login page.
 #[tokio::test]
 async fn guessing_by_the_password_grant_is_delayed() {
