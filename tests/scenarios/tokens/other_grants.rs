@@ -5,7 +5,9 @@ use serde_json::json;
 
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, RelyingParty, Server, SignedInClient,
-    World, claims, dex_sub, verified,
+    World, claims, dex_sub,
+    http::{bare_client, send},
+    verified,
 };
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -155,6 +157,13 @@ async fn a_client_signs_alice_in_with_her_password() {
     for wrong in [(ALICE, "wrong"), ("nobody@example.com", "wrong"), (ALICE, BOB_PASSWORD)] {
         let response = password(&server, wrong, "openid").await;
         assert_eq!((response.status, response.error()), (400, "invalid_grant"), "{wrong:?}");
+    }
+    // Counted like sign-ins on the login page, so that an alert for guessing includes them.
+    let metrics = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await.body;
+    for (result, count) in [("success", 1), ("refused", 3)] {
+        let labels = format!("connector=\"local\",result=\"{result}\"");
+        let line = format!("countersign_logins_total{{{labels}}} {count}\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
     }
     for scope in ["email", "openid countersign:admin"] {
         let response = password(&server, (ALICE, ALICE_PASSWORD), scope).await;
