@@ -150,6 +150,12 @@ impl<'a> Expected<'a> {
         self.client.is_some_and(|client| client.kubernetes.is_some())
     }
 
+    /// Whether the API server is to have tokens reviewed here (`kubernetes.webhook`).
+    pub fn has_webhook(&self) -> bool {
+        let kubernetes = self.client.and_then(|client| client.kubernetes.as_ref());
+        kubernetes.is_some_and(|kubernetes| kubernetes.webhook.is_some())
+    }
+
     /// The other clients that may obtain tokens for this cluster. Their tokens always have `azp`.
     pub fn trusted_peers(&self) -> Vec<&'a str> {
         let peers = self.client.map(|client| client.trusted_peers.as_slice()).unwrap_or_default();

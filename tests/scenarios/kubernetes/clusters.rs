@@ -238,6 +238,10 @@ async fn an_existing_configuration_is_checked() {
     ] {
         assert!(message.contains(expected), "{expected}: {message}");
     }
+    let config = ["kubernetes", "config", "CONFIG", "--cluster", "production"];
+    let claim = server.runs_command(&[&config[..], &["--username-claim", "upn"]].concat(), &[]);
+    let message = String::from_utf8(claim.stderr).unwrap();
+    assert!(message.contains("preferred_username"), "no token has upn: {message}");
     let unknown =
         server.runs_command(&["kubernetes", "config", "CONFIG", "--cluster", "nowhere"], &[]);
     let message = String::from_utf8(unknown.stderr).unwrap();

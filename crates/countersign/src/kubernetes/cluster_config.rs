@@ -37,6 +37,13 @@ fn print(expected: &Expected<'_>, arguments: &ClusterConfigArguments) -> Result<
     if !expected.issuer.starts_with("https://") {
         eprintln!("warning: {} is not https: no API server accepts it", expected.issuer);
     }
+    if expected.has_webhook() {
+        eprintln!(
+            "warning: the client {} has a webhook: beside it these settings would keep tokens of ended sessions \
+             valid; countersign kubernetes webhook-config prints its file",
+            expected.cluster.client
+        );
+    }
     let pem = arguments.certificate_authority.as_deref().map(read_pem).transpose()?;
     let has = |format| [ClusterConfigFormat::All, format].contains(&arguments.format);
     if has(ClusterConfigFormat::Flags) {
