@@ -152,9 +152,16 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
             Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| outcome),
             _ => Ok(outcome),
         });
-        outcome
-            .map(|outcome| outcome.map(UpstreamOutcome::login))
-            .map_err(|failure| failure.into_connector_error(&self.id, trace))
+        match outcome {
+            Ok(outcome) => Ok(outcome.map(UpstreamOutcome::login)),
+            // The client sent the token, so its defects are no fault of the upstream or of its configuration.
+            Err(failure @ (UpstreamError::IdToken(_) | UpstreamError::Person(_))) => {
+                let reason = failure.to_string();
+                trace.note(format!("failed: {reason}"));
+                Ok(Some(LoginOutcome::Refused(Refusal::InvalidResponse { reason })))
+            }
+            Err(failure) => Err(failure.into_connector_error(&self.id, trace)),
+        }
     }
 
     async fn diagnose(
