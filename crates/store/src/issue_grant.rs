@@ -8,11 +8,11 @@ use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::logout_notifications::add_participant;
 use crate::rows::insert_grant;
-use crate::sessions::lock_live_session;
+use crate::sessions::lock_usable_session;
 use crate::{Store, StoreError};
 
 impl Store {
-    /// Issues a grant without a code. `None`: its session is not live, and nothing was written. Otherwise the grants
+    /// Issues a grant without a code. `None`: its session is not live or its user is blocked, and nothing was written. Otherwise the grants
     /// that were ended because the session had too many for this client.
     pub async fn issue_grant(
         &self,
@@ -33,7 +33,7 @@ struct IssueGrant {
 impl Operation for IssueGrant {
     type Output = Option<Vec<GrantId>>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Vec<GrantId>>, StoreError> {
-        if !lock_live_session(conn, &self.grant.session, self.now).await? {
+        if !lock_usable_session(conn, &self.grant.session, self.now).await? {
             return Ok(None);
         }
         issue_grant(conn, &self.grant, self.now, self.offline_limit).await.map(Some)
