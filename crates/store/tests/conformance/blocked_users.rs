@@ -1,11 +1,17 @@
 //! A user is blocked while requests of the user are in progress, which read the session before.
 
+use countersign_core::ids::random_id;
 use countersign_core::session::EndReason;
 use countersign_core::{ConnectorId, Timestamp};
-use countersign_store::{BlockUser, IssueCodeOutcome, RedeemCodeOutcome, Rotation, Snapshot};
+use countersign_store::{
+    BlockUser, IssueCodeOutcome, RedeemCodeOutcome, Rotate, Rotation, SignIn, SignInOutcome,
+    Snapshot, StoreError,
+};
 
 use crate::on_both_engines;
-use crate::world::{HOUR, LIMIT, NOW, World, code, ended, grant, identity, rotate};
+use crate::world::{
+    HOUR, LIMIT, NOW, SignedIn as _, World, code, ended, grant, identity, rotate, sign_in,
+};
 
 async fn block_jane(world: &World, expires_at: Option<Timestamp>) {
     let block = BlockUser {
@@ -46,7 +52,7 @@ async fn nothing_is_issued_once_the_user_is_blocked(world: &World) {
         lease: None,
         now: NOW,
     };
-    let revalidated = countersign_store::Rotate { snapshot: Some(snapshot), ..revalidated };
+    let revalidated = Rotate { snapshot: Some(snapshot), ..revalidated };
     assert_eq!(world.store.rotate(revalidated).await.unwrap(), Rotation::Ended);
     let session = world.store.session(&jane).await.unwrap().unwrap();
     assert!(session.ended.is_none() && world.is_live(&cli).await, "a block ends nothing");
@@ -57,6 +63,29 @@ async fn nothing_is_issued_once_the_user_is_blocked(world: &World) {
     assert!(matches!(redeemed, RedeemCodeOutcome::Granted { .. }), "{redeemed:?}: it was not used");
     let rotated = world.store.rotate(rotate(&cli, 1, NOW)).await.unwrap();
     assert_eq!(rotated, Rotation::Rotated { generation: 2 }, "it was not used");
+}
+
+/// The password grant, and the exchange of an upstream's token.
+async fn a_session_without_a_browser_is_stored_with_its_grant_or_not_at_all(world: &World) {
+    let sign_in = || SignIn { cookie: random_id().unwrap(), ..sign_in("jane", "") };
+    let first = sign_in();
+    let wanted = grant(&code(&first.id, "cli"), true);
+    let stored = world.store.sign_in_with_grant(first.clone(), wanted.clone()).await.unwrap();
+    assert_eq!(stored.session(), first.id);
+    assert!(world.is_live(&wanted.id).await);
+    let rotated = world.store.rotate(rotate(&wanted.id, 1, NOW)).await.unwrap();
+    assert_eq!(rotated, Rotation::Rotated { generation: 2 });
+
+    let second = sign_in();
+    let foreign = grant(&code(&first.id, "cli"), true);
+    let refused = world.store.sign_in_with_grant(second.clone(), foreign.clone()).await;
+    assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
+    block_jane(world, None).await;
+    let wanted = grant(&code(&second.id, "cli"), true);
+    let refused = world.store.sign_in_with_grant(second.clone(), wanted.clone()).await.unwrap();
+    assert!(matches!(refused, SignInOutcome::Blocked(_)), "{refused:?}");
+    assert!(world.store.session(&second.id).await.unwrap().is_none());
+    assert!(!world.is_live(&foreign.id).await && !world.is_live(&wanted.id).await);
 }
 
 async fn tokens_are_issued_again_when_the_block_has_expired(world: &World) {
@@ -80,6 +109,7 @@ async fn grants_of_a_blocked_user_can_be_ended(world: &World) {
 
 on_both_engines!(
     nothing_is_issued_once_the_user_is_blocked,
+    a_session_without_a_browser_is_stored_with_its_grant_or_not_at_all,
     tokens_are_issued_again_when_the_block_has_expired,
     grants_of_a_blocked_user_can_be_ended,
 );
