@@ -215,7 +215,7 @@ async fn keys_that_were_read_earlier_never_replace_those_read_later() {
 }
 
 #[tokio::test]
-async fn a_leaked_key_is_dropped_while_the_service_of_the_signing_key_does_not_answer() {
+async fn a_leaked_key_is_dropped_while_the_service_of_the_signing_key_does_not_respond() {
     let (store, root) = (Store::open(&Location::Memory).await.unwrap(), RootKeys::none());
     Keyring::open(&store, &root, &example(), NOON).await.unwrap();
     let kid = store.signing_keys().await.unwrap()[0].kid.clone();
