@@ -101,8 +101,8 @@ struct IssueCode {
     now: Timestamp,
 }
 
-/// The condition on the session's row when a code is issued: as in [`lock_usable_session`], and the browser must not have
-/// signed out.
+/// The condition on the session's row when a code is issued: as in [`lock_usable_session`], and the browser must not
+/// have signed out.
 macro_rules! touch_browser_session {
     ($id:literal, $now:literal) => {
         concat!(

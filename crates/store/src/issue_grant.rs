@@ -14,8 +14,8 @@ use crate::sessions::lock_usable_session;
 use crate::{SignIn, SignInOutcome, Store, StoreError};
 
 impl Store {
-    /// Issues a grant without a code. `None`: its session is not live or its user is blocked, and nothing was written. Otherwise the grants
-    /// that were ended because the session had too many for this client.
+    /// Issues a grant without a code. `None`: its session is not live or its user is blocked, and nothing was written.
+    /// Otherwise the grants that were ended because the session had too many for this client.
     pub async fn issue_grant(
         &self,
         grant: Grant,
