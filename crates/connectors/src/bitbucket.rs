@@ -157,6 +157,10 @@ impl UserApi for Bitbucket {
         Ok(self.code_flow.clone())
     }
 
+    fn used_refresh_tokens(&self) -> &UsedRefreshTokens {
+        &self.code_flow.used_refresh_tokens
+    }
+
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
         let mut scopes = vec!["account".to_owned(), "email".to_owned()];
         if login_scopes.groups || !self.teams.is_empty() {

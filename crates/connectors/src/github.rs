@@ -216,6 +216,10 @@ impl Upstream for GitHub {
     }
 
     /// Exchanges an invalid code: GitHub refuses it only after it has accepted the client credentials.
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        Some(&self.code_flow.used_refresh_tokens)
+    }
+
     async fn diagnose(
         &self,
         _: Option<&str>,

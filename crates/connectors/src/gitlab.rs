@@ -123,6 +123,10 @@ impl UserApi for GitLab {
         Ok(self.code_flow.clone())
     }
 
+    fn used_refresh_tokens(&self) -> &UsedRefreshTokens {
+        &self.code_flow.used_refresh_tokens
+    }
+
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
         let mut scopes = vec!["read_user"];
         if self.reads_groups(login_scopes) {

@@ -11,7 +11,9 @@ use countersign_core::connector::{
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Timestamp, Trace};
 use serde_json::{Map, Value};
 
-use crate::oauth::{OAuth, Upstream, UpstreamError, UpstreamOutcome, refused_token};
+use crate::oauth::{
+    OAuth, Upstream, UpstreamError, UpstreamOutcome, UsedRefreshTokens, refused_token,
+};
 use crate::oidc::provider::{CallbackOutcome, Proven, Provider};
 
 mod config;
@@ -122,6 +124,10 @@ impl Upstream for Google {
 
     fn needs_offline_login(&self) -> bool {
         true
+    }
+
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        Some(self.provider.used_refresh_tokens())
     }
 
     async fn diagnose(

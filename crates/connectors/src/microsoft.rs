@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
     Client, CodeFlow, OAuth, Proof, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome,
-    refused_token,
+    UsedRefreshTokens, refused_token,
 };
 
 mod config;
@@ -98,6 +98,10 @@ impl Upstream for Microsoft {
     /// Without the scope `offline_access` there is no refresh token.
     fn needs_offline_login(&self) -> bool {
         true
+    }
+
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        Some(&self.config.code_flow.used_refresh_tokens)
     }
 
     async fn diagnose(

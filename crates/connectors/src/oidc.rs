@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::oauth::{OAuth, Upstream, UpstreamError, UpstreamOutcome, refused_token};
+use crate::oauth::{
+    OAuth, Upstream, UpstreamError, UpstreamOutcome, UsedRefreshTokens, refused_token,
+};
 
 mod config;
 pub(crate) mod id_token;
@@ -137,6 +139,10 @@ impl Upstream for Oidc {
 
     fn needs_offline_login(&self) -> bool {
         true
+    }
+
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        Some(self.provider.used_refresh_tokens())
     }
 
     async fn diagnose(

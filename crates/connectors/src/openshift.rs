@@ -120,6 +120,10 @@ impl UserApi for OpenShift {
         self.code_flow.get(self.discover(trace)).await
     }
 
+    fn used_refresh_tokens(&self) -> &UsedRefreshTokens {
+        &self.used_refresh_tokens
+    }
+
     fn scopes(&self, _: LoginScopes) -> Vec<String> {
         vec!["user:info".to_owned()]
     }

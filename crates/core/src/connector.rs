@@ -3,6 +3,7 @@
 //! A refusal is a value; an upstream that cannot be queried is an error. Neither distinguishes "no such user"
 //! from "wrong password".
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -370,4 +371,13 @@ pub trait Refresh: Send + Sync {
     fn needs_offline_login(&self) -> bool {
         false
     }
+
+    /// What is kept in memory of refresh tokens that the upstream has replaced a moment ago, for
+    /// [`Refresh::share_used_refresh_tokens`].
+    fn used_refresh_tokens(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
+
+    /// Shares those of the connector that this one replaces, which has the same fingerprint.
+    fn share_used_refresh_tokens(&self, _replaced: Arc<dyn Any + Send + Sync>) {}
 }

@@ -1,6 +1,7 @@
 //! Implements the connector traits for an [`Upstream`]: time limits, errors, and refusing identities that cannot be
 //! stored.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use countersign_core::connector::{
 use countersign_core::{Connector, ConnectorId, Secret, Timestamp, Trace};
 use url::Url;
 
-use super::{UpstreamError, within};
+use super::{UpstreamError, UsedRefreshTokens, within};
 
 /// The outcome of a login or a refresh at an upstream.
 pub(crate) enum UpstreamOutcome {
@@ -70,6 +71,9 @@ pub(crate) trait Upstream: Send + Sync {
     fn needs_offline_login(&self) -> bool {
         false
     }
+
+    /// `None` if it issues no refresh tokens.
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens>;
 
     /// See [`RedirectLogin::diagnose`].
     async fn diagnose(
@@ -197,6 +201,16 @@ impl<U: Upstream> Refresh for OAuth<U> {
 
     fn needs_offline_login(&self) -> bool {
         self.upstream.needs_offline_login()
+    }
+
+    fn used_refresh_tokens(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.upstream.used_refresh_tokens().map(UsedRefreshTokens::table)
+    }
+
+    fn share_used_refresh_tokens(&self, replaced: Arc<dyn Any + Send + Sync>) {
+        if let Some(tokens) = self.upstream.used_refresh_tokens() {
+            tokens.share(replaced);
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use countersign_core::{Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CodeFlow, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome, refused_token,
+    CodeFlow, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome, UsedRefreshTokens,
+    refused_token,
 };
 
 /// What differs between such upstreams.
@@ -23,6 +24,9 @@ pub(crate) trait UserApi: Send + Sync {
 
     /// Its endpoints and our client credentials.
     async fn oauth(&self, trace: &mut Trace) -> Result<Arc<CodeFlow>, UpstreamError>;
+
+    /// Those of its code flow.
+    fn used_refresh_tokens(&self) -> &UsedRefreshTokens;
 
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String>;
 
@@ -150,6 +154,10 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
 
     fn can_refresh(&self) -> bool {
         A::CAN_REFRESH
+    }
+
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        Some(self.0.used_refresh_tokens())
     }
 
     async fn diagnose(

@@ -89,6 +89,10 @@ impl Provider {
         &self.http
     }
 
+    pub fn used_refresh_tokens(&self) -> &UsedRefreshTokens {
+        &self.used_refresh_tokens
+    }
+
     /// The provider metadata, requested again when it is no longer fresh.
     pub async fn metadata(&self, trace: &mut Trace) -> Result<Arc<Metadata>, UpstreamError> {
         self.metadata

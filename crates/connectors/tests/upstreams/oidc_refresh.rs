@@ -57,6 +57,24 @@ async fn a_token_spent_before_something_else_failed_is_not_lost() {
     current(refresh(&connector, &again, ALL).await);
 }
 
+/// A reload builds the connector anew from the same configuration.
+#[tokio::test]
+async fn a_token_spent_before_the_connector_was_replaced_is_not_lost() {
+    let provider = Provider::start().await;
+    provider.set(|b| b.rotates = true);
+    let config = || vec![("getUserInfo", plain("true"))];
+    let (before, after) = (connector(&provider, config()), connector(&provider, config()));
+    let jane = accepted(login(&provider, &before).await);
+    provider.set(|b| b.replies = vec![("/userinfo", Reply::Json(500, json!({})))]);
+    assert!(broken(refresh(&before, &jane, ALL).await).contains("500"));
+    provider.set(|b| b.replies.clear());
+    let used = before.refresh.as_ref().unwrap().used_refresh_tokens().unwrap();
+    after.refresh.as_ref().unwrap().share_used_refresh_tokens(used);
+    let again = current(refresh(&after, &jane, ALL).await);
+    assert_eq!(provider.web.requests("/token").len(), 2, "one login, one refresh");
+    current(refresh(&after, &again, ALL).await);
+}
+
 #[tokio::test]
 async fn a_token_is_not_lost_when_the_caller_disconnects() {
     let provider = Provider::start().await;

@@ -5,7 +5,9 @@
 //! first, so that its replay ends the grant although the signer is unavailable, and costs no signature.
 
 use countersign_core::session::{EndReason, Ended};
-use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};
+use countersign_core::{
+    Client, Grant, GrantId, GrantType, Scopes, Secret, Session, Timestamp, scopes,
+};
 use countersign_store::{Rotate, Rotation, Snapshot};
 
 use super::issue::{PreparedTokens, TokenSubject};
@@ -74,10 +76,7 @@ impl Issuer {
         // refresh token.
         let is_stored = matches!(rotated, Ok((_, _, true)));
         if let Some(snapshot) = snapshot.filter(|_| !is_stored) {
-            let session = snapshot.session.clone();
-            if !matches!(self.store.update_snapshot(snapshot).await, Ok(true)) {
-                self.store.release_upstream(&session).await?;
-            }
+            self.keep_snapshot(snapshot).await?;
         }
         let (signed, generation, _) = rotated?;
         Ok(self.issue(signed, generation))
@@ -180,8 +179,21 @@ impl Issuer {
                 tracing::warn!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %grant.session, reason = "refresh_reused", tokens_until = %tokens_until, "a rotated refresh token was presented again: it was stolen, or a response was lost");
                 Err(TokenError::invalid_grant(INVALID_TOKEN))
             }
-            Rotation::Ended => Err(TokenError::invalid_grant(SESSION_ENDED)),
+            Rotation::Ended => Err(self.refused_meanwhile(&grant.id).await),
         }
+    }
+
+    /// The grant, live when it was read, has ended since, or its user was blocked.
+    async fn refused_meanwhile(&self, grant: &GrantId) -> TokenError {
+        let reason = match self.store.grant(grant).await {
+            Ok(Some((grant, session))) => match session.ended.as_ref().or(grant.ended.as_ref()) {
+                Some(ended) => ended_description(ended),
+                None if session.is_blocked(self.now()) => ACCOUNT_BLOCKED.to_owned(),
+                None => SESSION_ENDED.to_owned(),
+            },
+            Ok(None) | Err(_) => SESSION_ENDED.to_owned(),
+        };
+        TokenError::invalid_grant(reason)
     }
 
     /// A subset of the granted scopes (RFC 6749 section 6). Unknown scopes, which `/auth` ignored, are ignored here
