@@ -116,6 +116,11 @@ impl Upstream for Oidc {
         }
     }
 
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let (token, sub) = kept(upstream)?;
+        keep(&self.provider.successor(&token)?, sub.as_deref())
+    }
+
     /// `getUserInfo` has no effect here, because there is no access token.
     async fn login_with_id_token(
         &self,

@@ -10,7 +10,8 @@ use countersign_core::{Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CodeFlow, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome, refused_token,
+    CodeFlow, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome, UsedRefreshTokens,
+    refused_token,
 };
 
 /// What differs between such upstreams.
@@ -70,6 +71,12 @@ impl StoredTokens {
     pub fn read(request: &RefreshRequest<'_>) -> Self {
         let stored = request.upstream.and_then(|stored| serde_json::from_str(stored.expose()).ok());
         stored.unwrap_or_default()
+    }
+
+    /// What replaces `stored`, if its refresh token is among the used ones. See `Refresh::successor`.
+    pub fn successor(stored: &Secret, used: &UsedRefreshTokens) -> Option<Secret> {
+        let stored: Self = serde_json::from_str(stored.expose()).ok()?;
+        Self::of(&used.tokens_for(&Secret::new(stored.refresh_token))?)
     }
 }
 
@@ -146,6 +153,11 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
             }),
             outcome => Ok(outcome?.refreshed()),
         }
+    }
+
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let oauth = self.0.oauth(&mut Trace::default()).await.ok()?;
+        StoredTokens::successor(upstream, &oauth.used_refresh_tokens)
     }
 
     fn can_refresh(&self) -> bool {

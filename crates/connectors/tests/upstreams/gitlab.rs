@@ -143,6 +143,9 @@ async fn a_refresh_rereads_and_a_token_used_before_a_failure_is_kept() {
     let jane = accepted(login(&connector, ALL).await);
     fake.instance.lock().unwrap().broken = Some(("/oauth/userinfo", Reply::Json(502, json!({}))));
     assert!(broken(refresh(&connector, &jane, ALL).await).contains("502"));
+    let refreshing = connector.refresh.as_ref().unwrap();
+    let next = refreshing.successor(jane.upstream.as_ref().unwrap()).await.unwrap();
+    assert!(next.expose().contains("refresh-2"), "it is stored with the session");
     {
         let mut instance = fake.instance.lock().unwrap();
         instance.broken = None;

@@ -57,6 +57,35 @@ async fn a_token_spent_before_something_else_failed_is_not_lost() {
     current(refresh(&connector, &again, ALL).await);
 }
 
+/// Issue 9, item 10: what the upstream returned is kept although its ID token cannot be used, and the next attempt asks
+/// the upstream again instead of judging the same ID token again.
+#[tokio::test]
+async fn a_token_returned_with_an_unusable_id_token_is_the_one_to_use_next() {
+    let provider = Provider::start().await;
+    provider.set(|b| b.rotates = true);
+    let mut keys = groups();
+    keys.push(("userIDKey", text("email")));
+    let connector = connector(&provider, keys);
+    let refreshing = connector.refresh.clone().unwrap();
+    let mut jane = accepted(login(&provider, &connector).await);
+    let first = jane.upstream.clone().unwrap();
+    assert!(refreshing.successor(&first).await.is_none(), "it was not used");
+    provider.claims(|claims| {
+        claims.insert("groups".into(), json!(5));
+    });
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("not a list of groups"));
+
+    let next = refreshing.successor(&first).await.expect("the upstream returned another token");
+    assert_ne!(next.expose(), first.expose());
+    assert!(next.expose().contains(r#""Sub":"1234""#), "{}", next.expose());
+    jane.upstream = Some(next);
+    provider.claims(|claims| {
+        claims.insert("groups".into(), json!(["left"]));
+    });
+    assert_eq!(current(refresh(&connector, &jane, ALL).await).identity.groups, ["left"]);
+    assert_eq!(provider.web.requests("/token").len(), 3, "a login, and each refresh asked");
+}
+
 #[tokio::test]
 async fn a_token_is_not_lost_when_the_caller_disconnects() {
     let provider = Provider::start().await;
