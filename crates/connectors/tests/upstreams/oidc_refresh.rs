@@ -172,6 +172,43 @@ async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_requested
     assert_eq!(current(refresh(&refreshing, &jane, ALL).await).identity.user_id, "1234");
 }
 
+/// The user id is of a claim that only the ID token of the sign-in has; `sub` is the same (section 12.2).
+#[tokio::test]
+async fn a_user_id_that_a_refresh_does_not_repeat_is_kept() {
+    let provider = Provider::start().await;
+    provider.claims(|claims| {
+        claims.insert("oid".into(), json!("jane-1"));
+    });
+    let keys = vec![("userIDKey", text("oid")), ("getUserInfo", plain("true"))];
+    let connector = connector(&provider, keys);
+    let jane = accepted(login(&provider, &connector).await);
+    provider.set(|b| {
+        b.without_id_token = true;
+        b.userinfo = json!({ "email": "new@example.com", "email_verified": true })
+            .as_object()
+            .unwrap()
+            .clone();
+    });
+    let again = current(refresh(&connector, &jane, ALL).await).identity;
+    assert_eq!((again.user_id.as_str(), again.email.as_str()), ("jane-1", "new@example.com"));
+    provider.set(|b| {
+        b.userinfo.insert("sub".into(), json!("somebody-else"));
+    });
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("another user"));
+}
+
+/// A claim that is null says no more than one that is missing: it is a defect, and no statement about the address.
+#[tokio::test]
+async fn an_email_verified_that_is_null_at_a_refresh_is_a_defect_and_no_refusal() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, vec![]);
+    let jane = accepted(login(&provider, &connector).await);
+    provider.claims(|claims| {
+        claims.insert("email_verified".into(), serde_json::Value::Null);
+    });
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("email_verified"));
+}
+
 #[tokio::test]
 async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_requested() {
     let provider = Provider::start().await;
