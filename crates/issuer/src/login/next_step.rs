@@ -36,8 +36,15 @@ impl Issuer {
     ) -> Result<Step, IssuerError> {
         let silent = pending.request.prompt.none.then(|| pending.clone());
         match (self.evaluate(pending, cookie, approved).await, silent) {
-            // `prompt=none` must not show a page: the error is sent to the client.
-            (Err(IssuerError::Unavailable { what, cause }), Some(pending)) => {
+            // `prompt=none` must not show a page: the error is sent to the client, which can ask again also when it is
+            // unknown whether a code was stored, because that code was not sent.
+            (
+                Err(
+                    IssuerError::Unavailable { what, cause }
+                    | IssuerError::OutcomeUnknown { what, cause },
+                ),
+                Some(pending),
+            ) => {
                 tracing::error!(what, cause, "a silent request could not be answered");
                 let (code, text) = (ErrorCode::TemporarilyUnavailable, "Ask again later");
                 Ok(self.refuse(&pending, code, text))
