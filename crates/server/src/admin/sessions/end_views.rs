@@ -78,6 +78,8 @@ impl EndSummary {
         let end = &t.end;
         match (self.sessions, self.grants) {
             (0, 1) => end.done_grant.to_owned(),
+            // The same button may have been pressed twice.
+            (0, 0) => end.nothing.to_owned(),
             (sessions, 0) => end.done_sessions.of(sessions),
             (sessions, grants) => {
                 format!("{} {}", end.done_sessions.of(sessions), end.done_grants.of(grants))
