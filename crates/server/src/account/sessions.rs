@@ -252,8 +252,10 @@ pub async fn withdraw_consent(
     let client = once(&pairs, "client").map(ClientId::new);
     let client =
         client.ok_or_else(|| PageError::from(PageErrorKind::BadRequest).detail("client"))?;
-    let ended = app.issuer.withdraw_account_consent(&mine, &client).await?;
-    let ended = ended.ok_or(PageErrorKind::NotFound)?;
+    let Some(ended) = app.issuer.withdraw_account_consent(&mine, &client).await? else {
+        // As by a second click: the list no longer has it.
+        return Ok(see_other(&app.path(CONSENTS_PATH)));
+    };
     let known = app.issuer.clients.get(&client);
     let name = known.as_ref().map_or(client.as_str(), |client| &client.name);
     consent_withdrawn(&app, &context, CONSENTS_PATH, name, ended.tokens_until)

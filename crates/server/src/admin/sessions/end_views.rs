@@ -74,6 +74,11 @@ pub struct Ended<'a> {
 }
 
 impl EndSummary {
+    /// Otherwise nothing is known here of tokens that are still valid.
+    pub(crate) fn ended_something(&self) -> bool {
+        self.sessions > 0 || self.grants > 0
+    }
+
     pub(crate) fn message(&self, t: &Admin) -> String {
         let end = &t.end;
         match (self.sessions, self.grants) {
