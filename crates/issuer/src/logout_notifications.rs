@@ -163,7 +163,7 @@ impl Issuer {
         notification: &LogoutNotification,
     ) -> Result<Secret, IssuerError> {
         let now = self.now();
-        // Listed for people, or configured for the API server's requests: either way an API server accepts its tokens.
+        // A cluster's API server accepts tokens for it: it is in the list of clusters, or has settings of a cluster.
         let is_listed = self.settings.clusters.iter().any(|cluster| cluster.client == client.id);
         let is_cluster = is_listed || client.kubernetes.is_some();
         let claims = LogoutToken {
