@@ -164,7 +164,7 @@ impl Issuer {
         if pending.logged_in.is_none() {
             return self.require_login(pending, client);
         }
-        let reason = "The upstream accepted the login and then refused the user";
+        let reason = "The upstream accepted the login and then did not confirm the user";
         self.refuse(&pending, ErrorCode::AccessDenied, reason)
     }
 
