@@ -361,6 +361,14 @@ pub trait Refresh: Send + Sync {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError>;
 
+    /// The upstream data to use in place of `upstream`, if a refresh has used its refresh token and the upstream returned
+    /// another one. The caller asks after a refresh whose outcome has no upstream data, because the used token is not
+    /// accepted again. `None`: `upstream` is still the one to use.
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let _ = upstream;
+        None
+    }
+
     /// True if revalidation queries no upstream, so it is done every time.
     fn needs_no_request(&self) -> bool {
         false

@@ -92,6 +92,18 @@ impl Store {
         self.write(snapshot).await
     }
 
+    /// Replaces the upstream data of a live session; false if they are no longer `before`. Both are sealed. Does not
+    /// release the lease.
+    pub async fn replace_upstream(
+        &self,
+        session: &SessionId,
+        before: &str,
+        after: &str,
+    ) -> Result<bool, StoreError> {
+        let (before, after) = (before.to_owned(), after.to_owned());
+        self.write(ReplaceUpstream { session: session.clone(), before, after }).await
+    }
+
     /// Records that the upstream no longer knows the user. The session ends with `reason` at a second report at least
     /// `delay` after the first, or immediately if `delay` is zero.
     pub async fn mark_missing(
@@ -139,6 +151,26 @@ impl Operation for Release {
         )
         .await?;
         Ok(())
+    }
+}
+
+struct ReplaceUpstream {
+    session: SessionId,
+    before: String,
+    after: String,
+}
+
+impl Operation for ReplaceUpstream {
+    type Output = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let updated = conn
+            .execute(
+                "UPDATE sessions SET upstream = $3 \
+                 WHERE id = $1 AND ended_at IS NULL AND upstream = $2",
+                &[(&self.session).into(), (&self.before).into(), (&self.after).into()],
+            )
+            .await?;
+        Ok(updated == 1)
     }
 }
 

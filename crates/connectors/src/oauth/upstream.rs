@@ -52,6 +52,11 @@ pub(crate) trait Upstream: Send + Sync {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError>;
 
+    /// See [`Refresh::successor`].
+    async fn successor(&self, _upstream: &Secret) -> Option<Secret> {
+        None
+    }
+
     /// See [`RedirectLogin::login_with_id_token`].
     async fn login_with_id_token(
         &self,
@@ -197,6 +202,10 @@ impl<U: Upstream> Refresh for OAuth<U> {
             _ => Ok(outcome),
         });
         again.map_err(|failure| failure.into_connector_error(&self.id, trace))
+    }
+
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        self.upstream.successor(upstream).await
     }
 
     fn needs_offline_login(&self) -> bool {

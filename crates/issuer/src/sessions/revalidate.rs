@@ -153,6 +153,13 @@ impl Issuer {
         for step in trace.steps() {
             tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
         }
+        let is_current = match &result {
+            Ok(RefreshOutcome::Current(person)) => is_same_user(person, &session),
+            _ => false,
+        };
+        if !is_current {
+            self.keep_successor(refresh, &session, upstream.as_ref()).await?;
+        }
         let refusal = match result.map_err(|down| IssuerError::upstream(&down))? {
             RefreshOutcome::Current(person) => {
                 self.record_success(&session);
@@ -179,6 +186,23 @@ impl Issuer {
         }))
     }
 
+    /// Stores what the upstream returned for a refresh token that was used in vain: the identity could not be read
+    /// afterwards, or the user is refused. The upstream does not accept the used token again, so the next revalidation
+    /// would be refused and could end the session.
+    async fn keep_successor(
+        &self,
+        refresh: &dyn Refresh,
+        session: &Session,
+        upstream: Option<&Secret>,
+    ) -> Result<(), IssuerError> {
+        let (Some(upstream), Some(before)) = (upstream, &session.upstream) else { return Ok(()) };
+        let successor = refresh.successor(upstream).await;
+        if let Some(after) = self.seal_upstream(successor.as_ref())? {
+            self.store.replace_upstream(&session.id, before, &after).await?;
+        }
+        Ok(())
+    }
+
     fn accept_refresh(
         &self,
         mut session: Session,
@@ -192,7 +216,7 @@ impl Issuer {
         {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
-        if person.identity.user_id != session.identity.user_id {
+        if !is_same_user(&person, &session) {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
         if lease.is_none() && person.identity == session.identity {
@@ -234,6 +258,10 @@ impl Issuer {
             .map_err(|_| IssuerError::Broken("upstream data is not text".to_owned()))?;
         Ok(Some(Secret::new(text)))
     }
+}
+
+fn is_same_user(person: &SignedIn, session: &Session) -> bool {
+    person.identity.user_id == session.identity.user_id
 }
 
 fn valid(session: Session, snapshot: Option<Snapshot>) -> Revalidation {
