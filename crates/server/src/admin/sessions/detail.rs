@@ -209,7 +209,7 @@ pub async fn post_page(
         (Some(named), None) if named == id.as_str() => {
             let end = app.issuer.end_session(&admin.who, &id).await?;
             let Some(end) = end else { return ended_before() };
-            let grants = end.grants_ended as u64;
+            let grants = end.grants_ended;
             EndResult { sessions: 1, grants, tokens_until: end.tokens_until, more: false }
         }
         (None, Some(grant)) => {
