@@ -224,9 +224,10 @@ impl Issuer {
         if !leased && person.identity == session.identity {
             return Ok(valid(session, None));
         }
+        let used_upstream = session.upstream.clone();
         let upstream = match &person.upstream {
             Some(data) => self.seal_upstream(Some(data))?,
-            None => session.upstream.clone(),
+            None => used_upstream.clone(),
         };
         session.identity = person.identity;
         session.identity_at = self.now();
@@ -236,6 +237,7 @@ impl Issuer {
             identity: session.identity.clone(),
             fingerprint: session.fingerprint.clone(),
             upstream,
+            used_upstream,
             auth_time: session.auth_time,
             now: session.identity_at,
         };
