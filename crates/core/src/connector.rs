@@ -112,7 +112,9 @@ impl std::fmt::Display for Refusal {
                 write!(f, "in none of the required groups: {}", required.join(", "))
             }
             Self::UpstreamDenied { code } => write!(f, "the upstream answered {code}"),
-            Self::EmailNotVerified => f.write_str("the e-mail address is not verified"),
+            Self::EmailNotVerified => {
+                f.write_str("the upstream does not report the e-mail address as verified")
+            }
             Self::InvalidResponse { reason } => write!(f, "the response is invalid: {reason}"),
             Self::NotThroughProxy => f.write_str("not through a trusted proxy"),
             Self::UnclearHeaders { reason } => write!(f, "the proxy's headers: {reason}"),

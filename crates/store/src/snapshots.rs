@@ -30,8 +30,11 @@ pub struct Snapshot {
     pub fingerprint: String,
     /// Replaces the upstream data, sealed; `None` deletes it.
     pub upstream: Option<String>,
+    /// The upstream data that the revalidation has used, sealed as they were read.
+    pub used_upstream: Option<String>,
     /// When the user of the revalidated session had authenticated. A login since then returned a newer identity and
-    /// upstream data, perhaps for more scopes: these stay.
+    /// upstream data, perhaps for more scopes: these stay. Only if it returned no upstream data, those that the
+    /// revalidation has used are replaced.
     pub auth_time: Timestamp,
     /// The lease held for the revalidation, as its expiry; `None` if none was needed.
     pub lease: Option<Timestamp>,
@@ -191,6 +194,10 @@ pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bo
         return Ok(false);
     }
     if before.auth_time > snapshot.auth_time {
+        if before.upstream.is_some() && before.upstream == snapshot.used_upstream {
+            let values: [Value; 2] = [(&snapshot.session).into(), (&snapshot.upstream).into()];
+            conn.execute("UPDATE sessions SET upstream = $2 WHERE id = $1", &values).await?;
+        }
         return Ok(true);
     }
     conn.execute(

@@ -174,7 +174,11 @@ impl Issuer {
 
     fn require_login(&self, mut pending: PendingLogin, client: &Client) -> Step {
         if pending.request.prompt.none {
-            return self.refuse(&pending, ErrorCode::LoginRequired, "Nobody is signed in");
+            return self.refuse(
+                &pending,
+                ErrorCode::LoginRequired,
+                "A login is needed, and this request shows no page",
+            );
         }
         pending.session = None;
         pending.logged_in = None;

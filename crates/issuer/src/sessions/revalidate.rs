@@ -222,9 +222,10 @@ impl Issuer {
         if lease.is_none() && person.identity == session.identity {
             return Ok(valid(session, None));
         }
+        let used_upstream = session.upstream.clone();
         let upstream = match &person.upstream {
             Some(data) => self.seal_upstream(Some(data))?,
-            None => session.upstream.clone(),
+            None => used_upstream.clone(),
         };
         session.identity = person.identity;
         session.identity_at = self.now();
@@ -234,6 +235,7 @@ impl Issuer {
             identity: session.identity.clone(),
             fingerprint: session.fingerprint.clone(),
             upstream,
+            used_upstream,
             auth_time: session.auth_time,
             lease,
             now: session.identity_at,

@@ -77,7 +77,7 @@ const ENDED: Ended = Ended {
 pub const GROUPS: Groups = Groups {
     heading: "Your groups",
     provided_by: Message("From {}, as of"),
-    stale: Message("{} does not answer right now; these are the groups it returned before."),
+    stale: Message("{} could not be read again; these are the groups it returned before."),
     not_requested: "This sign-in did not ask for your groups.",
     ask: "Sign in again to see them",
     all: PluralMessage { one: "Show your one group", many: "Show all {} groups" },
