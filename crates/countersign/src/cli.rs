@@ -169,8 +169,13 @@ pub struct ClusterConfigArguments {
     /// Check this file instead: an AuthenticationConfiguration, or a file with --oidc-... flags such as a pod manifest
     #[arg(long, value_name = "PATH", conflicts_with = "format")]
     pub lint: Option<PathBuf>,
-    /// Claim that becomes the user name: email, sub, preferred_username or name
-    #[arg(long, value_name = "CLAIM", default_value = "email")]
+    /// Claim that becomes the user name
+    #[arg(
+        long,
+        value_name = "CLAIM",
+        default_value = "email",
+        value_parser = ["email", "sub", "preferred_username", "name"]
+    )]
     pub username_claim: String,
     /// Before every user name, so that none is called like one of the cluster's own
     #[arg(long, value_name = "TEXT", default_value = "oidc:")]

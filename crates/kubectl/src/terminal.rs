@@ -55,8 +55,12 @@ impl Style {
 
 /// False with `NO_COLOR` (no-color.org) or a terminal without capabilities.
 fn takes_colours() -> bool {
-    crate::environment_variable("NO_COLOR").is_none_or(|value| value.is_empty())
-        && crate::environment_variable("TERM").is_none_or(|term| term != "dumb")
+    crate::environment_variable("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
+}
+
+/// A terminal without capabilities, such as the shell of Emacs.
+fn is_dumb() -> bool {
+    crate::environment_variable("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Writes a line to standard output. If the reader has closed the pipe (`| head`), exits without an error.
@@ -151,12 +155,12 @@ pub fn width() -> usize {
 }
 
 /// A line that shows what the program waits for and for how long; it is erased when this value is dropped. If standard
-/// error is not a terminal, the line is written once.
+/// error is not a terminal that can erase a line, the line is written once.
 pub struct Progress(Option<JoinHandle<()>>);
 
 impl Progress {
     pub fn start(text: String) -> Self {
-        if !std::io::stderr().is_terminal() {
+        if !std::io::stderr().is_terminal() || is_dumb() {
             eprintln!("{text} ...");
             return Self(None);
         }

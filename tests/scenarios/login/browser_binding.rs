@@ -5,6 +5,8 @@ use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Page, Server, World, claims,
 };
 
+const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
+
 /// No code, and no redirect to a client.
 fn assert_no_code(page: &Page) {
     assert!(!page.body.contains("code="), "{}", page.body);
@@ -131,6 +133,30 @@ async fn thirty_tabs_sign_in_and_are_approved_afterwards() {
         }
         let tokens = app.redeems(&request, &alice.auth_response()).await;
         assert_eq!(tokens.status, 200, "tab {n}: {}", tokens.page.body);
+    }
+}
+
+/// Issue 9, item 6: thirty restored tabs with the password form finish in any order, with headers that every server and
+/// proxy accepts (8 KiB).
+#[tokio::test]
+async fn thirty_tabs_with_the_password_form_finish_in_any_order() {
+    let server = World::new().with(SKIP).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let mut tabs = Vec::new();
+    for _ in 0..30 {
+        let request = app.auth_request("openid");
+        alice.opens(&request.url).await;
+        tabs.push((request, alice.page().form_with("password").unwrap()));
+    }
+    for n in 0..30 {
+        let (request, form) = &tabs[n * 7 % 30];
+        let form = form.clone().fill("login", ALICE).fill("password", ALICE_PASSWORD);
+        alice.submits(form).await;
+        let tokens = app.redeems(request, &alice.auth_response()).await;
+        assert_eq!(tokens.status, 200, "tab {n}: {}", tokens.page.body);
+        let sizes = alice.cookies().iter().map(|cookie| cookie.name.len() + cookie.value.len() + 3);
+        let cookies: usize = sizes.sum();
+        assert!(cookies < 7 * 1024, "{cookies} bytes of cookies, and 1 KiB for the other headers");
     }
 }
 

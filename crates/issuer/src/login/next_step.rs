@@ -37,8 +37,15 @@ impl Issuer {
     ) -> Result<Step, IssuerError> {
         let silent = pending.request.prompt.none.then(|| pending.clone());
         match (self.evaluate(pending, cookie, approved).await, silent) {
-            // `prompt=none` must not show a page: the error is sent to the client.
-            (Err(IssuerError::Unavailable { what, cause }), Some(pending)) => {
+            // `prompt=none` must not show a page: the error is sent to the client, which can ask again also when it is
+            // unknown whether a code was stored, because that code was not sent.
+            (
+                Err(
+                    IssuerError::Unavailable { what, cause }
+                    | IssuerError::OutcomeUnknown { what, cause },
+                ),
+                Some(pending),
+            ) => {
                 tracing::error!(what, cause, "a silent request could not be answered");
                 let (code, text) = (ErrorCode::TemporarilyUnavailable, "Ask again later");
                 Ok(self.refuse(&pending, code, text))
@@ -161,7 +168,7 @@ impl Issuer {
         if !pending.logged_in.is_some_and(is_fresh) {
             return self.require_login(pending, client);
         }
-        let reason = "The upstream accepted the login and then refused the user";
+        let reason = "The upstream accepted the login and then did not confirm the user";
         self.refuse(&pending, ErrorCode::AccessDenied, reason)
     }
 

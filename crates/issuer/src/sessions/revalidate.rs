@@ -39,7 +39,7 @@ impl Issuer {
             return Ok(self.valid_unless_old(session));
         };
         if refresh.needs_no_request() {
-            return self.refresh_identity(connector, &**refresh, session, false).await;
+            return self.refresh_identity(connector, &**refresh, session, None).await;
         }
         let age = self.now().since(session.identity_at);
         if age < self.settings.sign_on.upstream_refresh_interval {
@@ -73,8 +73,9 @@ impl Issuer {
         let (mut waited, mut pause) = (Duration::ZERO, FIRST_PAUSE);
         while waited < WAIT_TIMEOUT {
             let now = self.now();
-            if self.store.lease_upstream(&session.id, now, now + LEASE).await? {
-                return self.refresh_with_lease(connector, refresh, &session, seen).await;
+            let lease = now + LEASE;
+            if self.store.lease_upstream(&session.id, now, lease).await? {
+                return self.refresh_with_lease(connector, refresh, &session, lease).await;
             }
             tokio::time::sleep(pause).await;
             waited += pause;
@@ -104,7 +105,7 @@ impl Issuer {
         connector: &Connector,
         refresh: &dyn Refresh,
         before: &Session,
-        seen: Timestamp,
+        lease: Timestamp,
     ) -> Result<Revalidation, IssuerError> {
         let revalidation = match self.store.session(&before.id).await {
             Err(error) => Err(error.into()),
@@ -112,23 +113,22 @@ impl Issuer {
             Ok(Some(current)) if current.ended.is_some() => {
                 return Ok(Revalidation::Rejected(RejectReason::Ended));
             }
-            Ok(Some(current)) if current.identity_at > seen => {
-                self.store.release_upstream(&before.id).await?;
+            Ok(Some(current)) if current.identity_at > before.identity_at => {
+                self.store.release_upstream(&before.id, lease).await?;
                 return Ok(valid(current, None));
             }
-            Ok(Some(current)) => self.refresh_identity(connector, refresh, current, true).await,
+            Ok(Some(current)) => {
+                self.refresh_identity(connector, refresh, current, Some(lease)).await
+            }
         };
-        // Storing a new identity releases the lease.
+        // Storing a new identity releases the lease, and so does the end of the session.
         let releases_lease = match &revalidation {
-            Err(_)
-            | Ok(Revalidation::Rejected(
-                RejectReason::FingerprintChanged | RejectReason::CannotRevalidate,
-            )) => false,
+            Err(_) => false,
             Ok(Revalidation::Valid(checked)) => checked.snapshot.is_some(),
-            Ok(Revalidation::Rejected(_)) => true,
+            Ok(Revalidation::Rejected(reason)) => *reason == RejectReason::Ended,
         };
         if !releases_lease {
-            self.store.release_upstream(&before.id).await?;
+            self.store.release_upstream(&before.id, lease).await?;
         }
         revalidation
     }
@@ -138,7 +138,7 @@ impl Issuer {
         connector: &Connector,
         refresh: &dyn Refresh,
         session: Session,
-        leased: bool,
+        lease: Option<Timestamp>,
     ) -> Result<Revalidation, IssuerError> {
         let upstream = self.open_upstream(session.upstream.as_deref())?;
         let known = RefreshRequest {
@@ -153,10 +153,17 @@ impl Issuer {
         for step in trace.steps() {
             tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
         }
+        let is_current = match &result {
+            Ok(RefreshOutcome::Current(person)) => is_same_user(person, &session),
+            _ => false,
+        };
+        if !is_current {
+            self.keep_successor(refresh, &session, upstream.as_ref()).await?;
+        }
         let refusal = match result.map_err(|down| IssuerError::upstream(&down))? {
             RefreshOutcome::Current(person) => {
                 self.record_success(&session);
-                return self.accept_refresh(session, *person, leased);
+                return self.accept_refresh(session, *person, lease);
             }
             RefreshOutcome::NotPossible => return Ok(self.valid_unless_old(session)),
             RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
@@ -179,11 +186,28 @@ impl Issuer {
         }))
     }
 
+    /// Stores what the upstream returned for a refresh token that was used in vain: the identity could not be read
+    /// afterwards, or the user is refused. The upstream does not accept the used token again, so the next revalidation
+    /// would be refused and could end the session.
+    async fn keep_successor(
+        &self,
+        refresh: &dyn Refresh,
+        session: &Session,
+        upstream: Option<&Secret>,
+    ) -> Result<(), IssuerError> {
+        let (Some(upstream), Some(before)) = (upstream, &session.upstream) else { return Ok(()) };
+        let successor = refresh.successor(upstream).await;
+        if let Some(after) = self.seal_upstream(successor.as_ref())? {
+            self.store.replace_upstream(&session.id, before, &after).await?;
+        }
+        Ok(())
+    }
+
     fn accept_refresh(
         &self,
         mut session: Session,
         person: SignedIn,
-        leased: bool,
+        lease: Option<Timestamp>,
     ) -> Result<Revalidation, IssuerError> {
         if person
             .fingerprint
@@ -192,10 +216,10 @@ impl Issuer {
         {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
-        if person.identity.user_id != session.identity.user_id {
+        if !is_same_user(&person, &session) {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
-        if !leased && person.identity == session.identity {
+        if lease.is_none() && person.identity == session.identity {
             return Ok(valid(session, None));
         }
         let upstream = match &person.upstream {
@@ -211,6 +235,7 @@ impl Issuer {
             fingerprint: session.fingerprint.clone(),
             upstream,
             auth_time: session.auth_time,
+            lease,
             now: session.identity_at,
         };
         Ok(valid(session, Some(snapshot)))
@@ -233,6 +258,10 @@ impl Issuer {
             .map_err(|_| IssuerError::Broken("upstream data is not text".to_owned()))?;
         Ok(Some(Secret::new(text)))
     }
+}
+
+fn is_same_user(person: &SignedIn, session: &Session) -> bool {
+    person.identity.user_id == session.identity.user_id
 }
 
 fn valid(session: Session, snapshot: Option<Snapshot>) -> Revalidation {

@@ -154,12 +154,28 @@ impl Issuer {
     ) -> Result<PreparedTokens, TokenError> {
         let now = self.now();
         let audience = self.audience(client, &scopes)?;
-        // The shortest lifetime of all audiences: a cluster with short-lived tokens does not receive longer ones
-        // through a peer.
+        let lifetime = self.lifetime_for(client, &audience);
+        Ok(PreparedTokens { audience, scopes, issued_at: now, tokens_until: now + lifetime })
+    }
+
+    /// The shortest lifetime of the client and all audiences: a cluster with short-lived tokens does not receive longer
+    /// ones through a peer.
+    pub(super) fn lifetime_for(&self, client: &Client, audience: &Audience) -> Duration {
         let named = audience.iter().filter_map(|id| self.clients.get(id));
         let lifetimes = named.map(|named| self.settings.token_lifetime_of(&named));
-        let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
-        Ok(PreparedTokens { audience, scopes, issued_at: now, tokens_until: now + lifetime })
+        lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min)
+    }
+
+    /// Whether the tokens have `azp`. OpenID Connect Core 2 requires it with several audiences. A cluster's tokens
+    /// always have it, so that `requiredClaims` can distinguish tokens of its own client from those a peer requested.
+    pub(super) fn has_azp(&self, audience: &Audience) -> bool {
+        matches!(audience, Audience::Many(_)) || self.is_for_cluster(audience)
+    }
+
+    /// Whether one of the audiences is a Kubernetes cluster's client.
+    fn is_for_cluster(&self, audience: &Audience) -> bool {
+        let mut clients = audience.iter().filter_map(|id| self.clients.get(id));
+        clients.any(|client| client.kubernetes.is_some())
     }
 
     /// Signs the tokens of a grant. Called before the store changes anything, because the service that keeps the signing
@@ -173,9 +189,7 @@ impl Issuer {
         let PreparedTokens { audience, scopes, tokens_until, issued_at } = &prepared;
         let keys = self.keyring.keys();
         let grant = &subject.grant.id;
-        let for_cluster = audience
-            .iter()
-            .any(|id| self.clients.get(id).is_some_and(|client| client.kubernetes.is_some()));
+        let (for_cluster, has_azp) = (self.is_for_cluster(audience), self.has_azp(audience));
         let work = SigningJob {
             signer: keys.signer(*issued_at)?,
             access_token_signer: keys.access_token_signer(*issued_at)?,
@@ -183,6 +197,7 @@ impl Issuer {
             prepared,
             subject,
             for_cluster,
+            has_azp,
             iss: self.settings.issuer.as_str().to_owned(),
             access_jti: ids::random_id()?,
             id_jti: ids::random_id()?,
@@ -289,6 +304,7 @@ struct SigningJob {
     distributed: Option<DistributedClaims>,
     /// One of the audiences is a Kubernetes cluster's client.
     for_cluster: bool,
+    has_azp: bool,
     iss: String,
     access_jti: String,
     id_jti: String,
@@ -330,10 +346,7 @@ impl SigningJob {
         let sub = identity::subject(&session.identity.user_id, &session.connector);
         // Claims of both tokens, because an API server accepts an access token in place of an ID token.
         let person = || PersonClaims::of(session, scopes).groups_at(self.distributed.as_ref());
-        // OpenID Connect Core 2 requires `azp` with several audiences. A cluster's tokens always have it, so that
-        // `requiredClaims` can distinguish tokens of its own client from those a peer requested.
-        let several = matches!(audience, Audience::Many(_));
-        let azp = (several || self.for_cluster).then_some(&grant.client);
+        let azp = self.has_azp.then_some(&grant.client);
         let access = AccessToken {
             iss: &self.iss,
             sub: &sub,
