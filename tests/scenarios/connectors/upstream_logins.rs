@@ -228,7 +228,7 @@ const AT_CORP: &[(&str, &str)] = &[("connector_id", "corp")];
 /// Threat 168; issue 9, item 16: the provider returned no refresh token, so it cannot be asked again. The login just made
 /// counts while she reads the approval page; one that has become too old meanwhile is made again, once.
 #[tokio::test]
-async fn threat_168_a_login_just_made_is_fresh_at_an_upstream_that_cannot_be_asked_again() {
+async fn threat_168_a_login_just_made_is_fresh_at_an_upstream_that_cannot_refresh() {
     if Need::Clock.is_missing() {
         return;
     }

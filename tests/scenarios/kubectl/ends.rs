@@ -135,7 +135,7 @@ async fn a_valid_token_is_handed_out_while_the_server_is_down() {
 /// A proxy in front of the issuer that responds for it while it restarts. It is requested every half minute, not by every
 /// `kubectl`.
 #[tokio::test]
-async fn a_valid_token_is_handed_out_while_a_proxy_says_bad_gateway() {
+async fn a_valid_token_is_handed_out_while_a_proxy_returns_502() {
     if Need::Clock.is_missing() {
         return;
     }

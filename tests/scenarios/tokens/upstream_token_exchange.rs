@@ -97,7 +97,7 @@ async fn an_id_token_for_another_client_of_the_upstream_is_refused() {
 
 /// Issue 9, item 26: the reason is in the log, in words.
 #[tokio::test]
-async fn a_token_of_a_user_in_no_required_group_is_refused_and_the_log_says_why() {
+async fn a_token_of_a_user_in_no_required_group_is_refused_and_the_reason_logged() {
     let config = format!("{GROUPS}    allowedGroups: [board]\n");
     let (upstream, branch) = servers(&config).await;
     let job = SignedInClient::sign_in_alice(&upstream, "branch", "openid email groups").await;

@@ -1,17 +1,16 @@
 //! Signs tokens: ID tokens with Dex's claims, access tokens according to RFC 9068.
 
-use std::time::Duration;
-
 use countersign_core::identity;
 use countersign_core::{
     Client, ClientId, Grant, Identity, Scopes, Secret, Session, Timestamp, ids, scopes,
 };
 use countersign_jose::{MAX_TOKEN_BYTES, hash};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::audience::Audience;
 use super::distributed_claims::DistributedClaims;
 use super::refresh_token::RefreshTokenClaims;
-use super::{TokenError, TokenErrorCode, Tokens};
+use super::{TokenError, Tokens};
 use crate::keyring::{SigningTurn, TokenSigner};
 use crate::{Issuer, IssuerError};
 
@@ -158,26 +157,6 @@ impl Issuer {
         Ok(PreparedTokens { audience, scopes, issued_at: now, tokens_until: now + lifetime })
     }
 
-    /// The shortest lifetime of the client and all audiences: a cluster with short-lived tokens does not receive longer
-    /// ones through a peer.
-    pub(super) fn lifetime_for(&self, client: &Client, audience: &Audience) -> Duration {
-        let named = audience.iter().filter_map(|id| self.clients.get(id));
-        let lifetimes = named.map(|named| self.settings.token_lifetime_of(&named));
-        lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min)
-    }
-
-    /// Whether the tokens have `azp`. OpenID Connect Core 2 requires it with several audiences. A cluster's tokens
-    /// always have it, so that `requiredClaims` can distinguish tokens of its own client from those a peer requested.
-    pub(super) fn has_azp(&self, audience: &Audience) -> bool {
-        matches!(audience, Audience::Many(_)) || self.is_for_cluster(audience)
-    }
-
-    /// Whether one of the audiences is a Kubernetes cluster's client.
-    fn is_for_cluster(&self, audience: &Audience) -> bool {
-        let mut clients = audience.iter().filter_map(|id| self.clients.get(id));
-        clients.any(|client| client.kubernetes.is_some())
-    }
-
     /// Signs the tokens of a grant. Called before the store changes anything, because the service that keeps the signing
     /// key may be unavailable; the tokens leave only by [`Issuer::issue`], after the store has accepted the grant. Only
     /// for a superseded refresh token, which is repeated or a replay, is the store asked first.
@@ -228,31 +207,6 @@ impl Issuer {
             id_token,
             scope: scopes.to_string(),
         }
-    }
-
-    /// The clients of the `audience:` scopes in their order, then the client itself unless it is one of them. Trust is
-    /// checked again here, because the configuration may have changed since `/auth`.
-    pub(super) fn audience(
-        &self,
-        client: &Client,
-        scopes: &Scopes,
-    ) -> Result<Audience, TokenError> {
-        let mut audience: Vec<ClientId> = scopes.audience_clients().collect();
-        for peer in &audience {
-            if !self.clients.get(peer).is_some_and(|peer| peer.trusts(&client.id)) {
-                return Err(TokenError::refused(
-                    TokenErrorCode::InvalidScope,
-                    format!("Client may not ask for tokens for {peer}."),
-                ));
-            }
-        }
-        if !audience.contains(&client.id) {
-            audience.push(client.id.clone());
-        }
-        Ok(match audience.as_slice() {
-            [only] => Audience::One(only.clone()),
-            _ => Audience::Many(audience),
-        })
     }
 }
 
@@ -392,22 +346,4 @@ impl SigningJob {
 
 pub(crate) fn json(claims: &impl Serialize) -> Result<Vec<u8>, IssuerError> {
     serde_json::to_vec(claims).map_err(|e| IssuerError::Broken(e.to_string()))
-}
-
-/// One audience is serialized as a string, several as a list, as in Dex.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Audience {
-    One(ClientId),
-    Many(Vec<ClientId>),
-}
-
-impl Audience {
-    pub fn iter(&self) -> impl Iterator<Item = &ClientId> {
-        match self {
-            Self::One(only) => std::slice::from_ref(only),
-            Self::Many(all) => all,
-        }
-        .iter()
-    }
 }
