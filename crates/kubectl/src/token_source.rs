@@ -33,8 +33,10 @@ pub struct TokenSource<'a> {
     pub options: &'a Options,
     /// `false`: without a valid login the result is [`Error::SignedOut`].
     pub may_sign_in: bool,
-    /// A user reads standard error and can sign in. Otherwise no login is attempted after a failed one.
+    /// A user reads standard error and can sign in.
     pub is_person_present: bool,
+    /// A user has requested this just now. Otherwise no login is shown after one that failed.
+    pub is_requested_by_person: bool,
     pub renewal: Renewal,
     pub now: fn() -> Timestamp,
 }
