@@ -1,7 +1,8 @@
 //! What the plugin does when a login fails or a session ends.
 
+use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::world::{ALICE, Client, Need, OtherOrigin, World, claims};
 
@@ -180,6 +181,27 @@ async fn a_valid_token_is_handed_out_while_a_proxy_says_bad_gateway() {
     let printed = alice.runs_command(&alice.get_token());
     assert!(printed.failure().contains("502 Bad Gateway"), "{}", printed.stderr);
     assert_eq!(alice.opened().len(), 1);
+}
+
+/// An issuer that takes connections and does not respond delays `kubectl` by seconds, once in half a minute.
+#[tokio::test]
+async fn a_valid_token_does_not_wait_for_an_issuer_that_hangs() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = super::ten_minute_tokens().await;
+    let alice = server.workstation();
+    let token = alice.first_token(&server).await;
+    // A listener whose connections nobody accepts.
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", hanging.local_addr().unwrap());
+    let alice = alice.env("http_proxy", &proxy);
+    server.advance(Duration::from_secs(31));
+    for limit in [20, 4] {
+        let begun = Instant::now();
+        assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
+        assert!(begun.elapsed() < Duration::from_secs(limit), "{:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test]
