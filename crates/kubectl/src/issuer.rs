@@ -27,8 +27,7 @@ pub struct Metadata {
     pub userinfo_endpoint: Option<Url>,
     pub revocation_endpoint: Option<Url>,
     pub device_authorization_endpoint: Option<Url>,
-    #[serde(default)]
-    grant_types_supported: Vec<String>,
+    grant_types_supported: Option<Vec<String>>,
 }
 
 /// A successful token response (RFC 6749 section 5.1).
@@ -104,7 +103,8 @@ impl Issuer {
 
     /// Whether [`Self::exchange`] can obtain tokens for another client.
     pub fn supports_token_exchange(&self) -> bool {
-        self.metadata.grant_types_supported.iter().any(|grant_type| grant_type == TOKEN_EXCHANGE)
+        let supported = self.metadata.grant_types_supported.as_deref().unwrap_or_default();
+        supported.iter().any(|grant_type| grant_type == TOKEN_EXCHANGE)
     }
 
     /// Obtains an ID token for another client (RFC 8693). The response contains it in `access_token` (section 2.2.1),

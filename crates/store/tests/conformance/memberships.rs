@@ -26,6 +26,7 @@ async fn groups_become(world: &World, session: &SessionId, groups: &[&str], now:
         fingerprint: "fingerprint".into(),
         upstream: None,
         auth_time: now,
+        lease: None,
         now,
     };
     assert!(world.store.update_snapshot(snapshot).await.unwrap());

@@ -120,6 +120,7 @@ async fn the_revalidation_is_stored_whatever_the_outcome(world: &World) {
         fingerprint: "fingerprint".into(),
         upstream: Some("newer".into()),
         auth_time: NOW,
+        lease: Some(NOW + HOUR),
         now: NOW + HOUR,
     };
     let with = |generation, snapshot| Rotate {

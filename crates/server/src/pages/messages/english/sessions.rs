@@ -66,7 +66,7 @@ const ENDED: Ended = Ended {
         one: "One other sign-in has ended, with all its grants to applications.",
         many: "{} other sign-ins have ended, with all their grants to applications.",
     },
-    no_others: "There was no other sign-in to end.",
+    no_others: "There is no other sign-in.",
     consent: Message("{} is not allowed any more."),
     last_token: "The last token an application still holds stops working",
     no_token: "No application holds a token of it that still works.",
