@@ -20,7 +20,7 @@ pub enum Error {
     /// Another process that this one waited for failed to log in.
     #[error("{reason} (another process tried to sign in at {at})")]
     FailedInAnotherProcess { at: Timestamp, reason: String },
-    /// An earlier login failed, and this process has no terminal at which a user could start another.
+    /// An earlier login failed, and nobody has typed at a terminal to start another.
     #[error(
         "the login at {at} failed ({reason}), and no browser is opened again without a person at a terminal.\n\
          Run:  {command}"

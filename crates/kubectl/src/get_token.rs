@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use countersign_core::{Secret, Timestamp};
 use serde::Deserialize;
@@ -12,10 +13,13 @@ use serde_json::json;
 use crate::cache::Cache;
 use crate::cli::GetTokenArguments;
 use crate::error::Error;
+use crate::terminal;
 use crate::token_source::{EARLY, Renewal, TokenSource};
 
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
+/// After this time without input on its terminal, a command is not taken for one that somebody has typed.
+const IDLE_TERMINAL: Duration = Duration::from_mins(1);
 /// The variable in which kubectl passes its input.
 const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 
@@ -94,14 +98,18 @@ pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Resul
     )?;
     let secret = arguments.oidc_client_secret.as_ref().filter(|secret| !secret.is_empty());
     let options = arguments.sign_in_options();
+    // kubectl passes standard error through, whatever interactiveMode is.
+    let is_person_present = info.is_interactive || std::io::stderr().is_terminal();
+    // A loop, or a program such as k9s, may have a terminal all night.
+    let is_idle = terminal::last_input().is_some_and(|at| at + IDLE_TERMINAL < now());
     let source = TokenSource {
         cache: &cache,
         profile: &profile,
         client_secret: secret.map(Secret::new),
         options: &options,
         may_sign_in: true,
-        // kubectl passes standard error through, whatever interactiveMode is.
-        is_person_present: info.is_interactive || std::io::stderr().is_terminal(),
+        is_person_present,
+        is_requested_by_person: is_person_present && !is_idle,
         renewal: if arguments.force_refresh { Renewal::Refresh } else { Renewal::Nothing },
         now,
     };

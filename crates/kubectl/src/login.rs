@@ -34,6 +34,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
         may_sign_in: true,
         // The command was run by a user.
         is_person_present: true,
+        is_requested_by_person: true,
         renewal: if arguments.force { Renewal::SignIn } else { Renewal::Nothing },
         now,
     };

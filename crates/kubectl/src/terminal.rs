@@ -1,8 +1,10 @@
 //! Output for users: colours on a terminal, untrusted text made harmless, lines wrapped to the width, and a progress
 //! line that shows how long the program has been waiting.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant, SystemTime};
 
 use countersign_core::Timestamp;
 use countersign_core::text::is_deceptive;
@@ -145,6 +147,21 @@ pub fn wrapped_list(first: &str, words: &[String], width: usize) -> String {
         line.push_str(separator);
     }
     text + line.trim_end()
+}
+
+/// When somebody last typed on the terminal of standard error or standard input: the time of its last read access, from which
+/// `w` shows how long it has been idle. `None` if neither is a terminal.
+pub fn last_input() -> Option<Timestamp> {
+    let (error, input) = (std::io::stderr(), std::io::stdin());
+    let terminal = match (error.is_terminal(), input.is_terminal()) {
+        (true, _) => error.as_fd(),
+        (_, true) => input.as_fd(),
+        _ => return None,
+    };
+    let file = File::from(terminal.try_clone_to_owned().ok()?);
+    let accessed = file.metadata().ok()?.accessed().ok()?;
+    let since_epoch = accessed.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_millis()).ok().map(Timestamp::from_millis)
 }
 
 /// The width of the terminal of standard error or standard output.

@@ -22,6 +22,8 @@ use crate::terminal;
 pub const EARLY: Duration = Duration::from_secs(30);
 /// How long cached tokens are used without checking that the issuer still accepts them.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// How long an issuer that does not respond may delay a command whose tokens are valid, at each of two requests.
+const CHECK_TIME_LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait for another process beyond the login's own timeout.
 const LOCK_MARGIN: Duration = Duration::from_secs(30);
 
@@ -33,8 +35,10 @@ pub struct TokenSource<'a> {
     pub options: &'a Options,
     /// `false`: without a valid login the result is [`Error::SignedOut`].
     pub may_sign_in: bool,
-    /// A user reads standard error and can sign in. Otherwise no login is attempted after a failed one.
+    /// A user reads standard error and can sign in.
     pub is_person_present: bool,
+    /// A user has requested this just now. Otherwise no login is shown after one that failed.
+    pub is_requested_by_person: bool,
     pub renewal: Renewal,
     pub now: fn() -> Timestamp,
 }
@@ -126,7 +130,13 @@ impl TokenSource<'_> {
         if is_usable && self.is_recently_checked(&record) {
             return Ok(ValidLogin { record, locked });
         }
-        let issuer = match Issuer::discover(self.profile, self.client_secret(&record)).await {
+        let secret = self.client_secret(&record);
+        let discovery = Box::pin(Issuer::discover(self.profile, secret));
+        let discovered = match is_usable {
+            true => self.within_check_time_limit(discovery).await,
+            false => discovery.await,
+        };
+        let issuer = match discovered {
             Ok(issuer) => issuer,
             Err(error) => return self.unless_still_valid(error, record, locked),
         };
@@ -147,6 +157,17 @@ impl TokenSource<'_> {
         }
         let record = self.sign_in(&issuer, record, &locked, end).await?;
         Ok(ValidLogin { record, locked })
+    }
+
+    async fn within_check_time_limit(
+        &self,
+        discovery: impl Future<Output = Result<Issuer, Error>>,
+    ) -> Result<Issuer, Error> {
+        let limited = tokio::time::timeout(CHECK_TIME_LIMIT, discovery).await;
+        limited.unwrap_or_else(|_| {
+            let cause = format!("no response within {} s", CHECK_TIME_LIMIT.as_secs());
+            Err(Error::Unreachable { url: self.profile.issuer.clone(), cause })
+        })
     }
 
     /// If the record's tokens are in a keyring that cannot be read: an error unless a user is present who can sign in
@@ -334,10 +355,13 @@ impl TokenSource<'_> {
     }
 }
 
-/// True also if the issuer returned no access token, so that nothing can be checked.
+/// True also if the issuer returned no access token, so that nothing can be checked, and if it does not respond.
 async fn is_accepted(issuer: &Issuer, record: &LoginRecord) -> bool {
     match &record.tokens.access_token {
-        Some(StoredSecret(access_token)) => issuer.accepts(access_token).await,
+        Some(StoredSecret(access_token)) => {
+            let check = issuer.accepts(access_token);
+            tokio::time::timeout(CHECK_TIME_LIMIT, check).await.unwrap_or(true)
+        }
         None => true,
     }
 }

@@ -1,6 +1,8 @@
 //! What the plugin does when a login fails or a session ends.
 
-use std::time::Duration;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::world::{ALICE, Client, Need, OtherOrigin, World, claims};
 
@@ -54,6 +56,32 @@ async fn a_failed_login_counts_for_the_other_clusters_of_an_unattended_machine()
     let running = alice.starts(&second);
     alice.signs_in(3, &mut server.browser()).await;
     assert_eq!(claims(&running.ends().token())["email"], ALICE);
+}
+
+/// `kubectl` in a loop, or a program such as k9s that polls, on a terminal at which nobody types.
+#[tokio::test]
+async fn a_terminal_at_which_nobody_types_gets_no_second_tab() {
+    let server = World::new().client(Client::public("kubectl")).start().await;
+    let alice = server.workstation();
+    let program = alice.linked_as("kubectl-countersign").display().to_string();
+    let words: Vec<String> = alice.get_token().iter().map(|word| format!("'{word}'")).collect();
+    let command = format!("{program} {} --authentication-timeout-sec=1", words.join(" "));
+    let on_terminal_idle_for = |time: &str| {
+        let line = format!("touch -a -d '{time} ago' \"$(tty)\"; {command}");
+        let arguments = ["--quiet", "--return", "--command", &line, "/dev/null"];
+        let shown = alice.starts_program(Path::new("/usr/bin/script"), &arguments).ends().stdout;
+        // The message is broken into lines.
+        shown.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let first = on_terminal_idle_for("1 hour");
+    assert!(first.contains("nobody signed in within 1 s"), "the first one: {first}");
+    alice.opens(1).await;
+    let second = on_terminal_idle_for("1 hour");
+    assert!(second.contains("no browser is opened again"), "{second}");
+    assert_eq!(alice.opened().len(), 1);
+    let typed = on_terminal_idle_for("1 second");
+    assert!(typed.contains("nobody signed in within 1 s"), "{typed}");
+    alice.opens(2).await;
 }
 
 #[tokio::test]
@@ -153,6 +181,27 @@ async fn a_valid_token_is_handed_out_while_a_proxy_returns_502() {
     let printed = alice.runs_command(&alice.get_token());
     assert!(printed.failure().contains("502 Bad Gateway"), "{}", printed.stderr);
     assert_eq!(alice.opened().len(), 1);
+}
+
+/// An issuer that takes connections and does not respond delays `kubectl` by seconds, once in half a minute.
+#[tokio::test]
+async fn a_valid_token_does_not_wait_for_an_issuer_that_hangs() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = super::ten_minute_tokens().await;
+    let alice = server.workstation();
+    let token = alice.first_token(&server).await;
+    // A listener whose connections nobody accepts.
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", hanging.local_addr().unwrap());
+    let alice = alice.env("http_proxy", &proxy);
+    server.advance(Duration::from_secs(31));
+    for limit in [20, 4] {
+        let begun = Instant::now();
+        assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
+        assert!(begun.elapsed() < Duration::from_secs(limit), "{:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use countersign_core::Secret;
 use countersign_core::ids;
 use url::Url;
 
+use super::browser::Opened;
 use super::loopback::{Expected, Listener};
 use super::{LoginRequest, SignedIn, browser, loopback, prompt};
 use crate::error::Error;
@@ -29,11 +30,11 @@ pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     let request = AuthorizationRequest::new(login, &redirect_uri)?;
     check_url(&request.url)?;
     (login.before_shown)()?;
-    let is_opened = browser::open(options, &request.url).await;
-    show_url(&request.url, listener.port(), is_opened);
+    let opened = browser::open(options, &request.url).await;
+    show_url(&request.url, listener.port(), opened);
     let seconds = options.timeout.as_secs();
-    let progress =
-        Progress::start(format!("Waiting up to {seconds} s for the login in the browser"));
+    let text = format!("Waiting up to {seconds} s for the login in the browser");
+    let progress = (opened != Opened::InTerminal).then(|| Progress::start(text));
     let expected = Expected {
         state: &request.state,
         issuer: &login.issuer.metadata.issuer,
@@ -56,19 +57,19 @@ pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
 
 /// On a terminal the URL is shown also if a browser was opened: that may be on another screen, for example that of a desk
 /// whose tmux session is used over SSH.
-fn show_url(url: &Url, port: u16, is_opened: bool) {
+fn show_url(url: &Url, port: u16, opened: Opened) {
     let style = Style::for_stderr();
-    if !is_opened {
-        eprintln!(
+    match opened {
+        Opened::No => eprintln!(
             "Open this URL in a browser on this machine:\n\n  {}\n\nFrom another machine, first forward the port:\n\n  \
              ssh -L {port}:127.0.0.1:{port} HOST\n",
             style.bold(url.as_str())
-        );
-    } else if std::io::stderr().is_terminal() {
-        eprintln!(
+        ),
+        Opened::InWindow if std::io::stderr().is_terminal() => eprintln!(
             "A browser was opened. If it shows no login page, open:\n\n  {}\n",
             style.dim(url.as_str())
-        );
+        ),
+        Opened::InWindow | Opened::InTerminal => {}
     }
 }
 

@@ -13,21 +13,31 @@ use crate::error::Error;
 /// closed, and the listener must respond to it before.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
 
-/// Opens `url`, which the caller has checked to be a web address. `false` if no browser is to be opened, or none could be;
-/// then the cause is printed.
-pub async fn open(options: &Options, url: &Url) -> bool {
+/// Where the login page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// Nowhere: no browser is to be opened, or none could be.
+    No,
+    InWindow,
+    /// In a browser that uses the terminal; nothing else must be written on it now.
+    InTerminal,
+}
+
+/// Opens `url`, which the caller has checked to be a web address. If that fails, the cause is printed.
+pub async fn open(options: &Options, url: &Url) -> Opened {
     if !options.opens_browser || !options.can_open_browser() {
-        return false;
+        return Opened::No;
     }
     let (url, program) = (url.clone(), options.browser_command.clone());
     let opening = tokio::task::spawn_blocking(move || start(&url, program.as_deref()));
     match tokio::time::timeout(TIME_LIMIT, opening).await {
-        Ok(Ok(Ok(()))) | Err(_) => true,
+        Ok(Ok(Ok(()))) => Opened::InWindow,
         Ok(Ok(Err(error))) => {
             eprintln!("{error}");
-            false
+            Opened::No
         }
-        Ok(Err(_)) => false,
+        Ok(Err(_)) => Opened::No,
+        Err(_) => Opened::InTerminal,
     }
 }
 

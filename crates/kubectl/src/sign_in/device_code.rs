@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
+use super::browser::Opened;
 use super::{LoginRequest, SignedIn, browser};
 use crate::error::Error;
 use crate::profile::is_web_address;
@@ -45,16 +46,15 @@ pub async fn sign_in(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     (login.before_shown)()?;
     show_user_code(&device);
     let complete = device.verification_uri_complete.as_ref().filter(|url| is_web_address(url));
-    browser::open(login.options, complete.unwrap_or(&device.verification_uri)).await;
+    let opened = browser::open(login.options, complete.unwrap_or(&device.verification_uri)).await;
     let valid_for = Duration::from_secs(device.expires_in).min(login.options.timeout.max(
         // A login on a second device takes longer than one in a browser that opens by itself.
         Duration::from_mins(10),
     ));
     let expires_at = (login.now)() + valid_for;
-    let _progress = Progress::start(format!(
-        "Waiting up to {} min for the login on another device",
-        valid_for.as_secs().div_ceil(60)
-    ));
+    let minutes = valid_for.as_secs().div_ceil(60);
+    let text = format!("Waiting up to {minutes} min for the login on another device");
+    let _progress = (opened != Opened::InTerminal).then(|| Progress::start(text));
     let interval = device.interval.map_or(POLL_INTERVAL, Duration::from_secs);
     let mut interval = interval.clamp(Duration::from_secs(1), MAX_POLL_INTERVAL);
     let fields = [("grant_type", DEVICE_CODE), ("device_code", device.device_code.as_str())];

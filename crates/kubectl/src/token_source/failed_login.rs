@@ -10,7 +10,7 @@ impl TokenSource<'_> {
     /// The lock for a login. `end`: why the refresh token is invalid, which is printed.
     ///
     /// # Errors
-    /// No login may be started: the command starts none, or nobody is present and the last one failed.
+    /// No login may be started: the command starts none, or the last one failed and nobody has requested another.
     pub(super) async fn permission_to_sign_in(
         &self,
         record: &LoginRecord,
@@ -22,7 +22,8 @@ impl TokenSource<'_> {
             let reason = reason.unwrap_or_else(|| "the tokens have expired".to_owned());
             return Err(Error::SignedOut { reason, command: self.login_command() });
         }
-        let must_not_repeat = !self.is_person_present && self.options.grant_type.needs_person();
+        let must_not_repeat =
+            !self.is_requested_by_person && self.options.grant_type.needs_person();
         if must_not_repeat {
             self.not_after(record.failure.clone().filter(|failure| failure.was_shown))?;
         }
