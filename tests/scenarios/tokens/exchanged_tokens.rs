@@ -88,6 +88,31 @@ async fn the_groups_of_an_exchanged_token_are_revalidated_with_the_upstream() {
     assert_eq!(*groups, serde_json::json!(["admins", "developers"]));
 }
 
+/// An ID token of a cluster does not name its scopes: its claims show that a refresh requested fewer.
+#[tokio::test]
+async fn an_id_token_of_fewer_scopes_is_not_exchanged_for_more() {
+    for groups in ["token", "distributed"] {
+        let cluster = Client::public("cluster").with(&format!("kubernetes: {{groups: {groups}}}"));
+        let server = exchanging(World::new(), "").client(cluster).start().await;
+        let scopes = "openid email groups offline_access";
+        let laptop = SignedInClient::sign_in_alice(&server, "cluster", scopes).await;
+        let all = [("subject_token_type", ID_TOKEN)];
+        let response = exchange(&laptop.app, &laptop.id_token, &all).await;
+        assert_eq!(response.json["scope"], "openid email groups", "{groups}");
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", laptop.refresh_token.as_str()),
+            ("scope", "openid"),
+        ];
+        let narrowed = laptop.app.exchange(&fields).await;
+        let response = exchange(&laptop.app, narrowed.id_token(), &all).await;
+        assert_eq!(response.json["scope"], "openid", "{groups}: {}", response.page.body);
+        let more = [("subject_token_type", ID_TOKEN), ("scope", "openid groups")];
+        let response = exchange(&laptop.app, narrowed.id_token(), &more).await;
+        assert_eq!((response.status, response.error()), (400, "invalid_scope"), "{groups}");
+    }
+}
+
 /// `kubectl countersign` requests the scopes of its login, also where the connector cannot refresh.
 #[tokio::test]
 async fn offline_access_is_not_exchanged_and_not_refused() {

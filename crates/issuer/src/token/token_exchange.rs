@@ -17,7 +17,7 @@ use countersign_jose::{Claims, Expected, Typ};
 
 use super::issue::TokenSubject;
 use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
-use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
+use super::{ACCESS_TOKEN_TYPE, GroupsHandle, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::login::{AuthenticatedUser, Browser, NewSession};
 
@@ -160,9 +160,31 @@ impl Issuer {
         }
         let granted = match claims.text("scope") {
             Some(scope) => Scopes::parse(scope),
-            None => grant.scopes,
+            None => self.scopes_of_id_token(&claims, &grant.scopes),
         };
         Ok(ExchangedSubject { granted, session, expires_at })
+    }
+
+    /// The scopes that an ID token was issued with, as far as its claims show it: a refresh may have requested fewer than
+    /// its grant has.
+    fn scopes_of_id_token(&self, claims: &Claims, granted: &Scopes) -> Scopes {
+        let has = |claim: &str| claims.get(claim).is_some();
+        granted.filtered(|scope| match scope {
+            scopes::EMAIL => has("email_verified"),
+            scopes::PROFILE => has("name") || has("preferred_username"),
+            scopes::GROUPS => has("groups") || self.distributes_groups(claims),
+            scopes::FEDERATED_ID => has("federated_claims"),
+            _ => true,
+        })
+    }
+
+    /// Whether the groups of the scope `groups` are requested elsewhere (OpenID Connect Core 1.0 section 5.6.2).
+    fn distributes_groups(&self, claims: &Claims) -> bool {
+        let source = claims.get("_claim_sources").and_then(|sources| sources.get("countersign"));
+        let handle = source.and_then(|source| source.get("access_token")?.as_str());
+        let keys = self.keyring.keys();
+        let handle = handle.and_then(|handle| GroupsHandle::read(&Secret::new(handle), &keys.mac));
+        handle.is_some_and(|handle| handle.has_groups_scope)
     }
 
     /// The live grant of a subject token. An ID token contains its grant id only if it is for a cluster; others are
