@@ -132,6 +132,28 @@ async fn offline_access_is_not_exchanged_and_not_refused() {
     assert_eq!(granted, "openid email audience:server:client_id:production");
 }
 
+/// Signing out of the browser leaves the tokens of a command-line tool, also those that it exchanged for a cluster's.
+#[tokio::test]
+async fn an_exchanged_token_outlives_the_browser_if_its_subject_token_does() {
+    let server = exchanging(World::new(), "").start().await;
+    for (scopes, expected) in [("openid offline_access", 200), ("openid", 401)] {
+        let (mut alice, app) = (server.browser(), server.relying_party("cli"));
+        let request = app.auth_request(scopes);
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let tokens = app.redeems(&request, &auth_response).await;
+        let first = exchange(&app, tokens.access_token(), &[]).await;
+        assert_eq!(first.json["scope"], "openid", "{}", first.page.body);
+        let second = exchange(&app, first.access_token(), &[]).await;
+        alice.opens(server.url("/logout")).await;
+        let form = alice.page().form_with("csrf").expect("the form that signs out");
+        alice.submits(form).await;
+        for response in [&tokens, &first, &second] {
+            let status = app.userinfo(response.access_token()).await.status;
+            assert_eq!(status, expected, "{scopes}");
+        }
+    }
+}
+
 /// `connectors[].grantTypes`.
 #[tokio::test]
 async fn a_connector_without_token_exchange_has_no_tokens_exchanged() {
