@@ -8,10 +8,12 @@ use countersign_config::Section;
 use countersign_core::connector::{
     CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
 };
-use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Timestamp, Trace};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde_json::{Map, Value};
 
-use crate::oauth::{OAuth, Upstream, UpstreamError, UpstreamOutcome, refused_token};
+use crate::oauth::{
+    OAuth, Upstream, UpstreamError, UpstreamOutcome, UsedRefreshTokens, refused_token,
+};
 use crate::oidc::provider::{CallbackOutcome, Proven, Provider};
 
 mod config;
@@ -120,8 +122,16 @@ impl Upstream for Google {
         Ok(self.user_outcome(proven, Some(known.identity), about, trace).await?.refreshed())
     }
 
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        self.provider.successor(upstream)
+    }
+
     fn needs_offline_login(&self) -> bool {
         true
+    }
+
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        Some(self.provider.used_refresh_tokens())
     }
 
     async fn diagnose(

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::oauth::{
     ClientSecretRule, Http, OAuth, Registration, Roots, Upstream, UpstreamError, UpstreamOutcome,
-    base_url,
+    UsedRefreshTokens, base_url,
 };
 use crate::oidc::metadata::Overrides;
 use crate::oidc::provider::{CallbackOutcome, Pkce, Provider, ProviderSettings};
@@ -110,6 +110,10 @@ impl Upstream for LinkedIn {
             }
             person => Ok(RefreshOutcome::Current(person?)),
         }
+    }
+
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        None
     }
 
     async fn diagnose(

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
     Client, CodeFlow, OAuth, Proof, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome,
-    refused_token,
+    UsedRefreshTokens, refused_token,
 };
 
 mod config;
@@ -95,9 +95,19 @@ impl Upstream for Microsoft {
         Ok(self.user_outcome(&tokens, known.login_scopes, trace).await?.refreshed())
     }
 
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let Remembered { refresh_token } = serde_json::from_str(upstream.expose()).ok()?;
+        let used = &self.config.code_flow.used_refresh_tokens;
+        used.tokens_for(&Secret::new(refresh_token))?.refresh.as_ref().and_then(remember)
+    }
+
     /// Without the scope `offline_access` there is no refresh token.
     fn needs_offline_login(&self) -> bool {
         true
+    }
+
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        Some(&self.config.code_flow.used_refresh_tokens)
     }
 
     async fn diagnose(

@@ -129,6 +129,10 @@ impl UserApi for Generic {
         Ok(self.code_flow.clone())
     }
 
+    fn used_refresh_tokens(&self) -> &UsedRefreshTokens {
+        &self.code_flow.used_refresh_tokens
+    }
+
     fn scopes(&self, _: LoginScopes) -> Vec<String> {
         self.scopes.clone()
     }

@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::oauth::{OAuth, Upstream, UpstreamError, UpstreamOutcome, refused_token};
+use crate::oauth::{
+    OAuth, Upstream, UpstreamError, UpstreamOutcome, UsedRefreshTokens, refused_token,
+};
 
 mod config;
 pub(crate) mod id_token;
@@ -116,6 +118,11 @@ impl Upstream for Oidc {
         }
     }
 
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let (token, sub) = kept(upstream)?;
+        keep(&self.provider.successor(&token)?, sub.as_deref())
+    }
+
     /// `getUserInfo` has no effect here, because there is no access token.
     async fn login_with_id_token(
         &self,
@@ -137,6 +144,10 @@ impl Upstream for Oidc {
 
     fn needs_offline_login(&self) -> bool {
         true
+    }
+
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        Some(self.provider.used_refresh_tokens())
     }
 
     async fn diagnose(
@@ -202,9 +213,10 @@ impl Oidc {
     }
 }
 
-/// Claims of userinfo replace those of the ID token, except `iss`, `sub`, `aud`, `exp` and `iat`.
+/// Claims of userinfo replace those of the ID token, except `iss`, `sub`, `aud`, `exp` and `iat`. Null is an absent claim
+/// (OpenID Connect Core 1.0 section 5.3.2).
 fn merge(claims: &mut Map<String, Value>, more: Map<String, Value>) {
-    for (name, value) in more {
+    for (name, value) in more.into_iter().filter(|(_, value)| !value.is_null()) {
         if !claims.contains_key(&name)
             || !["iss", "sub", "aud", "exp", "iat"].contains(&name.as_str())
         {

@@ -82,6 +82,7 @@ pub async fn reopen(
         is_signer_unchanged,
     };
     let issuer = Arc::new(issuer(config, kept, shared).await?);
+    issuer.connectors.share_used_refresh_tokens(&running.issuer.connectors);
     Ok(app(config, issuer, running.metrics.clone(), shared))
 }
 
@@ -307,6 +308,43 @@ mod tests {
         assert_eq!(notified(&newer), ["second"]);
         newer.issuer.reload_stored_objects().await.unwrap();
         assert_eq!(notified(&newer), ["second", "third"]);
+    }
+
+    /// The upstream refresh tokens that were used a moment ago, with their successors.
+    #[tokio::test]
+    async fn a_connector_keeps_the_used_refresh_tokens_when_it_is_built_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "first");
+        let shared = Shared::new(&config, Arc::new(SystemClock::default()));
+        let running = open(&config, &shared).await.unwrap();
+        let stored = |issuer: &str| StoredConnector {
+            id: ConnectorId::new("stored"),
+            kind: "oidc".to_owned(),
+            name: "Stored".to_owned(),
+            config: Secret::new(format!(
+                "{{\"issuer\": \"{issuer}\", \"clientID\": \"a\", \"clientSecret\": \"b\", \
+                 \"redirectURI\": \"http://127.0.0.1:5556/dex/callback\"}}"
+            )),
+            grant_types: Vec::new(),
+        };
+        let home = stored("https://home.example.com");
+        let grpc = Administrator::grpc_client(None);
+        running.issuer.create_connector(&grpc, &home).await.unwrap();
+        let used = |app: &App| {
+            let refresh = app.issuer.connectors.get(&home.id).unwrap().refresh.clone();
+            refresh.unwrap().used_refresh_tokens().unwrap()
+        };
+        let before = used(&running);
+        let rename = |stored: &mut StoredConnector| "Renamed".clone_into(&mut stored.name);
+        running.issuer.change_connector(&grpc, &home.id, rename).await.unwrap();
+        assert!(Arc::ptr_eq(&before, &used(&running)), "it was renamed");
+
+        let newer = reopen(&config, &running, &shared, true).await.unwrap();
+        assert!(Arc::ptr_eq(&before, &used(&newer)), "the configuration was reloaded");
+        let other = stored("https://other.example.com").config;
+        let replace = |stored: &mut StoredConnector| stored.config = other.clone();
+        newer.issuer.change_connector(&grpc, &home.id, replace).await.unwrap();
+        assert!(!Arc::ptr_eq(&before, &used(&newer)), "another upstream has tokens of its own");
     }
 
     #[tokio::test]

@@ -32,8 +32,8 @@ impl Connectors {
         connectors
     }
 
-    /// Sets the grant types that connectors are limited to (`connectors[].grantTypes`, as in Dex). Existing sessions stay
-    /// usable for the authorization code grant, and existing refresh tokens.
+    /// Sets the grant types that connectors are limited to (`connectors[].grantTypes`, as in Dex). Their existing sessions
+    /// do not end, and count for these grant types only.
     #[must_use]
     pub fn limited_to(mut self, grant_types: HashMap<ConnectorId, Vec<GrantType>>) -> Self {
         self.grant_types = grant_types;
@@ -49,14 +49,21 @@ impl Connectors {
         mut grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     ) {
         let stored = stored.into_iter().filter(|connector| !self.is_configured(&connector.id));
+        let stored: Vec<_> = stored.map(Arc::new).collect();
+        self.current().share_used_refresh_tokens(&stored);
         let mut list = self.configured.clone();
-        list.extend(stored.map(Arc::new));
+        list.extend(stored);
         list.sort_by_key(|connector| connector.name.to_lowercase());
         grant_types.retain(|id, _| !self.is_configured(id));
         grant_types.extend(self.grant_types.clone());
         let trusted_headers = list.iter().flat_map(|one| trusted_headers(one)).collect();
         let current = Arc::new(Current { list, grant_types, trusted_headers });
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+
+    /// For connectors that replace those of `before` at a reload.
+    pub fn share_used_refresh_tokens(&self, before: &Self) {
+        before.current().share_used_refresh_tokens(&self.current().list);
     }
 
     /// Whether the configuration file defines the connector.
@@ -111,6 +118,24 @@ impl Connectors {
     /// The connector of this id, if it exists and this client may use it.
     pub fn allowed(&self, client: &Client, id: &ConnectorId) -> Option<Arc<Connector>> {
         self.get(id).filter(|connector| may_use(client, &connector.id))
+    }
+}
+
+impl Current {
+    /// An upstream that rotates its refresh tokens accepts each one once, so a connector that replaces another one of
+    /// the same upstream must know the successors of those that were used a moment ago.
+    fn share_used_refresh_tokens(&self, newer: &[Arc<Connector>]) {
+        for connector in newer {
+            let is_same_upstream = |other: &&Arc<Connector>| {
+                other.id == connector.id && other.fingerprint == connector.fingerprint
+            };
+            let replaced = self.list.iter().find(is_same_upstream);
+            let used =
+                replaced.and_then(|replaced| replaced.refresh.as_ref()?.used_refresh_tokens());
+            if let (Some(used), Some(refresh)) = (used, &connector.refresh) {
+                refresh.share_used_refresh_tokens(used);
+            }
+        }
     }
 }
 

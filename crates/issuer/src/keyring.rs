@@ -24,6 +24,7 @@ use token_signer::SigningThreads;
 pub(crate) use token_signer::{SigningTurn, TokenSigner};
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -48,8 +49,11 @@ const STALE_AFTER: Duration = Duration::from_mins(30);
 /// The current keys; they are replaced as a whole when they are read again.
 pub struct Keyring {
     keys: RwLock<Arc<Keys>>,
-    /// Held while the keys are read, so that keys read earlier never replace keys read later.
-    reading: Mutex<()>,
+    /// Held while the keys are read from the database, so that keys read earlier never replace keys read later. It
+    /// contains the number of the newest request to the service that keeps the signing key whose result is in use.
+    reading: Mutex<u64>,
+    /// The number of requests to that service so far.
+    service_requests: AtomicU64,
     pub(crate) signing_threads: SigningThreads,
 }
 
@@ -197,16 +201,21 @@ impl Keyring {
         // Only after all stored keys could be opened: a wrong root key changes nothing.
         reseal(store, root).await?;
         store.raise_token_lifetime(settings.longest_token_lifetime()).await?;
-        let keys = RwLock::new(Arc::new(keys));
-        Ok(Self { keys, reading: Mutex::default(), signing_threads: SigningThreads::default() })
+        Ok(Self {
+            keys: RwLock::new(Arc::new(keys)),
+            reading: Mutex::default(),
+            service_requests: AtomicU64::default(),
+            signing_threads: SigningThreads::default(),
+        })
     }
 
     pub fn keys(&self) -> Arc<Keys> {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Drops the keys whose tokens have expired, then reads the keys as [`Keyring::read_again`]. Called when the settings
-    /// come into use and every 30 seconds, by a server only: which keys are still needed is decided by its settings.
+    /// Drops the keys whose tokens have expired, then reads the keys again, those of another service included. Called
+    /// when the settings come into use and every 30 seconds, by a server only: which keys are still needed is decided by
+    /// its settings.
     pub async fn renew(
         &self,
         store: &Store,
@@ -218,12 +227,24 @@ impl Keyring {
         record_superseded(store, settings, now).await?;
         delete_expired(store, settings, now).await?;
         delete_superseded(store, now).await?;
-        self.read_again(store, root, settings, now).await
+        // Before the lock is acquired: a service that does not answer must not delay the drop of a leaked key.
+        let request = self.service_requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let found = ExternalKeys::read(settings, self.keys().external.clone(), now).await;
+        let mut newest = self.reading.lock().await;
+        let before = self.keys().external.clone();
+        // The response to a later request may have come first.
+        let external = if *newest > request { before.clone() } else { found };
+        self.replace(read(store, root, settings, now, external.clone()).await?);
+        *newest = request.max(*newest);
+        if let Some(external) = external {
+            external.log_changes(before.as_deref());
+        }
+        Ok(())
     }
 
-    /// Reads the keys again, and generates those that are due. Of concurrent calls each waits for the one before, so
-    /// that it returns when what was stored before the call is in use.
-    async fn read_again(
+    /// Reads the keys in the database again, and generates those that are due. Of concurrent calls each waits for the
+    /// one before, so that it returns when what was stored before the call is in use.
+    async fn read_stored(
         &self,
         store: &Store,
         root: &RootKeys,
@@ -231,14 +252,14 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<(), IssuerError> {
         let _reading = self.reading.lock().await;
-        let before = self.keys().external.clone();
-        let external = ExternalKeys::read(settings, before.clone(), now).await;
-        let keys = read(store, root, settings, now, external.clone()).await?;
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-        if let Some(external) = external {
-            external.log_changes(before.as_deref());
-        }
+        let external = self.keys().external.clone();
+        self.replace(read(store, root, settings, now, external).await?);
         Ok(())
+    }
+
+    /// The caller holds the lock of reading.
+    fn replace(&self, keys: Keys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 }
 

@@ -98,7 +98,7 @@ impl Issuer {
         match &connector.refresh {
             Some(refresh) if refresh.needs_no_request() => {
                 let revalidation =
-                    self.refresh_identity(&connector, &**refresh, session.clone(), false).await?;
+                    self.refresh_identity(&connector, &**refresh, session.clone(), None).await?;
                 Ok(matches!(revalidation, Revalidation::Valid(_)))
             }
             _ => Ok(true),
@@ -141,9 +141,11 @@ impl Issuer {
     /// Stores a refreshed identity whose transaction failed, because the upstream has already rotated its refresh
     /// token; if that fails too, releases the lease.
     pub(crate) async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), IssuerError> {
-        let session = snapshot.session.clone();
-        if self.store.update_snapshot(snapshot).await.is_err() {
-            self.store.release_upstream(&session).await?;
+        let (session, lease) = (snapshot.session.clone(), snapshot.lease);
+        if self.store.update_snapshot(snapshot).await.is_err()
+            && let Some(lease) = lease
+        {
+            self.store.release_upstream(&session, lease).await?;
         }
         Ok(())
     }

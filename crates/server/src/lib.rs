@@ -10,6 +10,7 @@ mod account;
 mod admin;
 mod app;
 mod clusters;
+mod connection;
 mod cookies;
 mod discovery;
 pub mod example_app;

@@ -1,5 +1,5 @@
-//! Listeners: limits on connections and requests, TLS, graceful shutdown. Connections above `limits.connections` are
-//! closed at once.
+//! Listeners: limits on connections and requests, TLS, graceful and lingering close. Connections above
+//! `limits.connections` are closed at once.
 
 use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
@@ -9,17 +9,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::ServiceExt;
 use axum::extract::Request;
+use axum::middleware::AddExtension;
+use axum::{Extension, ServiceExt};
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use countersign_core::Limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep};
+use tower::Layer;
 
 use crate::app::WebService;
+use crate::connection::{ConnectionRefusal, ConnectionSlot, ConnectionSlots};
 use crate::process_state::ProcessState;
 
 /// From accepting the connection to the end of the first request's headers.
@@ -91,7 +94,7 @@ impl Listener {
             service.into(),
         );
         let server = axum_server::from_tcp(self.socket)?.handle(shutdown.0);
-        let connections = ConnectionLimit::new(limits.connections, process);
+        let connections = ConnectionLimit::new(&limits, process);
         match self.certificate {
             None => limited(server.acceptor(connections), &limits).serve(service).await,
             Some(Certificate(config)) => {
@@ -126,50 +129,101 @@ fn limited<A>(
     server
 }
 
-/// An acceptor that runs before TLS.
+/// An acceptor that runs before TLS. It adds the connection's slot to each request.
 #[derive(Clone)]
 pub struct ConnectionLimit {
-    permits: Arc<Semaphore>,
+    slots: ConnectionSlots,
     process: ProcessState,
 }
 
 impl ConnectionLimit {
-    pub fn new(connections: usize, process: ProcessState) -> Self {
-        let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        Self { permits, process }
+    fn new(limits: &Limits, process: ProcessState) -> Self {
+        Self { slots: ConnectionSlots::new(limits), process }
+    }
+
+    fn begin(&self, stream: TcpStream) -> io::Result<(CountedStream, ConnectionSlot)> {
+        let peer = stream.peer_addr()?.ip();
+        let slot = self.slots.occupy(peer).map_err(|refusal| {
+            // Logs the first and then every thousandth refusal, so that a flood does not fill the log.
+            if self.process.connection_refused().is_multiple_of(1000) {
+                match refusal {
+                    ConnectionRefusal::Full => {
+                        tracing::warn!("limits.connections is reached: a connection was closed");
+                    }
+                    ConnectionRefusal::TooManyFromAddress => tracing::warn!(
+                        address = %peer,
+                        "one address has three quarters of limits.connections: a connection was closed"
+                    ),
+                }
+            }
+            io::Error::from(io::ErrorKind::ConnectionRefused)
+        })?;
+        // Sends small responses immediately instead of waiting for the client's acknowledgement (Nagle's algorithm).
+        stream.set_nodelay(true)?;
+        self.process.connection_opened();
+        let (process, closing) = (self.process.clone(), None);
+        Ok((CountedStream { stream, process, closing, _slot: slot.clone() }, slot))
     }
 }
 
 impl<S> Accept<TcpStream, S> for ConnectionLimit {
     type Stream = CountedStream;
-    type Service = S;
-    type Future = Ready<io::Result<(CountedStream, S)>>;
+    type Service = AddExtension<S, ConnectionSlot>;
+    type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            // Logs the first and then every thousandth refusal, so that a flood does not fill the log.
-            if self.process.connection_refused().is_multiple_of(1000) {
-                tracing::warn!("limits.connections is reached: a connection was closed");
-            }
-            return ready(Err(io::ErrorKind::ConnectionRefused.into()));
-        };
-        // Sends small responses immediately instead of waiting for the client's acknowledgement (Nagle's algorithm).
-        if let Err(error) = stream.set_nodelay(true) {
-            return ready(Err(error));
-        }
-        self.process.connection_opened();
-        ready(Ok((
-            CountedStream { stream, process: self.process.clone(), _place: permit },
-            service,
-        )))
+        ready(self.begin(stream).map(|(stream, slot)| (stream, Extension(slot).layer(service))))
     }
 }
 
-/// A connection that returns its permit when it is closed.
+/// A connection that is counted until it is closed.
 pub struct CountedStream {
     stream: TcpStream,
     process: ProcessState,
-    _place: OwnedSemaphorePermit,
+    /// Set once our side is closed.
+    closing: Option<LingeringClose>,
+    _slot: ConnectionSlot,
+}
+
+/// Reads and discards what the client still sends after our side of the connection is closed (RFC 9112 section 9.6):
+/// closing a socket with unread data resets the connection, and the client may lose the response, such as 413 to a body
+/// that it is still sending. Ends when the client closes its side, and otherwise by these limits.
+struct LingeringClose {
+    /// The client has sent nothing until then.
+    idle: Pin<Box<Sleep>>,
+    end: Pin<Box<Sleep>>,
+    remaining_bytes: usize,
+}
+
+impl LingeringClose {
+    const MAX_IDLE: Duration = Duration::from_millis(500);
+    const MAX_TIME: Duration = Duration::from_secs(5);
+    const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+    fn begin() -> Self {
+        Self {
+            idle: Box::pin(sleep(Self::MAX_IDLE)),
+            end: Box::pin(sleep(Self::MAX_TIME)),
+            remaining_bytes: Self::MAX_BYTES,
+        }
+    }
+
+    fn poll(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0; 4096];
+        loop {
+            if self.end.as_mut().poll(cx).is_ready() || self.idle.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut discarded = ReadBuf::new(&mut space);
+            let read = std::task::ready!(Pin::new(&mut *stream).poll_read(cx, &mut discarded));
+            let count = discarded.filled().len();
+            if read.is_err() || count == 0 || count > self.remaining_bytes {
+                return Poll::Ready(());
+            }
+            self.remaining_bytes -= count;
+            self.idle.as_mut().reset(Instant::now() + Self::MAX_IDLE);
+        }
+    }
 }
 
 impl Drop for CountedStream {
@@ -213,7 +267,11 @@ impl AsyncWrite for CountedStream {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, closing, .. } = self.get_mut();
+        if closing.is_none() {
+            std::task::ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+        }
+        closing.get_or_insert_with(LingeringClose::begin).poll(stream, cx).map(Ok)
     }
 }

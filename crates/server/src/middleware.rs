@@ -13,12 +13,13 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
 use crate::app::App;
+use crate::connection::ConnectionSlot;
 use crate::metrics::RequestMetrics;
 use crate::page_error::{self, PageError, RETRY_AFTER};
 use crate::pages::PageErrorKind;
 use crate::proxy_headers::{self, StrippedHeaders, peer_address};
 use crate::request_context::{ClientAddress, RequestId};
-use crate::request_limits;
+use crate::request_limits::{self, BodyPermit};
 use crate::response::json;
 use crate::telemetry;
 use countersign_core::connector::ProxyHeaders;
@@ -66,8 +67,7 @@ async fn checked(app: &App, request: Request, next: Next) -> Response {
         return StatusCode::BAD_REQUEST.into_response();
     }
     match request_limits::buffer_body(app, request).await {
-        // The permit reserves the body's memory until the response, because the handler holds the body.
-        Ok((request, _permit)) => run_to_completion(request, next).await,
+        Ok((request, body)) => run_to_completion(request, body, next).await,
         Err(refused) => refused,
     }
 }
@@ -96,10 +96,23 @@ pub async fn reject_head(request: Request, next: Next) -> Response {
 }
 
 /// Runs the handler in its own task, so that a client disconnect cannot cancel it: otherwise a rotated upstream refresh
-/// token could be lost between the upstream's response and our commit. Returns 503 after [`REQUEST_TIMEOUT`], and 500
-/// if the handler panics.
-async fn run_to_completion(request: Request, next: Next) -> Response {
+/// token could be lost between the upstream's response and our commit. Returns 503 after [`REQUEST_TIMEOUT`] or when
+/// too many handlers of the connection are running, and 500 if the handler panics.
+///
+/// The task keeps the connection's slot, and the memory of the body reserved, also after the client has disconnected.
+async fn run_to_completion(request: Request, body: BodyPermit, next: Next) -> Response {
+    let connection = request.extensions().get::<ConnectionSlot>();
+    let slot = match connection.map(ConnectionSlot::begin_handler) {
+        Some(None) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(slot) => slot,
+        None => None,
+    };
     let handler = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request));
+    let handler = async move {
+        let response = handler.await;
+        drop((slot, body));
+        response
+    };
     match tokio::spawn(handler.in_current_span()).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -308,37 +321,4 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use axum::Router;
-    use axum::body::Body;
-    use axum::extract::Request;
-    use axum::routing::get;
-    use tokio::sync::{Notify, mpsc};
-    use tower::ServiceExt;
-
-    #[tokio::test]
-    async fn a_handler_runs_to_its_end_although_the_client_disconnects() {
-        let (begun, upstream) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (done, mut is_done) = mpsc::channel(1);
-        let (begins, upstream_ended) = (begun.clone(), upstream.clone());
-        let handler = async move || {
-            begins.notify_one();
-            upstream_ended.notified().await;
-            done.send(()).await.unwrap();
-        };
-        let router = Router::new().route("/", get(handler));
-        let router = router.layer(axum::middleware::from_fn(super::run_to_completion));
-        let request = router.oneshot(Request::new(Body::empty()));
-        tokio::select! {
-            _ = request => panic!("the upstream has not answered"),
-            () = begun.notified() => {}
-        }
-        // The request future is dropped here, as a server drops it when the client disconnects.
-        upstream.notify_one();
-        let waited = tokio::time::timeout(Duration::from_secs(10), is_done.recv()).await;
-        assert_eq!(waited, Ok(Some(())));
-    }
-}
+mod tests;

@@ -10,9 +10,9 @@ use crate::error::corrupt;
 use crate::issue_grant::complete_grant;
 use crate::rows::{
     self, code_columns, code_values, grant_values, insert_code, insert_code_columns, insert_grant,
-    insert_grant_columns, session_columns,
+    insert_grant_columns, session_columns, usable_session,
 };
-use crate::sessions::{lock_live_session, lock_statement};
+use crate::sessions::{lock_live_session, lock_statement, lock_usable_session};
 use crate::unconfirmed::Unconfirmed;
 use crate::{Store, StoreError};
 
@@ -20,7 +20,7 @@ use crate::{Store, StoreError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssueCodeOutcome {
     Issued,
-    /// The session has ended, or its browser signed out.
+    /// The session has ended, its browser signed out, or the user is blocked.
     SessionEnded,
     /// This authorization request was already completed, by a code or by a denial.
     AlreadyFinished,
@@ -43,7 +43,7 @@ pub enum RedeemCodeOutcome {
     },
     /// Already used by the same client. The caller ends the grant (RFC 6749 section 4.1.2).
     AlreadyUsed { grant: Option<GrantId> },
-    /// Nothing was written; the code is still unused.
+    /// The session has ended or its user is blocked. Nothing was written; the code is still unused.
     SessionEnded,
     /// Unknown, expired, or issued to another client.
     NotRedeemable,
@@ -101,8 +101,8 @@ struct IssueCode {
     now: Timestamp,
 }
 
-/// The condition on the session's row when a code is issued: as in [`lock_live_session`], and the browser must not have
-/// signed out.
+/// The condition on the session's row when a code is issued: as in [`lock_usable_session`], and the browser must not
+/// have signed out.
 macro_rules! touch_browser_session {
     ($id:literal, $now:literal) => {
         concat!(
@@ -112,7 +112,9 @@ macro_rules! touch_browser_session {
             $now,
             " WHERE id = ",
             $id,
-            " AND ended_at IS NULL AND cookie_hash IS NOT NULL"
+            " AND ",
+            usable_session!($now),
+            " AND cookie_hash IS NOT NULL"
         )
     };
 }
@@ -161,8 +163,9 @@ impl Operation for IssueCode {
             "INSERT INTO codes ",
             insert_code_columns!(),
             " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 WHERE EXISTS (SELECT 1 \
-             FROM sessions WHERE id = $3 AND ended_at IS NULL AND cookie_hash IS NOT NULL) \
-             ON CONFLICT (request_id) DO NOTHING"
+             FROM sessions WHERE id = $3 AND cookie_hash IS NOT NULL AND ",
+            usable_session!("$10"),
+            ") ON CONFLICT (request_id) DO NOTHING"
         );
         statements.add(sql, code_values(&self.code)?);
         statements.add(touch_browser_session!("$1", "$2"), touch);
@@ -288,7 +291,7 @@ macro_rules! use_code {
 }
 
 impl RedeemCode {
-    /// Locks the live session, uses the code and inserts the grant; on SQLite in one message.
+    /// Locks the session, uses the code and inserts the grant; on SQLite in one message.
     async fn use_code(&self, conn: &mut Conn<'_>) -> Result<UseCodeOutcome, StoreError> {
         let session = &self.grant.session;
         let values = vec![
@@ -299,7 +302,7 @@ impl RedeemCode {
             session.into(),
         ];
         if conn.is_postgres() {
-            if !lock_live_session(conn, session, self.now).await? {
+            if !lock_usable_session(conn, session, self.now).await? {
                 return Ok(UseCodeOutcome::SessionEnded);
             }
             if conn.execute(use_code!(), &values).await? == 0 {
@@ -312,7 +315,9 @@ impl RedeemCode {
         statements.add(
             concat!(
                 use_code!(),
-                " AND EXISTS (SELECT 1 FROM sessions WHERE id = $5 AND ended_at IS NULL)"
+                " AND EXISTS (SELECT 1 FROM sessions WHERE id = $5 AND ",
+                usable_session!("$3"),
+                ")"
             ),
             values,
         );

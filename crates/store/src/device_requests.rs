@@ -14,7 +14,7 @@ use crate::engine::sql::Value;
 use crate::error::corrupt;
 use crate::events::record;
 use crate::issue_grant::issue_grant;
-use crate::sessions::lock_live_session;
+use crate::sessions::lock_usable_session;
 use crate::unconfirmed::Unconfirmed;
 use crate::{Store, StoreError};
 
@@ -243,7 +243,7 @@ fn device_request(row: &Row) -> Result<DeviceRequest, StoreError> {
 impl Operation for DecideDeviceRequest {
     type Output = DecideDeviceRequestOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<DecideDeviceRequestOutcome, StoreError> {
-        if !lock_live_session(conn, &self.session, self.now).await? {
+        if !lock_usable_session(conn, &self.session, self.now).await? {
             return Ok(DecideDeviceRequestOutcome::SessionEnded);
         }
         let status = if self.approve { "approved" } else { "denied" };
@@ -324,7 +324,7 @@ struct Redeem {
 impl Operation for Redeem {
     type Output = RedeemDeviceCodeOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<RedeemDeviceCodeOutcome, StoreError> {
-        if !lock_live_session(conn, &self.grant.session, self.now).await? {
+        if !lock_usable_session(conn, &self.grant.session, self.now).await? {
             return self.refusal(conn, RedeemDeviceCodeOutcome::SessionEnded).await;
         }
         let used = conn

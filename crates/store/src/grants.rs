@@ -16,8 +16,8 @@ use crate::engine::conn::Conn;
 use crate::engine::sql::Statements;
 use crate::error::corrupt;
 use crate::events::{record, session_event};
-use crate::rows::{self, grant_columns, session_columns};
-use crate::sessions::{lock_live_session, lock_statement};
+use crate::rows::{self, grant_columns, session_columns, usable_session};
+use crate::sessions::{lock_statement, lock_usable_session};
 use crate::snapshots::{Snapshot, apply};
 use crate::unconfirmed::Unconfirmed;
 use crate::{Store, StoreError};
@@ -55,7 +55,7 @@ pub enum Rotation {
     DatabaseRestored { generation: i64 },
     /// Theft, or a response lost long ago: the grant has ended; expiry of its last token.
     Reused { tokens_until: Timestamp },
-    /// The grant or its session is not live. Nothing was issued.
+    /// The grant or its session is not live, or the user is blocked. Nothing was issued.
     Ended,
 }
 
@@ -123,7 +123,7 @@ impl Operation for Rotate {
             return Ok(Rotation::Rotated { generation: self.next() });
         }
         // From here on no other rotation of this session runs concurrently.
-        if !lock_live_session(conn, &self.session, self.now).await? {
+        if !lock_usable_session(conn, &self.session, self.now).await? {
             return Ok(Rotation::Ended);
         }
         let rotation = self.decide(conn).await?;
@@ -143,7 +143,7 @@ impl Rotate {
         if self.rotate { self.generation.saturating_add(1) } else { self.generation }
     }
 
-    /// The usual case: the session is live and the token is the current one. [`lock_live_session`] and
+    /// The usual case: the session is live and the token is the current one. [`lock_usable_session`] and
     /// [`Rotate::advance`] in one message. False: nothing was rotated.
     ///
     /// If PostgreSQL has to wait for the session's row it evaluates the condition again afterwards, and likewise for
@@ -163,23 +163,26 @@ impl Rotate {
             (&self.session).into(),
         ];
         if conn.is_postgres() {
-            let sql = "WITH live AS (UPDATE sessions SET last_seen = $5 \
-                       WHERE id = $7 AND ended_at IS NULL RETURNING id) \
-                       UPDATE grants SET generation = $3, mac_key = $4, rotated_at = $5, \
-                       tokens_until = CASE WHEN tokens_until < $6 THEN $6 ELSE tokens_until END \
-                       FROM live WHERE grants.id = $1 AND generation = $2 AND session_id = live.id \
-                       AND refreshable = 1 AND ended_at IS NULL";
+            let sql = concat!(
+                "WITH live AS (UPDATE sessions SET last_seen = $5 WHERE id = $7 AND ",
+                usable_session!("$5"),
+                " RETURNING id) UPDATE grants SET generation = $3, mac_key = $4, rotated_at = $5, \
+                 tokens_until = CASE WHEN tokens_until < $6 THEN $6 ELSE tokens_until END \
+                 FROM live WHERE grants.id = $1 AND generation = $2 AND session_id = live.id \
+                 AND refreshable = 1 AND ended_at IS NULL"
+            );
             return Ok(conn.execute(sql, &values).await? == 1);
         }
         let mut statements = Statements::default();
-        statements.add(
+        let sql = concat!(
             "UPDATE grants SET generation = $3, mac_key = $4, rotated_at = $5, \
              tokens_until = CASE WHEN tokens_until < $6 THEN $6 ELSE tokens_until END \
              WHERE id = $1 AND generation = $2 AND session_id = $7 AND refreshable = 1 \
-             AND ended_at IS NULL \
-             AND EXISTS (SELECT 1 FROM sessions WHERE id = $7 AND ended_at IS NULL)",
-            values,
+             AND ended_at IS NULL AND EXISTS (SELECT 1 FROM sessions WHERE id = $7 AND ",
+            usable_session!("$5"),
+            ")"
         );
+        statements.add(sql, values);
         statements.extend([lock_statement(&self.session, self.now)]);
         Ok(conn.execute_all(statements).await? == 2)
     }

@@ -1,4 +1,5 @@
-//! Inserts a grant, for a code, a device code, a password or a subject token.
+//! Inserts a grant, for a code, a device code, a password or a subject token; with a new session where there is no
+//! browser.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Grant, GrantId, Timestamp};
@@ -6,14 +7,15 @@ use countersign_core::{Grant, GrantId, Timestamp};
 use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
+use crate::error::corrupt;
 use crate::logout_notifications::add_participant;
 use crate::rows::insert_grant;
-use crate::sessions::lock_live_session;
-use crate::{Store, StoreError};
+use crate::sessions::lock_usable_session;
+use crate::{SignIn, SignInOutcome, Store, StoreError};
 
 impl Store {
-    /// Issues a grant without a code. `None`: its session is not live, and nothing was written. Otherwise the grants
-    /// that were ended because the session had too many for this client.
+    /// Issues a grant without a code. `None`: its session is not live or its user is blocked, and nothing was written.
+    /// Otherwise the grants that were ended because the session had too many for this client.
     pub async fn issue_grant(
         &self,
         grant: Grant,
@@ -21,6 +23,36 @@ impl Store {
         offline_limit: i64,
     ) -> Result<Option<Vec<GrantId>>, StoreError> {
         self.write(IssueGrant { grant, now, offline_limit }).await
+    }
+
+    /// Stores the new session of a user who signs in without a browser, together with its grant. Nothing was written
+    /// unless the outcome is [`SignInOutcome::SignedIn`].
+    pub async fn sign_in_with_grant(
+        &self,
+        sign_in: SignIn,
+        grant: Grant,
+    ) -> Result<SignInOutcome, StoreError> {
+        self.write(SignInWithGrant { sign_in, grant }).await
+    }
+}
+
+struct SignInWithGrant {
+    sign_in: SignIn,
+    grant: Grant,
+}
+
+impl Operation for SignInWithGrant {
+    type Output = SignInOutcome;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<SignInOutcome, StoreError> {
+        let outcome = self.sign_in.run(conn).await?;
+        if let SignInOutcome::SignedIn { session, .. } = &outcome {
+            if *session != self.grant.session {
+                return Err(corrupt("a grant must have the session of its sign-in"));
+            }
+            insert_grant(conn, &self.grant).await?;
+            add_participant(conn, session, &self.grant.client).await?;
+        }
+        Ok(outcome)
     }
 }
 
@@ -33,7 +65,7 @@ struct IssueGrant {
 impl Operation for IssueGrant {
     type Output = Option<Vec<GrantId>>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Vec<GrantId>>, StoreError> {
-        if !lock_live_session(conn, &self.grant.session, self.now).await? {
+        if !lock_usable_session(conn, &self.grant.session, self.now).await? {
             return Ok(None);
         }
         issue_grant(conn, &self.grant, self.now, self.offline_limit).await.map(Some)

@@ -119,7 +119,20 @@ macro_rules! code_columns {
     };
 }
 
-pub(crate) use {code_columns, grant_columns, session_columns};
+/// The condition of statements that issue something: the session has not ended, and its user is not blocked now.
+macro_rules! usable_session {
+    ($now:literal) => {
+        concat!(
+            "sessions.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM blocked_users b \
+             WHERE b.connector_id = sessions.connector_id AND b.user_id = sessions.user_id \
+             AND (b.expires_at IS NULL OR b.expires_at > ",
+            $now,
+            "))"
+        )
+    };
+}
+
+pub(crate) use {code_columns, grant_columns, session_columns, usable_session};
 
 pub(crate) fn session(row: &Row) -> Result<Session, StoreError> {
     session_at(&mut row.columns("id")?)

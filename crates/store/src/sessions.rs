@@ -11,7 +11,7 @@ use crate::engine::conn::Conn;
 use crate::engine::sql::Statement;
 use crate::events::{record, session_event};
 use crate::logout_notifications::{participants_of, queue_notifications};
-use crate::rows::{self, session_columns};
+use crate::rows::{self, session_columns, usable_session};
 use crate::{Store, StoreError};
 
 /// What a sign-out ended.
@@ -252,20 +252,31 @@ async fn clear_cookie(
     Ok(())
 }
 
-/// Locks the row of a live session; false if it is not live. Every operation that issues something begins with it, so
-/// that a concurrent end either waits and finds what was issued, or came first and nothing is issued.
+/// Locks the row of a live session; false if it is not live. What is being issued is waited for, so that it is found.
 pub(crate) async fn lock_live_session(
     conn: &mut Conn<'_>,
     session: &SessionId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    Ok(conn.execute(LOCK_LIVE_SESSION, &[session.into(), now.into()]).await? == 1)
+    let sql = "UPDATE sessions SET last_seen = $2 WHERE id = $1 AND ended_at IS NULL";
+    Ok(conn.execute(sql, &[session.into(), now.into()]).await? == 1)
 }
 
-const LOCK_LIVE_SESSION: &str =
-    "UPDATE sessions SET last_seen = $2 WHERE id = $1 AND ended_at IS NULL";
+/// Locks the row of a live session whose user is not blocked; otherwise false. Every operation that issues something
+/// begins with it, so that a concurrent end either waits and finds what was issued, or came first and nothing is issued.
+/// A request that began before the user was blocked, and waited for an upstream meanwhile, is refused.
+pub(crate) async fn lock_usable_session(
+    conn: &mut Conn<'_>,
+    session: &SessionId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(conn.execute(LOCK_USABLE_SESSION, &[session.into(), now.into()]).await? == 1)
+}
 
-/// The statement of [`lock_live_session`], for an operation whose other statements have the same condition.
+const LOCK_USABLE_SESSION: &str =
+    concat!("UPDATE sessions SET last_seen = $2 WHERE id = $1 AND ", usable_session!("$2"));
+
+/// The statement of [`lock_usable_session`], for an operation whose other statements have the same condition.
 pub(crate) fn lock_statement(session: &SessionId, now: Timestamp) -> Statement {
-    Statement::new(LOCK_LIVE_SESSION, vec![session.into(), now.into()])
+    Statement::new(LOCK_USABLE_SESSION, vec![session.into(), now.into()])
 }

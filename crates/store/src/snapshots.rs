@@ -30,9 +30,14 @@ pub struct Snapshot {
     pub fingerprint: String,
     /// Replaces the upstream data, sealed; `None` deletes it.
     pub upstream: Option<String>,
+    /// The upstream data that the revalidation has used, sealed as they were read.
+    pub used_upstream: Option<String>,
     /// When the user of the revalidated session had authenticated. A login since then returned a newer identity and
-    /// upstream data, perhaps for more scopes: these stay.
+    /// upstream data, perhaps for more scopes: these stay. Only if it returned no upstream data, those that the
+    /// revalidation has used are replaced.
     pub auth_time: Timestamp,
+    /// The lease held for the revalidation, as its expiry; `None` if none was needed.
+    pub lease: Option<Timestamp>,
     pub now: Timestamp,
 }
 
@@ -49,8 +54,22 @@ pub enum Missing {
     NotLive,
 }
 
+impl Missing {
+    /// For logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Pending => "pending",
+            Self::Ended(_) => "ended",
+            Self::CircuitOpen => "circuit_open",
+            Self::NotLive => "not_live",
+        }
+    }
+}
+
 impl Store {
-    /// Acquires the lease on revalidating a live session until `until`; false if another request holds it.
+    /// Acquires the lease on revalidating a live session until `until`; false if another request holds it. A lease is
+    /// identified by its expiry: whoever acquires the next one does so later.
     pub async fn lease_upstream(
         &self,
         session: &SessionId,
@@ -60,19 +79,36 @@ impl Store {
         self.write(Lease { session: session.clone(), now, until }).await
     }
 
-    /// Releases the lease.
-    pub async fn release_upstream(&self, session: &SessionId) -> Result<(), StoreError> {
-        self.write(Release(session.clone())).await
+    /// Releases the lease that was acquired until `lease`. Does nothing if that has expired and another request has
+    /// acquired the next one since.
+    pub async fn release_upstream(
+        &self,
+        session: &SessionId,
+        lease: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(Release { session: session.clone(), lease }).await
     }
 
-    /// Replaces the identity and upstream data and releases the lease; false if the session is not live or belongs to
-    /// another user.
+    /// Replaces the identity and upstream data and releases the snapshot's lease; false if the session is not live or
+    /// belongs to another user.
     pub async fn update_snapshot(&self, snapshot: Snapshot) -> Result<bool, StoreError> {
         self.write(snapshot).await
     }
 
+    /// Replaces the upstream data of a live session; false if they are no longer `before`. Both are sealed. Does not
+    /// release the lease.
+    pub async fn replace_upstream(
+        &self,
+        session: &SessionId,
+        before: &str,
+        after: &str,
+    ) -> Result<bool, StoreError> {
+        let (before, after) = (before.to_owned(), after.to_owned());
+        self.write(ReplaceUpstream { session: session.clone(), before, after }).await
+    }
+
     /// Records that the upstream no longer knows the user. The session ends with `reason` at a second report at least
-    /// `delay` after the first, or immediately if `delay` is zero. Releases the lease.
+    /// `delay` after the first, or immediately if `delay` is zero.
     pub async fn mark_missing(
         &self,
         session: &SessionId,
@@ -104,18 +140,40 @@ impl Operation for Lease {
     }
 }
 
-struct Release(SessionId);
+struct Release {
+    session: SessionId,
+    lease: Timestamp,
+}
 
 impl Operation for Release {
     type Output = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
-            "UPDATE sessions SET upstream_lease = NULL \
-             WHERE id = $1 AND upstream_lease IS NOT NULL",
-            &[(&self.0).into()],
+            "UPDATE sessions SET upstream_lease = NULL WHERE id = $1 AND upstream_lease = $2",
+            &[(&self.session).into(), self.lease.into()],
         )
         .await?;
         Ok(())
+    }
+}
+
+struct ReplaceUpstream {
+    session: SessionId,
+    before: String,
+    after: String,
+}
+
+impl Operation for ReplaceUpstream {
+    type Output = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let updated = conn
+            .execute(
+                "UPDATE sessions SET upstream = $3 \
+                 WHERE id = $1 AND ended_at IS NULL AND upstream = $2",
+                &[(&self.session).into(), (&self.before).into(), (&self.after).into()],
+            )
+            .await?;
+        Ok(updated == 1)
     }
 }
 
@@ -126,15 +184,20 @@ impl Operation for Snapshot {
     }
 }
 
-/// Stores the identity, unless the user has signed in again since, and releases the lease. False if the session is not
-/// live or belongs to another user.
+/// Stores the identity, unless the user has signed in again since, and releases the snapshot's lease. False if the
+/// session is not live or belongs to another user.
 pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bool, StoreError> {
-    let Some(before) = lock_and_release(conn, &snapshot.session).await? else { return Ok(false) };
+    let locked = lock_session(conn, &snapshot.session, snapshot.lease).await?;
+    let Some(before) = locked else { return Ok(false) };
     // `sub` is derived from the user id (OpenID Connect Core section 2) and must not change within a session.
     if before.identity.user_id != snapshot.identity.user_id {
         return Ok(false);
     }
     if before.auth_time > snapshot.auth_time {
+        if before.upstream.is_some() && before.upstream == snapshot.used_upstream {
+            let values: [Value; 2] = [(&snapshot.session).into(), (&snapshot.upstream).into()];
+            conn.execute("UPDATE sessions SET upstream = $2 WHERE id = $1", &values).await?;
+        }
         return Ok(true);
     }
     conn.execute(
@@ -158,19 +221,21 @@ pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bo
     Ok(true)
 }
 
-/// Locks the row of a live session and releases its lease.
-async fn lock_and_release(
+/// Locks the row of a live session, and releases this lease if it is still held.
+async fn lock_session(
     conn: &mut Conn<'_>,
     id: &SessionId,
+    lease: Option<Timestamp>,
 ) -> Result<Option<Session>, StoreError> {
     let rows = conn
         .returning(
             concat!(
-                "UPDATE sessions SET upstream_lease = NULL \
+                "UPDATE sessions SET upstream_lease = \
+                 CASE WHEN upstream_lease = $2 THEN NULL ELSE upstream_lease END \
                  WHERE id = $1 AND ended_at IS NULL RETURNING ",
                 session_columns!()
             ),
-            &[id.into()],
+            &[id.into(), lease.into()],
         )
         .await?;
     rows.first().map(rows::session).transpose()
@@ -205,7 +270,7 @@ struct MarkMissing {
 impl Operation for MarkMissing {
     type Output = Missing;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Missing, StoreError> {
-        let Some(session) = lock_and_release(conn, &self.session).await? else {
+        let Some(session) = lock_session(conn, &self.session, None).await? else {
             return Ok(Missing::NotLive);
         };
         // Read from the database, so that no replica ends a session after another opened the breaker.

@@ -1,6 +1,6 @@
 //! Malformed HTTP requests, which no browser or library sends (threats K 125, M 135).
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use crate::world::World;
 use crate::world::http::{bare_client, connect, read_until_closed, send, send_bytes};
@@ -134,4 +134,18 @@ async fn a_connection_with_an_unfinished_request_is_closed() {
             "{half:?}: {received}"
         );
     }
+}
+
+/// RFC 9112 section 9.6: the connection is not reset while the client is sending, which would cost it the response.
+#[tokio::test]
+async fn a_client_that_is_still_sending_too_large_a_body_receives_the_response() {
+    const LENGTH: usize = 4_000_000;
+    let server = World::new().start().await;
+    let mut stream = connect(&server.origin());
+    let head = format!("POST /dex/token HTTP/1.1\r\n{HOST}{FORM}Content-Length: {LENGTH}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&vec![b'a'; LENGTH]).unwrap();
+    let mut received = String::new();
+    stream.read_to_string(&mut received).unwrap();
+    assert_eq!(statuses(&received), ["413"], "{received}");
 }

@@ -1,7 +1,7 @@
 //! Grant types beside codes, refresh tokens and devices (dex.md 2.8): token exchange, the password grant and client
 //! credentials, each where the configuration allows it (threats 47 to 49).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, RelyingParty, Server, SignedInClient,
@@ -216,7 +216,9 @@ async fn guessing_by_the_password_grant_is_delayed() {
 async fn a_client_gets_tokens_of_its_own() {
     let job = Client::new("job").with("clientCredentialsClaims: {groups: [deployers]}");
     let cluster = Client::public("production").with("trustedPeers: [job]");
+    let block = "kubernetes: {webhook: {secret: the-credential-of-a-cluster}}";
     let world = World::new().client(job).client(cluster).client(Client::public("cli"));
+    let world = world.client(Client::new("test-cluster").with(block));
     let server =
         world.with("oauth2:\n  grantTypes: [authorization_code, client_credentials]").start().await;
     let requests_token = async |id: &str, scope: &str| {
@@ -246,6 +248,14 @@ async fn a_client_gets_tokens_of_its_own() {
     ] {
         let response = requests_token(id, scope).await;
         assert_eq!((response.status, response.error()), (400, expected), "{id} {scope}");
+    }
+    // Every token for a client with a `kubernetes` block has `azp`, which the cluster may require (docs/kubernetes.md).
+    for (id, azp) in [("job", Value::Null), ("test-cluster", json!("test-cluster"))] {
+        let response = requests_token(id, "openid").await;
+        for token in [response.id_token(), response.access_token()] {
+            let token = verified(token, &keys);
+            assert_eq!((&token["aud"], &token["azp"]), (&json!(id), &azp));
+        }
     }
     let nobodys = server.relying_party("job").userinfo(response.access_token()).await;
     assert_eq!(nobodys.status, 401, "there is no person behind it");

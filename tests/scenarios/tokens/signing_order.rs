@@ -127,6 +127,24 @@ async fn the_password_grant_leaves_no_session_while_vault_is_down() {
     assert_eq!(app.refreshes(tokens.refresh_token()).await.status, 200);
 }
 
+/// A client that goes on asking with a password that it keeps.
+#[tokio::test]
+async fn the_password_of_a_blocked_user_costs_no_signature() {
+    let vault = Transit::start("ecdsa-p256");
+    let world = World::new().with(&vault.signer()).with("oauth2:\n  passwordConnector: local");
+    let server = world.start().await;
+    let app = server.relying_party("example-app");
+    let fields = [("grant_type", "password"), ("username", ALICE), ("password", ALICE_PASSWORD)];
+    assert_eq!(app.exchange(&fields).await.status, 200);
+    let person = ["id-of-alice", "--connector", "local", "--reason", "left"];
+    let block = [&["users", "block"][..], &person, &["--config", "CONFIG", "--yes"]].concat();
+    let output = server.runs_command(&block, &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let signed = signatures(&vault);
+    assert_invalid_grant(&app.exchange(&fields).await);
+    assert_eq!(signatures(&vault), signed);
+}
+
 #[tokio::test]
 async fn the_exchange_of_an_upstreams_token_leaves_no_session_while_vault_is_down() {
     let vault = Transit::start("ecdsa-p256");

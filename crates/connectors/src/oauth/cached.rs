@@ -1,9 +1,10 @@
 //! What is kept in memory of an upstream: values fetched from it ([`Cached`]), and the successors of used refresh tokens
 //! ([`UsedRefreshTokens`]).
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use countersign_core::Secret;
@@ -109,14 +110,17 @@ const MAX_TOKENS: usize = 1024;
 
 /// Recently used refresh tokens of an upstream that rotates them, with the tokens they were exchanged for.
 ///
-/// A step after the exchange can fail: fetching keys, reading groups, our own commit. The next attempt then presents
-/// the used token again, which the upstream no longer accepts, and receives the tokens of the first exchange from here.
-/// Kept in memory per replica, for five minutes and at most 1,024 tokens.
+/// A step after the exchange can fail: fetching keys, reading groups, our own commit. What the upstream returned is then
+/// stored with the session (`Refresh::successor`), and the next attempt asks the upstream again. If that was not possible
+/// either, it presents the used token, which the upstream no longer accepts, and receives the tokens of the first
+/// exchange from here.
+/// Kept in memory per replica, for five minutes and at most 1,024 tokens. A connector that replaces another, at a reload
+/// for example, shares those of the other ([`UsedRefreshTokens::share`]).
 #[derive(Clone, Default)]
-pub(crate) struct UsedRefreshTokens(Arc<Inner>);
+pub(crate) struct UsedRefreshTokens(Arc<RwLock<Arc<TokenTable>>>);
 
 #[derive(Default)]
-struct Inner {
+struct TokenTable {
     successors: Mutex<HashMap<String, (Tokens, Instant)>>,
     /// A lock for each token that is being exchanged.
     turns: Mutex<HashMap<String, TokenLock>>,
@@ -125,9 +129,26 @@ struct Inner {
 type TokenLock = Arc<tokio::sync::Mutex<()>>;
 
 impl UsedRefreshTokens {
+    /// For [`UsedRefreshTokens::share`] of the connector that replaces this one.
+    pub fn table(&self) -> Arc<dyn Any + Send + Sync> {
+        self.current()
+    }
+
+    /// From now on the table is that of the connector that this one replaces.
+    pub fn share(&self, replaced: Arc<dyn Any + Send + Sync>) {
+        if let Ok(table) = replaced.downcast::<TokenTable>() {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
+        }
+    }
+
+    fn current(&self) -> Arc<TokenTable> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Waits while another request exchanges the same token, whose result is then available.
     pub(super) async fn turn(&self, token: &Secret) -> OwnedMutexGuard<()> {
-        let turn = match self.0.turns.lock() {
+        let table = self.current();
+        let turn = match table.turns.lock() {
             Ok(mut turns) => {
                 turns.retain(|_, turn| Arc::strong_count(turn) > 1);
                 turns.entry(hash::sha256(token.expose())).or_default().clone()
@@ -137,14 +158,17 @@ impl UsedRefreshTokens {
         turn.lock_owned().await
     }
 
-    pub(super) fn tokens_for(&self, token: &Secret) -> Option<Tokens> {
-        let successors = self.0.successors.lock().ok()?;
+    /// The tokens that this token was exchanged for.
+    pub fn tokens_for(&self, token: &Secret) -> Option<Tokens> {
+        let table = self.current();
+        let successors = table.successors.lock().ok()?;
         let (tokens, at) = successors.get(&hash::sha256(token.expose()))?;
         (at.elapsed() < LIFETIME).then(|| tokens.clone())
     }
 
     pub(super) fn remember(&self, token: &Secret, tokens: &Tokens) {
-        let Ok(mut successors) = self.0.successors.lock() else { return };
+        let table = self.current();
+        let Ok(mut successors) = table.successors.lock() else { return };
         successors.retain(|_, (_, at)| at.elapsed() < LIFETIME);
         if successors.len() >= MAX_TOKENS
             && let Some(oldest) =

@@ -10,7 +10,8 @@ use countersign_core::{Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CodeFlow, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome, refused_token,
+    CodeFlow, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome, UsedRefreshTokens,
+    refused_token,
 };
 
 /// What differs between such upstreams.
@@ -23,6 +24,9 @@ pub(crate) trait UserApi: Send + Sync {
 
     /// Its endpoints and our client credentials.
     async fn oauth(&self, trace: &mut Trace) -> Result<Arc<CodeFlow>, UpstreamError>;
+
+    /// Those of its code flow.
+    fn used_refresh_tokens(&self) -> &UsedRefreshTokens;
 
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String>;
 
@@ -70,6 +74,12 @@ impl StoredTokens {
     pub fn read(request: &RefreshRequest<'_>) -> Self {
         let stored = request.upstream.and_then(|stored| serde_json::from_str(stored.expose()).ok());
         stored.unwrap_or_default()
+    }
+
+    /// What replaces `stored`, if its refresh token is among the used ones. See `Refresh::successor`.
+    pub fn successor(stored: &Secret, used: &UsedRefreshTokens) -> Option<Secret> {
+        let stored: Self = serde_json::from_str(stored.expose()).ok()?;
+        Self::of(&used.tokens_for(&Secret::new(stored.refresh_token))?)
     }
 }
 
@@ -148,8 +158,17 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
         }
     }
 
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let oauth = self.0.oauth(&mut Trace::default()).await.ok()?;
+        StoredTokens::successor(upstream, &oauth.used_refresh_tokens)
+    }
+
     fn can_refresh(&self) -> bool {
         A::CAN_REFRESH
+    }
+
+    fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
+        Some(self.0.used_refresh_tokens())
     }
 
     async fn diagnose(

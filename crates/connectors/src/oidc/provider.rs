@@ -89,6 +89,10 @@ impl Provider {
         &self.http
     }
 
+    pub fn used_refresh_tokens(&self) -> &UsedRefreshTokens {
+        &self.used_refresh_tokens
+    }
+
     /// The provider metadata, requested again when it is no longer fresh.
     pub async fn metadata(&self, trace: &mut Trace) -> Result<Arc<Metadata>, UpstreamError> {
         self.metadata
@@ -216,6 +220,11 @@ impl Provider {
         };
         let has_id_token = tokens.id_token.is_some();
         Ok(CallbackOutcome::Proven(Box::new(Proven { claims, has_id_token, tokens })))
+    }
+
+    /// The refresh token to use in place of this one, if this one was used and the provider returned another.
+    pub fn successor(&self, token: &Secret) -> Option<Secret> {
+        self.used_refresh_tokens.tokens_for(token)?.refresh
     }
 
     /// The claims of userinfo, whose `sub` must equal that of the ID token (OpenID Connect Core 1.0 section 5.3.2).

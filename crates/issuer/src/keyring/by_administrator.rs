@@ -44,7 +44,7 @@ impl Keyring {
             let rotation = EarlyRotation { sequence, actor, now };
             views.push(rotation.publish(store, root, settings).await?);
         }
-        self.read_again(store, root, settings, now).await?;
+        self.read_stored(store, root, settings, now).await?;
         // The sequence of ID tokens is the first in the list.
         views.into_iter().next().ok_or_else(|| IssuerError::Broken("no key signs".to_owned()))
     }
@@ -120,7 +120,7 @@ impl Keyring {
         let (kid, by) = (key.kid.to_owned(), key.by);
         let dropped =
             store.drop_signing_key_now(DropSigningKeyNow { kid, successor, by, now }).await?;
-        self.read_again(store, root, settings, now).await?;
+        self.read_stored(store, root, settings, now).await?;
         Ok(dropped)
     }
 

@@ -10,7 +10,7 @@ use countersign_store::{Location, SigningKeyRow, Store};
 use tokio::sync::Notify;
 
 use super::sequence::{expired_keys, own_keys_sign_until, signs_until};
-use super::{KEPT_AFTER, KeySequence, Keyring, PUBLISHED_BEFORE};
+use super::{KEPT_AFTER, KeySequence, KeyToDrop, Keyring, PUBLISHED_BEFORE};
 use crate::settings::tests::example;
 
 const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -212,6 +212,38 @@ async fn keys_that_were_read_earlier_never_replace_those_read_later() {
     earlier.unwrap();
     later.unwrap();
     assert_eq!(keyring.keys().external_versions().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_leaked_key_is_dropped_while_the_service_of_the_signing_key_does_not_respond() {
+    let (store, root) = (Store::open(&Location::Memory).await.unwrap(), RootKeys::none());
+    Keyring::open(&store, &root, &example(), NOON).await.unwrap();
+    let kid = store.signing_keys().await.unwrap()[0].kid.clone();
+    let signer = Arc::new(Growing::default());
+    let settings = crate::Settings { external_signer: Some(signer.clone()), ..example() };
+    let keyring = Keyring::open(&store, &root, &settings, NOON).await.unwrap();
+    let renewal = keyring.renew(&store, &root, &settings, NOON);
+    tokio::pin!(renewal);
+    while signer.requests.load(Ordering::SeqCst) < 2 {
+        tokio::select! {
+            biased;
+            _ = &mut renewal => panic!("the service has not answered"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    assert_eq!(keyring.keys().signing_kid(NOON), Some(kid.clone()));
+    let key = KeyToDrop { kid: &kid, by: Actor::from("ops"), now: NOON };
+    let dropped = tokio::select! {
+        _ = &mut renewal => panic!("the service has not answered"),
+        dropped = keyring.drop_now(&store, &root, &settings, key) => dropped.unwrap(),
+    };
+    assert!(dropped.is_some());
+    assert_ne!(keyring.keys().signing_kid(NOON), Some(kid.clone()));
+    assert_eq!(signer.requests.load(Ordering::SeqCst), 2, "it was not asked again");
+    signer.second_response.notify_one();
+    renewal.await.unwrap();
+    assert_ne!(keyring.keys().signing_kid(NOON), Some(kid));
+    assert_eq!(keyring.keys().external_versions().unwrap().len(), 2);
 }
 
 /// After its first answer it refuses everything, as Vault does when its token has ended.

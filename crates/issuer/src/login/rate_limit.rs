@@ -1,4 +1,4 @@
-//! Limits on password attempts: they delay attempts and never lock an account. Counters are a fixed-size table in
+//! Limits on password attempts: they delay attempts and never lock an account. Counters are tables of fixed size in
 //! memory, per replica.
 //!
 //! The counter of an attempt, first match wins:
@@ -12,14 +12,21 @@
 //! reaching it logs a warning.
 //!
 //! An attempt is counted before the password is verified, so that concurrent attempts cannot exceed the limit.
+//!
+//! Each kind of counter has its own table, because a new counter can replace an old one: a counter of an account is
+//! replaced only by attempts whose passwords are verified, not by user codes or by attempts that are delayed, which a
+//! client with many addresses sends at no cost.
+
+mod counter_table;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_core::Timestamp;
+
+use counter_table::CounterTable;
 
 const WINDOW: Duration = Duration::from_mins(15);
 /// Attempts per account (or device) and window without a delay; further ones are permitted once per `PACE`.
@@ -31,9 +38,6 @@ const PER_ADDRESS: u32 = 100;
 const MAX_ADDRESS_ACCOUNTS: u32 = 50;
 /// A success is remembered for this long.
 const REMEMBERED: Duration = Duration::from_hours(24);
-
-const WAYS: usize = 4;
-const SETS: usize = 8_192;
 
 /// Wrong user codes (RFC 8628 section 5.1) per window without a delay, for one address or one signed-in user.
 const PER_USER_CODE_GUESSER: u32 = 20;
@@ -53,18 +57,17 @@ pub fn counted_address(ip: IpAddr) -> String {
     }
 }
 
-/// Counters for accounts and addresses. A new counter replaces the least recently used one of its set.
+/// Counters for accounts and addresses.
 pub struct LoginAttempts {
     hasher: RandomState,
-    slots: Mutex<Vec<Slot>>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    key: u64,
-    since: Timestamp,
-    last: Timestamp,
-    count: u32,
+    /// Attempts per account, per account and address, and per account and device.
+    accounts: CounterTable,
+    /// Attempts per connector and address.
+    addresses: CounterTable,
+    /// Successes per account and address, and accounts per address.
+    successes: CounterTable,
+    /// User codes per address or user, and polls per device.
+    device_flow: CounterTable,
 }
 
 /// Whether an attempt is permitted now.
@@ -100,7 +103,13 @@ pub struct AttemptKey<'a> {
 
 impl Default for LoginAttempts {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), slots: Mutex::new(vec![Slot::default(); SETS * WAYS]) }
+        Self {
+            hasher: RandomState::new(),
+            accounts: CounterTable::with_sets(8_192),
+            addresses: CounterTable::with_sets(2_048),
+            successes: CounterTable::with_sets(4_096),
+            device_flow: CounterTable::with_sets(2_048),
+        }
     }
 }
 
@@ -108,24 +117,24 @@ impl LoginAttempts {
     /// Counts an attempt and returns whether it is permitted.
     pub fn begin(&self, attempt: &AttemptKey<'_>, now: Timestamp) -> RateLimitPermit {
         let AttemptKey { connector, account, address, device } = *attempt;
-        let success = self.read(self.key(&("success", connector, account, address)));
+        let success = self.successes.read(self.key(&("success", connector, account, address)));
         if let Some(device) = device {
             let key = self.key(&("device", connector, account, device));
-            return self.count(key, PER_ACCOUNT, LimitedBy::Device, now);
+            return count(&self.accounts, key, (PER_ACCOUNT, LimitedBy::Device), now);
         }
         if success.is_some_and(|slot| now.since(slot.last) < REMEMBERED) {
             let key = self.key(&("account at address", connector, account, address));
-            return self.count(key, PER_ACCOUNT, LimitedBy::Device, now);
+            return count(&self.accounts, key, (PER_ACCOUNT, LimitedBy::Device), now);
         }
         let accounts = self.accounts_of(connector, address, now);
         let free = PER_ADDRESS.saturating_mul(accounts.saturating_add(1));
         let key = self.key(&("address", connector, address));
-        let permit = self.count(key, free, LimitedBy::Address { accounts }, now);
+        let permit = count(&self.addresses, key, (free, LimitedBy::Address { accounts }), now);
         if permit != RateLimitPermit::Go {
             return permit;
         }
         let key = self.key(&("account", connector, account));
-        self.count(key, PER_ACCOUNT, LimitedBy::Account, now)
+        count(&self.accounts, key, (PER_ACCOUNT, LimitedBy::Account), now)
     }
 
     /// Called after a success: resets the counters of the account, records the address for it, and removes the attempt
@@ -138,10 +147,10 @@ impl LoginAttempts {
         ];
         keys.extend(device.map(|device| self.key(&("device", connector, account, device))));
         for key in keys {
-            self.with(key, |slot| (slot.count, slot.since) = (0, now));
+            self.accounts.with(key, |slot| (slot.count, slot.since) = (0, now));
         }
         let key = self.key(&("success", connector, account, address));
-        let known = self.with(key, |slot| {
+        let known = self.successes.with(key, |slot| {
             let known = slot.last != Timestamp::default() && now.since(slot.last) < REMEMBERED;
             slot.last = now;
             known
@@ -149,12 +158,12 @@ impl LoginAttempts {
         // An attempt of a known device or account is not counted by its address. If it were removed from that count,
         // sign-ins with one's own account would allow any number of guesses at others.
         if !known && device.is_none() {
-            self.with(self.key(&("address", connector, address)), |slot| {
+            self.addresses.with(self.key(&("address", connector, address)), |slot| {
                 slot.count = slot.count.saturating_sub(1);
             });
         }
         if !known {
-            self.with(self.key(&("accounts", connector, address)), |slot| {
+            self.successes.with(self.key(&("accounts", connector, address)), |slot| {
                 if now.since(slot.since) >= REMEMBERED {
                     (slot.since, slot.count) = (now, 0);
                 }
@@ -167,7 +176,7 @@ impl LoginAttempts {
     /// Counts an entered user code. `Some`: refused; the user may try again after this time.
     pub fn begin_user_code(&self, counted_by: &str, now: Timestamp) -> Option<Duration> {
         let key = self.key(&("user code", counted_by));
-        match self.count(key, PER_USER_CODE_GUESSER, LimitedBy::Account, now) {
+        match count(&self.device_flow, key, (PER_USER_CODE_GUESSER, LimitedBy::Account), now) {
             RateLimitPermit::Go => None,
             RateLimitPermit::Wait(wait, _) => Some(wait),
         }
@@ -175,7 +184,7 @@ impl LoginAttempts {
 
     /// Removes a correct user code from the count.
     pub fn user_code_found(&self, counted_by: &str) {
-        self.with(self.key(&("user code", counted_by)), |slot| {
+        self.device_flow.with(self.key(&("user code", counted_by)), |slot| {
             slot.count = slot.count.saturating_sub(1);
         });
     }
@@ -184,7 +193,7 @@ impl LoginAttempts {
     /// Counted in memory, because polling must not write to the database; with several replicas a device may therefore
     /// poll once per interval at each.
     pub fn polls_too_fast(&self, device_code_hash: &str, now: Timestamp) -> bool {
-        self.with(self.key(&("device code", device_code_hash)), |slot| {
+        self.device_flow.with(self.key(&("device code", device_code_hash)), |slot| {
             let interval = POLL_INTERVAL.saturating_mul(slot.count.saturating_add(1));
             let is_first = slot.last == Timestamp::default();
             let is_early = !is_first && now.since(slot.last) + POLL_TOLERANCE < interval;
@@ -196,54 +205,35 @@ impl LoginAttempts {
 
     /// Number of accounts that signed in from this address within a day.
     fn accounts_of(&self, connector: &str, address: &str, now: Timestamp) -> u32 {
-        let slot = self.read(self.key(&("accounts", connector, address)));
+        let slot = self.successes.read(self.key(&("accounts", connector, address)));
         slot.filter(|slot| now.since(slot.since) < REMEMBERED).map_or(0, |slot| slot.count)
-    }
-
-    fn count(&self, key: u64, free: u32, by: LimitedBy, now: Timestamp) -> RateLimitPermit {
-        self.with(key, |slot| {
-            if slot.count == 0 || now.since(slot.since) >= WINDOW {
-                (slot.since, slot.count) = (now, 0);
-            }
-            let waited = now.since(slot.last);
-            if slot.count >= free && waited < PACE {
-                return RateLimitPermit::Wait(PACE.saturating_sub(waited), by);
-            }
-            slot.count = slot.count.saturating_add(1);
-            slot.last = now;
-            RateLimitPermit::Go
-        })
     }
 
     fn key(&self, what: &impl Hash) -> u64 {
         self.hasher.hash_one(what) | 1
     }
+}
 
-    fn read(&self, key: u64) -> Option<Slot> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.get(Self::set_of(key))?.iter().find(|slot| slot.key == key).copied()
-    }
-
-    /// Calls `act` with the slot of this key; a new key replaces the least recently used slot of its set.
-    fn with<T>(&self, key: u64, act: impl FnOnce(&mut Slot) -> T) -> T {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut spare = Slot::default();
-        let set = slots.get_mut(Self::set_of(key)).unwrap_or_default();
-        let found = set.iter().position(|slot| slot.key == key);
-        let place = found.or_else(|| {
-            set.iter().enumerate().min_by_key(|(_, slot)| slot.last).map(|(index, _)| index)
-        });
-        let slot = place.and_then(|index| set.get_mut(index)).unwrap_or(&mut spare);
-        if slot.key != key {
-            *slot = Slot { key, ..Slot::default() };
+/// Counts an attempt, unless it is delayed. `limit`: how many are permitted without a delay, and by which counter.
+fn count(
+    table: &CounterTable,
+    key: u64,
+    limit: (u32, LimitedBy),
+    now: Timestamp,
+) -> RateLimitPermit {
+    let (free, by) = limit;
+    table.with(key, |slot| {
+        if slot.count == 0 || now.since(slot.since) >= WINDOW {
+            (slot.since, slot.count) = (now, 0);
         }
-        act(slot)
-    }
-
-    fn set_of(key: u64) -> std::ops::Range<usize> {
-        let set = usize::try_from(key >> 8).unwrap_or(0) % SETS;
-        set * WAYS..(set + 1) * WAYS
-    }
+        let waited = now.since(slot.last);
+        if slot.count >= free && waited < PACE {
+            return RateLimitPermit::Wait(PACE.saturating_sub(waited), by);
+        }
+        slot.count = slot.count.saturating_add(1);
+        slot.last = now;
+        RateLimitPermit::Go
+    })
 }
 
 #[cfg(test)]
@@ -357,6 +347,23 @@ mod tests {
         };
         let count = (0..300).filter(is_allowed).count();
         assert_eq!(count, 200, "a hundred, and a hundred for the account that signed in there");
+    }
+
+    /// Threat 157: counters have a table of fixed size, and a client with an IPv6 /48 network has 65 536 addresses.
+    #[test]
+    fn what_costs_an_attacker_nothing_resets_no_counter_of_an_account() {
+        let attempts = LoginAttempts::default();
+        for account in ["bob", "eve"] {
+            assert_eq!(allowed(&attempts, key(account, "192.0.2.1"), 60), 10);
+        }
+        let later = NOON + Duration::from_secs(1);
+        for n in 0..65_536 {
+            let address = format!("2001:db8:1:{n:x}::/64");
+            attempts.begin_user_code(&address, later);
+            let delayed = attempts.begin(&key("eve", &address), later);
+            assert_ne!(delayed, RateLimitPermit::Go, "{address}");
+        }
+        assert_ne!(attempts.begin(&key("bob", "192.0.2.2"), later), RateLimitPermit::Go);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use countersign_core::connector::{ConnectorError, Fingerprint, Refusal, SignedIn};
 use countersign_core::{
-    Connector, ConnectorId, LoginScopes, Secret, Session, SessionId, Timestamp, Trace, ids,
+    Connector, ConnectorId, Grant, LoginScopes, Secret, Session, SessionId, Timestamp, Trace, ids,
 };
 use countersign_jose::hash;
 use countersign_store::{SignIn, UsedAssertion};
@@ -128,7 +128,8 @@ impl Issuer {
         let lifetime = self.settings.longest_sign_on().absolute_lifetime;
         let cookie = Secret::new(ids::random_token()?);
         let sign_in = self.prepare_sign_in(connector, user, browser, (&cookie, lifetime))?;
-        let (session, now) = match self.store_sign_in(connector, sign_in, browser).await? {
+        let stored = self.store_sign_in(connector, sign_in, None, browser).await?;
+        let (session, now) = match stored {
             StoredSignIn::Stored { session, now } => (session, now),
             StoredSignIn::Blocked { until } => return Ok(SignInOutcome::Blocked { until }),
             StoredSignIn::Refused(refusal) => return Ok(SignInOutcome::Refused(refusal)),
@@ -178,16 +179,21 @@ impl Issuer {
         })
     }
 
-    /// Stores the sign-in, and logs it or why the user is refused.
+    /// Stores the sign-in, with a grant if there is no browser, and logs it or why the user is refused.
     async fn store_sign_in(
         &self,
         connector: &Connector,
         sign_in: SignIn,
+        grant: Option<Grant>,
         browser: &Browser,
     ) -> Result<StoredSignIn, IssuerError> {
         let (identity, now) = (sign_in.identity.clone(), sign_in.now);
         let trace = sign_in.trace.clone().unwrap_or_default();
-        let (session, reauthenticated) = match self.store.sign_in(sign_in).await? {
+        let stored = match grant {
+            Some(grant) => self.store.sign_in_with_grant(sign_in, grant).await?,
+            None => self.store.sign_in(sign_in).await?,
+        };
+        let (session, reauthenticated) = match stored {
             countersign_store::SignInOutcome::SignedIn { session, reauthenticated } => {
                 (session, reauthenticated)
             }
@@ -200,7 +206,7 @@ impl Issuer {
                 return Ok(StoredSignIn::Refused(refusal));
             }
             countersign_store::SignInOutcome::Blocked(block) => {
-                tracing::warn!(event = "login_refused", connector = %connector.id, user_id = %block.user_id, reason = "blocked", "a blocked person tried to sign in");
+                log_blocked(connector, &block.user_id);
                 return Ok(StoredSignIn::Blocked { until: block.expires_at });
             }
         };
@@ -246,24 +252,34 @@ impl NewSession {
 }
 
 impl Issuer {
-    /// A session of an authenticated user, to be stored by [`Issuer::store_new_session`]. Writes nothing.
-    pub(crate) fn new_session(
+    /// A session of an authenticated user, to be stored by [`Issuer::store_new_session`]. Writes nothing. `None`: the
+    /// user is blocked, so that no tokens need to be signed.
+    pub(crate) async fn new_session(
         &self,
         connector: Arc<Connector>,
         user: AuthenticatedUser,
         caller: &Browser,
-    ) -> Result<NewSession, IssuerError> {
+    ) -> Result<Option<NewSession>, IssuerError> {
+        let user_id = &user.person.identity.user_id;
+        if self.store.blocked_user(&connector.id, user_id, self.now()).await?.is_some() {
+            log_blocked(&connector, user_id);
+            return Ok(None);
+        }
         // No browser receives this cookie, and it is already expired.
         let cookie = Secret::new(ids::random_token()?);
         let caller = Browser { cookie: None, ..caller.clone() };
         let sign_in = self.prepare_sign_in(&connector, user, &caller, (&cookie, Duration::ZERO))?;
-        Ok(NewSession { connector, sign_in: Box::new(sign_in), caller })
+        Ok(Some(NewSession { connector, sign_in: Box::new(sign_in), caller }))
     }
 
-    /// False: the user is blocked, and nothing was stored.
-    pub(crate) async fn store_new_session(&self, new: NewSession) -> Result<bool, IssuerError> {
+    /// Stores the session with its first grant. False: the user is blocked, and nothing was stored.
+    pub(crate) async fn store_new_session(
+        &self,
+        new: NewSession,
+        grant: Grant,
+    ) -> Result<bool, IssuerError> {
         let NewSession { connector, sign_in, caller } = new;
-        match self.store_sign_in(&connector, *sign_in, &caller).await? {
+        match self.store_sign_in(&connector, *sign_in, Some(grant), &caller).await? {
             StoredSignIn::Stored { .. } => Ok(true),
             StoredSignIn::Blocked { .. } | StoredSignIn::Refused(_) => Ok(false),
         }
@@ -277,6 +293,10 @@ pub(super) fn unavailable(
 ) -> IssuerError {
     log_trace(connector, trace);
     IssuerError::upstream(down)
+}
+
+fn log_blocked(connector: &Connector, user_id: &str) {
+    tracing::warn!(event = "login_refused", connector = %connector.id, user_id, reason = "blocked", "a blocked person tried to sign in");
 }
 
 pub(super) fn log_refusal(

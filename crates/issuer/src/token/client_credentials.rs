@@ -12,7 +12,7 @@ use countersign_core::{Client, ClientId, GrantType, Scopes, Timestamp, ids, scop
 use countersign_jose::{Claims, hash};
 use serde::Serialize;
 
-use super::issue::Audience;
+use super::audience::Audience;
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 

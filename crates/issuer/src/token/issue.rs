@@ -1,24 +1,23 @@
 //! Signs tokens: ID tokens with Dex's claims, access tokens according to RFC 9068.
 
-use std::time::Duration;
-
 use countersign_core::identity;
 use countersign_core::{
     Client, ClientId, Grant, Identity, Scopes, Secret, Session, Timestamp, ids, scopes,
 };
-use countersign_jose::hash;
-use serde::{Deserialize, Serialize};
+use countersign_jose::{MAX_TOKEN_BYTES, hash};
+use serde::Serialize;
 
+use super::audience::Audience;
 use super::distributed_claims::DistributedClaims;
 use super::refresh_token::RefreshTokenClaims;
-use super::{TokenError, TokenErrorCode, Tokens};
+use super::{TokenError, Tokens};
 use crate::keyring::{SigningTurn, TokenSigner};
 use crate::{Issuer, IssuerError};
 
 /// `typ` of an access token (RFC 9068 section 2.1).
 pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// Tokens of this size or larger are logged as a warning.
+/// Tokens of this size or larger are logged as a warning. Those over [`MAX_TOKEN_BYTES`] are not issued.
 const LARGE_TOKEN_BYTES: usize = 8 * 1024;
 
 pub(super) struct TokenSubject {
@@ -127,9 +126,7 @@ impl<'a> PersonClaims<'a> {
                 .then(|| FederatedClaims { connector_id: session.connector.as_str(), user_id }),
         }
     }
-}
 
-impl<'a> PersonClaims<'a> {
     /// Replaces the groups by the distributed claims, if there are any.
     fn groups_at(self, distributed: Option<&'a DistributedClaims>) -> Self {
         let groups = if distributed.is_some() { &[] } else { self.groups };
@@ -160,26 +157,6 @@ impl Issuer {
         Ok(PreparedTokens { audience, scopes, issued_at: now, tokens_until: now + lifetime })
     }
 
-    /// The shortest lifetime of the client and all audiences: a cluster with short-lived tokens does not receive longer
-    /// ones through a peer.
-    pub(super) fn lifetime_for(&self, client: &Client, audience: &Audience) -> Duration {
-        let named = audience.iter().filter_map(|id| self.clients.get(id));
-        let lifetimes = named.map(|named| self.settings.token_lifetime_of(&named));
-        lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min)
-    }
-
-    /// Whether the tokens have `azp`. OpenID Connect Core 2 requires it with several audiences. A cluster's tokens
-    /// always have it, so that `requiredClaims` can distinguish tokens of its own client from those a peer requested.
-    pub(super) fn has_azp(&self, audience: &Audience) -> bool {
-        matches!(audience, Audience::Many(_)) || self.is_for_cluster(audience)
-    }
-
-    /// Whether one of the audiences is a Kubernetes cluster's client.
-    fn is_for_cluster(&self, audience: &Audience) -> bool {
-        let mut clients = audience.iter().filter_map(|id| self.clients.get(id));
-        clients.any(|client| client.kubernetes.is_some())
-    }
-
     /// Signs the tokens of a grant. Called before the store changes anything, because the service that keeps the signing
     /// key may be unavailable; the tokens leave only by [`Issuer::issue`], after the store has accepted the grant. Only
     /// for a superseded refresh token, which is repeated or a replay, is the store asked first.
@@ -206,14 +183,16 @@ impl Issuer {
         };
         let turn = work.signer.turn(&self.keyring.signing_threads).await?;
         let (access_token, id_token) = work.sign(turn.as_ref()).await?;
-        Ok(SignedTokens { work, access_token, id_token })
+        let signed = SignedTokens { work, access_token, id_token };
+        signed.check_size()?;
+        Ok(signed)
     }
 
     /// The response with tokens of a grant that the store has accepted, with its generation.
     pub(super) fn issue(&self, signed: SignedTokens, generation: i64) -> Tokens {
+        signed.work.log_issuance();
+        signed.work.log_size(signed.size_bytes());
         let SignedTokens { work, access_token, id_token } = signed;
-        work.log_issuance();
-        work.log_size(access_token.len().max(id_token.as_ref().map_or(0, String::len)));
         let SigningJob { prepared: PreparedTokens { scopes, tokens_until, .. }, subject, .. } =
             work;
         let grant = subject.grant;
@@ -229,31 +208,6 @@ impl Issuer {
             scope: scopes.to_string(),
         }
     }
-
-    /// The clients of the `audience:` scopes in their order, then the client itself unless it is one of them. Trust is
-    /// checked again here, because the configuration may have changed since `/auth`.
-    pub(super) fn audience(
-        &self,
-        client: &Client,
-        scopes: &Scopes,
-    ) -> Result<Audience, TokenError> {
-        let mut audience: Vec<ClientId> = scopes.audience_clients().collect();
-        for peer in &audience {
-            if !self.clients.get(peer).is_some_and(|peer| peer.trusts(&client.id)) {
-                return Err(TokenError::refused(
-                    TokenErrorCode::InvalidScope,
-                    format!("Client may not ask for tokens for {peer}."),
-                ));
-            }
-        }
-        if !audience.contains(&client.id) {
-            audience.push(client.id.clone());
-        }
-        Ok(match audience.as_slice() {
-            [only] => Audience::One(only.clone()),
-            _ => Audience::Many(audience),
-        })
-    }
 }
 
 /// Tokens that nobody has received yet.
@@ -265,6 +219,30 @@ pub(super) struct SignedTokens {
 }
 
 impl SignedTokens {
+    /// The size of the larger token.
+    fn size_bytes(&self) -> usize {
+        self.access_token.len().max(self.id_token.as_ref().map_or(0, String::len))
+    }
+
+    /// Our own endpoints and the webhook refuse tokens over [`MAX_TOKEN_BYTES`], so none is issued. Only an administrator
+    /// can limit the groups that make a token so long.
+    fn check_size(&self) -> Result<(), IssuerError> {
+        let size_bytes = self.size_bytes();
+        if size_bytes <= MAX_TOKEN_BYTES {
+            return Ok(());
+        }
+        let TokenSubject { grant: Grant { client, .. }, session, .. } = &self.work.subject;
+        let Identity { user_id, groups, .. } = &session.identity;
+        let size = format!("{} groups make a token of {size_bytes} bytes", groups.len());
+        Err(IssuerError::Misconfigured {
+            what: session.connector.to_string(),
+            missing: format!("Your {size}, and at most {MAX_TOKEN_BYTES} are accepted."),
+            cause: format!(
+                "{size} for {user_id} at {client}, and at most {MAX_TOKEN_BYTES} are issued: filter the groups of the connector"
+            ),
+        })
+    }
+
     /// The session that the tokens are about.
     pub fn session(&self) -> &Session {
         &self.work.subject.session
@@ -368,22 +346,4 @@ impl SigningJob {
 
 pub(crate) fn json(claims: &impl Serialize) -> Result<Vec<u8>, IssuerError> {
     serde_json::to_vec(claims).map_err(|e| IssuerError::Broken(e.to_string()))
-}
-
-/// One audience is serialized as a string, several as a list, as in Dex.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Audience {
-    One(ClientId),
-    Many(Vec<ClientId>),
-}
-
-impl Audience {
-    pub fn iter(&self) -> impl Iterator<Item = &ClientId> {
-        match self {
-            Self::One(only) => std::slice::from_ref(only),
-            Self::Many(all) => all,
-        }
-        .iter()
-    }
 }

@@ -5,7 +5,7 @@ use countersign_core::connector::LoginMethod;
 use countersign_core::{Client, GrantType, Scopes, scopes};
 
 use super::issue::TokenSubject;
-use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
+use super::new_grant::GrantTerms;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::login::{Browser, PasswordOutcome, PasswordSubmission};
@@ -62,7 +62,9 @@ impl Issuer {
                     return Err(TokenError::refused(TokenErrorCode::TooManyRequests, reason));
                 }
             };
-        let new_session = self.new_session(connector, user, &request.caller)?;
+        let blocked = || TokenError::invalid_grant("This account may not sign in.");
+        let new_session = self.new_session(connector, user, &request.caller).await?;
+        let new_session = new_session.ok_or_else(blocked)?;
         let session = new_session.session();
         let auth_time = session.auth_time;
         let terms = GrantTerms { scopes, nonce: request.nonce, auth_time };
@@ -70,12 +72,8 @@ impl Issuer {
         let (prepared, grant) = self.prepare_grant(client, grant)?;
         let subject = TokenSubject::new(grant.clone(), session);
         let (signed, generation) = (self.sign_tokens(prepared, subject).await?, grant.generation);
-        if !self.store_new_session(new_session).await? {
-            return Err(TokenError::invalid_grant("This account may not sign in."));
-        }
-        match self.store.issue_grant(grant, self.now(), OFFLINE_LIMIT).await? {
-            Some(dropped) => log_dropped(signed.session(), &dropped),
-            None => return Err(TokenError::invalid_grant("The session has ended.")),
+        if !self.store_new_session(new_session, grant).await? {
+            return Err(blocked());
         }
         Ok(self.issue(signed, generation))
     }

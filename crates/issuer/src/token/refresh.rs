@@ -5,7 +5,9 @@
 //! first, so that its replay ends the grant although the signer is unavailable, and costs no signature.
 
 use countersign_core::session::{EndReason, Ended};
-use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};
+use countersign_core::{
+    Client, Grant, GrantId, GrantType, Scopes, Secret, Session, Timestamp, scopes,
+};
 use countersign_store::{Rotate, Rotation, Snapshot};
 
 use super::issue::{PreparedTokens, TokenSubject};
@@ -18,7 +20,11 @@ use crate::settings::RefreshPolicy;
 const INVALID_TOKEN: &str =
     "Refresh token is invalid or has already been claimed by another client.";
 const ACCOUNT_CHANGED: &str = "Sign in again: the account has changed.";
+/// The upstream cannot be queried without the user, and what it returned at sign-in is too old.
+const TOO_OLD: &str = "Sign in again: the upstream confirms this person only at sign-in.";
 const ACCOUNT_BLOCKED: &str = "This account is blocked by an administrator.";
+/// The user may be unknown there or in no required group, or the upstream's own refresh token has ended.
+const NOT_CONFIRMED: &str = "Sign in again: the upstream no longer confirms this person.";
 const SESSION_ENDED: &str = "The session this refresh token belongs to has ended.";
 
 /// What a refresh will issue if the store accepts the rotation.
@@ -74,10 +80,7 @@ impl Issuer {
         // refresh token.
         let is_stored = matches!(rotated, Ok((_, _, true)));
         if let Some(snapshot) = snapshot.filter(|_| !is_stored) {
-            let session = snapshot.session.clone();
-            if !matches!(self.store.update_snapshot(snapshot).await, Ok(true)) {
-                self.store.release_upstream(&session).await?;
-            }
+            self.keep_snapshot(snapshot).await?;
         }
         let (signed, generation, _) = rotated?;
         Ok(self.issue(signed, generation))
@@ -138,12 +141,15 @@ impl Issuer {
             Revalidation::Rejected(RejectReason::Ended) => {
                 Err(TokenError::invalid_grant(SESSION_ENDED))
             }
-            Revalidation::Rejected(RejectReason::Missing { .. }) => Err(TokenError::invalid_grant(
-                "The upstream no longer knows this person, or not in a required group.",
-            )),
-            Revalidation::Rejected(
-                RejectReason::CannotRevalidate | RejectReason::FingerprintChanged,
-            ) => Err(TokenError::invalid_grant(ACCOUNT_CHANGED)),
+            Revalidation::Rejected(RejectReason::Missing { .. }) => {
+                Err(TokenError::invalid_grant(NOT_CONFIRMED))
+            }
+            Revalidation::Rejected(RejectReason::CannotRevalidate) => {
+                Err(TokenError::invalid_grant(TOO_OLD))
+            }
+            Revalidation::Rejected(RejectReason::FingerprintChanged) => {
+                Err(TokenError::invalid_grant(ACCOUNT_CHANGED))
+            }
         }
     }
 
@@ -180,8 +186,21 @@ impl Issuer {
                 tracing::warn!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %grant.session, reason = "refresh_reused", tokens_until = %tokens_until, "a rotated refresh token was presented again: it was stolen, or a response was lost");
                 Err(TokenError::invalid_grant(INVALID_TOKEN))
             }
-            Rotation::Ended => Err(TokenError::invalid_grant(SESSION_ENDED)),
+            Rotation::Ended => Err(self.refused_meanwhile(&grant.id).await),
         }
+    }
+
+    /// The grant, live when it was read, has ended since, or its user was blocked.
+    async fn refused_meanwhile(&self, grant: &GrantId) -> TokenError {
+        let reason = match self.store.grant(grant).await {
+            Ok(Some((grant, session))) => match session.ended.as_ref().or(grant.ended.as_ref()) {
+                Some(ended) => ended_description(ended),
+                None if session.is_blocked(self.now()) => ACCOUNT_BLOCKED.to_owned(),
+                None => SESSION_ENDED.to_owned(),
+            },
+            Ok(None) | Err(_) => SESSION_ENDED.to_owned(),
+        };
+        TokenError::invalid_grant(reason)
     }
 
     /// A subset of the granted scopes (RFC 6749 section 6). Unknown scopes, which `/auth` ignored, are ignored here
@@ -215,9 +234,8 @@ fn ended_description(ended: &Ended) -> String {
         EndReason::Administrator => "by an administrator",
         EndReason::EndedByUser | EndReason::SignedOut => "by the user",
         EndReason::Revoked => "by its client",
-        EndReason::UpstreamDisabled | EndReason::UpstreamMissing => {
-            "because the account is disabled"
-        }
+        EndReason::UpstreamDisabled => "because the account is disabled",
+        EndReason::UpstreamMissing => "because the upstream no longer confirmed this person",
         EndReason::ConsentWithdrawn => "because the consent was withdrawn",
         _ => return format!("{} At {}.", SESSION_ENDED, ended.at),
     };

@@ -118,14 +118,16 @@ impl Issuer {
         }
         let subject = TokenSubject::new(grant.clone(), session);
         let (signed, generation) = (self.sign_tokens(prepared, subject).await?, grant.generation);
-        if let Some(new_session) = new_session
-            && !self.store_new_session(new_session).await?
-        {
-            return Err(invalid(UPSTREAM_TOKEN_REFUSED));
-        }
-        match self.store.issue_grant(grant, self.now(), OFFLINE_LIMIT).await? {
-            Some(dropped) => log_dropped(signed.session(), &dropped),
-            None => return Err(invalid("The subject token's session has ended.")),
+        match new_session {
+            Some(new_session) => {
+                if !self.store_new_session(new_session, grant).await? {
+                    return Err(invalid(UPSTREAM_TOKEN_REFUSED));
+                }
+            }
+            None => match self.store.issue_grant(grant, self.now(), OFFLINE_LIMIT).await? {
+                Some(dropped) => log_dropped(signed.session(), &dropped),
+                None => return Err(invalid("The subject token's session has ended.")),
+            },
         }
         Ok(exchanged(self.issue(signed, generation), requests_id_token))
     }
@@ -313,6 +315,9 @@ impl Issuer {
             device_cookie: None,
             assertion: None,
         };
-        Ok((granted, self.new_session(connector, user, &request.caller)?))
+        let new_session = self.new_session(connector, user, &request.caller).await?;
+        new_session
+            .map(|new_session| (granted, new_session))
+            .ok_or_else(|| invalid(UPSTREAM_TOKEN_REFUSED))
     }
 }

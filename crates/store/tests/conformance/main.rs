@@ -10,6 +10,7 @@
     reason = "these are tests; clippy.toml reaches only functions marked as such"
 )]
 
+mod blocked_users;
 mod bulk;
 mod circuit_breakers;
 mod cluster;

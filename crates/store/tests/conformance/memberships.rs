@@ -25,7 +25,9 @@ async fn groups_become(world: &World, session: &SessionId, groups: &[&str], now:
         identity: identity("jane", groups),
         fingerprint: "fingerprint".into(),
         upstream: None,
+        used_upstream: None,
         auth_time: now,
+        lease: None,
         now,
     };
     assert!(world.store.update_snapshot(snapshot).await.unwrap());

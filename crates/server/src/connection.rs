@@ -1,0 +1,181 @@
+//! What a connection occupies: one of `limits.connections`, and the tasks of the handlers of its requests.
+//!
+//! A handler runs to its end although its client has cancelled the request or disconnected. It therefore keeps the slot
+//! of its connection, and a connection has a limited number of handlers: otherwise a client that resets each HTTP/2
+//! stream at once (CVE-2023-44487), or opens and closes connections, would start any number of them.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use countersign_core::Limits;
+use countersign_core::network::is_loopback;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The connections of one listener. Clones share them.
+#[derive(Clone)]
+pub struct ConnectionSlots(Arc<SlotTable>);
+
+struct SlotTable {
+    free: Arc<Semaphore>,
+    /// The connections of each address, except for those of this machine, such as a proxy beside this process.
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// Three quarters of all, so that one client cannot exclude the others. A proxy that forwards the requests of
+    /// all clients also gets that many.
+    max_per_address: usize,
+    max_handlers: usize,
+}
+
+/// One connection. Clones share it; it ends with the last one.
+#[derive(Clone)]
+pub struct ConnectionSlot(Arc<OpenConnection>);
+
+struct OpenConnection {
+    /// `None`: not counted by address.
+    address: Option<IpAddr>,
+    handlers: AtomicUsize,
+    slots: ConnectionSlots,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A running handler.
+pub struct HandlerSlot(ConnectionSlot);
+
+/// Why a connection is closed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionRefusal {
+    /// `limits.connections` is reached.
+    Full,
+    /// One address has three quarters of `limits.connections`.
+    TooManyFromAddress,
+}
+
+impl ConnectionSlots {
+    pub fn new(limits: &Limits) -> Self {
+        let connections = limits.connections.min(Semaphore::MAX_PERMITS);
+        let streams = usize::try_from(limits.streams_per_connection).unwrap_or(usize::MAX);
+        Self(Arc::new(SlotTable {
+            free: Arc::new(Semaphore::new(connections)),
+            by_address: Mutex::default(),
+            max_per_address: connections - connections / 4,
+            // Clients also cancel requests for good reasons.
+            max_handlers: streams.saturating_mul(2),
+        }))
+    }
+
+    pub fn occupy(&self, peer: IpAddr) -> Result<ConnectionSlot, ConnectionRefusal> {
+        let permit = Arc::clone(&self.0.free).try_acquire_owned();
+        let permit = permit.map_err(|_| ConnectionRefusal::Full)?;
+        let address = (!is_loopback(peer)).then(|| counted(peer));
+        if let Some(address) = address {
+            let mut by_address = self.0.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = by_address.entry(address).or_default();
+            if *count >= self.0.max_per_address {
+                return Err(ConnectionRefusal::TooManyFromAddress);
+            }
+            *count += 1;
+        }
+        let (handlers, slots) = (AtomicUsize::default(), self.clone());
+        let connection = OpenConnection { address, handlers, slots, _permit: permit };
+        Ok(ConnectionSlot(Arc::new(connection)))
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        let Some(address) = &self.address else { return };
+        let by_address = &self.slots.0.by_address;
+        let mut by_address = by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_address.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(address);
+            }
+        }
+    }
+}
+
+impl ConnectionSlot {
+    /// `None`: this connection has too many handlers, most of them of requests that the client has cancelled.
+    pub fn begin_handler(&self) -> Option<HandlerSlot> {
+        let running = self.0.handlers.fetch_add(1, Ordering::Relaxed);
+        let slot = HandlerSlot(self.clone());
+        (running < self.0.slots.0.max_handlers).then_some(slot)
+    }
+}
+
+impl Drop for HandlerSlot {
+    fn drop(&mut self) {
+        self.0.0.handlers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Of an IPv6 address its /64 prefix, which is usually assigned to one customer.
+fn counted(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConnectionRefusal, ConnectionSlot, ConnectionSlots};
+    use countersign_core::Limits;
+
+    fn slots() -> ConnectionSlots {
+        let limits = Limits { connections: 16, streams_per_connection: 2, ..Limits::default() };
+        ConnectionSlots::new(&limits)
+    }
+
+    fn occupied(slots: &ConnectionSlots, peer: &str, count: usize) -> Vec<ConnectionSlot> {
+        (0..count).map_while(|_| slots.occupy(peer.parse().unwrap()).ok()).collect()
+    }
+
+    #[test]
+    fn one_address_leaves_a_quarter_of_the_connections_to_others() {
+        for (stranger, same) in
+            [("192.0.2.1", "::ffff:192.0.2.1"), ("2001:db8::1", "2001:db8::ffff:1")]
+        {
+            let slots = slots();
+            let mut held = occupied(&slots, stranger, 100);
+            assert_eq!(held.len(), 12);
+            let refused = slots.occupy(same.parse().unwrap()).err();
+            assert_eq!(refused, Some(ConnectionRefusal::TooManyFromAddress), "{same}");
+            let others = occupied(&slots, "198.51.100.7", 100);
+            assert_eq!(others.len(), 4);
+            let refused = slots.occupy("203.0.113.9".parse().unwrap()).err();
+            assert_eq!(refused, Some(ConnectionRefusal::Full));
+            held.truncate(11);
+            assert_eq!(occupied(&slots, same, 100).len(), 1, "one was closed");
+        }
+    }
+
+    #[test]
+    fn a_proxy_on_this_machine_may_use_all_connections() {
+        for proxy in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(occupied(&slots(), proxy, 100).len(), 16, "{proxy}");
+        }
+    }
+
+    /// Threat 137: resets and new connections start no more handlers than the limits allow.
+    #[test]
+    fn a_connection_lasts_as_long_as_its_handlers_and_has_few() {
+        let slots = slots();
+        let mut connections = occupied(&slots, "127.0.0.1", 16);
+        let connection = connections.pop().unwrap();
+        let handlers: Vec<_> = (0..100).map_while(|_| connection.begin_handler()).collect();
+        assert_eq!(handlers.len(), 4, "twice the streams");
+        assert!(connection.begin_handler().is_none());
+        drop(connection);
+        let refused = slots.occupy("127.0.0.1".parse().unwrap()).err();
+        assert_eq!(refused, Some(ConnectionRefusal::Full), "its handlers are still running");
+        drop(handlers);
+        let connection = slots.occupy("127.0.0.1".parse().unwrap()).unwrap();
+        assert!(connection.begin_handler().is_some());
+    }
+}
