@@ -168,7 +168,10 @@ pub(crate) async fn sign_out(
         .execute(
             "UPDATE grants SET ended_at = $2, ended_by = $3, ended_reason = $4, \
              expires_at = tokens_until \
-             WHERE session_id = $1 AND ended_at IS NULL AND refreshable = 0",
+             WHERE session_id = $1 AND ended_at IS NULL AND refreshable = 0 \
+             AND NOT (scopes LIKE '%\"offline_access\"%' AND EXISTS (SELECT 1 FROM grants AS offline \
+             WHERE offline.session_id = grants.session_id AND offline.client_id = grants.client_id \
+             AND offline.refreshable = 1 AND offline.ended_at IS NULL))",
             &[
                 (&session.id).into(),
                 ended.at.into(),

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::scenarios::login::device::{DEVICE_CODE, Device, types_code};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Client, Need, RelyingParty, Server, World,
 };
 
 const ADMINS: &str = "admin:\n  groups:\n    - {connector: local, group: admins}\n  clients: [ops]\n  \
      contact: helpdesk@example.com\noauth2:\n  skipApprovalScreen: true\nexpiry:\n  idTokens: 10m";
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const WEBHOOK: &str = "bearer-token-of-the-api-server-71c1";
 const REVIEW: &str = "/kubernetes/tokenreview/example-cluster";
 
@@ -122,6 +124,48 @@ async fn a_blocked_user_is_refused_everywhere_and_sees_the_contact() {
         assert_eq!((&event["actor"], &event["user_name"]), (&json!("client:ops"), &json!("bob")));
         assert_eq!(event["details"]["reason"], details);
     }
+}
+
+/// Whatever a client presents: a password, a device code that he approved before, a subject token, a signed-in browser.
+#[tokio::test]
+async fn a_blocked_user_gets_no_tokens_by_the_other_grants() {
+    let grants = format!(
+        "oauth2:\n  skipApprovalScreen: true\n  passwordConnector: local\n  responseTypes: [code, id_token]\n  \
+         grantTypes: [authorization_code, refresh_token, password, \"{DEVICE_CODE}\", \"{EXCHANGE}\"]"
+    );
+    let server = world().client(Client::public("cli")).with(&grants).start().await;
+    let ops = server.relying_party("ops");
+    let token = ops.client_credentials_token().await;
+    let held = Held::of_bob(&server, "cli").await;
+    let device = Device::requests(&server, "openid").await;
+    let mut browser = signs_in(&server, BOB, BOB_PASSWORD).await;
+    types_code(&mut browser, &server, &device.user_code).await;
+    browser.clicks("It is mine").await;
+    browser.approves().await;
+
+    let mut request = blocked("stolen laptop");
+    request["keep_sessions"] = json!("true");
+    let response = ops.calls_api("POST", "/blocked-users", &token, request).await;
+    assert_eq!(response.status, 200, "{}", response.json);
+    let password = [
+        ("grant_type", "password"),
+        ("username", BOB),
+        ("password", BOB_PASSWORD),
+        ("scope", "openid"),
+    ];
+    let exchange = [
+        ("grant_type", EXCHANGE),
+        ("subject_token", held.access.as_str()),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+    ];
+    for (fields, expected) in [(&password[..], "invalid_grant"), (&exchange, "invalid_request")] {
+        let response = held.app.exchange(fields).await;
+        assert_eq!((response.status, response.error()), (400, expected), "{fields:?}");
+    }
+    assert_eq!(device.polls().await.error(), "invalid_grant");
+    let silent = [("response_type", "id_token"), ("prompt", "none")];
+    browser.opens(held.app.auth_request_with("openid", &silent).url).await;
+    assert_eq!(browser.auth_error(), "login_required");
 }
 
 #[tokio::test]

@@ -141,3 +141,27 @@ async fn a_redirect_uri_that_is_one_of_its_pages_is_refused() {
     let refused = refused.refuses_to_start().await;
     assert!(refused.contains("has no redirect URI such as"), "{refused}");
 }
+
+/// A program of its own, at an issuer with its own certificate authority.
+#[tokio::test]
+async fn it_runs_apart_from_the_server() {
+    if Need::Documents.is_missing() {
+        return;
+    }
+    let server = World::https().client(Client::public("cli")).start().await;
+    let application = server.telemetry().replace(":5558", ":5555");
+    let authority = format!("--issuer-root-ca {}", server.ca_file().display());
+    for (authority, is_reached) in [(authority.as_str(), true), ("", false)] {
+        let script = format!(
+            "countersign example-app --issuer {} --client-id cli --redirect-uri {application}/callback {authority} &\n\
+             trap \"kill $!\" EXIT\n\
+             curl --silent --show-error --retry 20 --retry-delay 1 --retry-connrefused {application}/",
+            server.issuer()
+        );
+        let output = server.runs_script(&script, &[]);
+        let page = String::from_utf8(output.stdout).unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(page.contains("(public)") && page.contains(&server.issuer()), "{page} {stderr}");
+        assert_eq!(page.contains("id=\"error\""), !is_reached, "{authority}: {page}");
+    }
+}

@@ -88,6 +88,31 @@ async fn the_groups_of_an_exchanged_token_are_revalidated_with_the_upstream() {
     assert_eq!(*groups, serde_json::json!(["admins", "developers"]));
 }
 
+/// An ID token of a cluster does not name its scopes: its claims show that a refresh requested fewer.
+#[tokio::test]
+async fn an_id_token_of_fewer_scopes_is_not_exchanged_for_more() {
+    for groups in ["token", "distributed"] {
+        let cluster = Client::public("cluster").with(&format!("kubernetes: {{groups: {groups}}}"));
+        let server = exchanging(World::new(), "").client(cluster).start().await;
+        let scopes = "openid email groups offline_access";
+        let laptop = SignedInClient::sign_in_alice(&server, "cluster", scopes).await;
+        let all = [("subject_token_type", ID_TOKEN)];
+        let response = exchange(&laptop.app, &laptop.id_token, &all).await;
+        assert_eq!(response.json["scope"], "openid email groups", "{groups}");
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", laptop.refresh_token.as_str()),
+            ("scope", "openid"),
+        ];
+        let narrowed = laptop.app.exchange(&fields).await;
+        let response = exchange(&laptop.app, narrowed.id_token(), &all).await;
+        assert_eq!(response.json["scope"], "openid", "{groups}: {}", response.page.body);
+        let more = [("subject_token_type", ID_TOKEN), ("scope", "openid groups")];
+        let response = exchange(&laptop.app, narrowed.id_token(), &more).await;
+        assert_eq!((response.status, response.error()), (400, "invalid_scope"), "{groups}");
+    }
+}
+
 /// `kubectl countersign` requests the scopes of its login, also where the connector cannot refresh.
 #[tokio::test]
 async fn offline_access_is_not_exchanged_and_not_refused() {
@@ -105,6 +130,28 @@ async fn offline_access_is_not_exchanged_and_not_refused() {
     assert_eq!(response.status, 200, "{}", response.page.body);
     let granted = response.json["scope"].as_str().unwrap();
     assert_eq!(granted, "openid email audience:server:client_id:production");
+}
+
+/// Signing out of the browser leaves the tokens of a command-line tool, also those that it exchanged for a cluster's.
+#[tokio::test]
+async fn an_exchanged_token_outlives_the_browser_if_its_subject_token_does() {
+    let server = exchanging(World::new(), "").start().await;
+    for (scopes, expected) in [("openid offline_access", 200), ("openid", 401)] {
+        let (mut alice, app) = (server.browser(), server.relying_party("cli"));
+        let request = app.auth_request(scopes);
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let tokens = app.redeems(&request, &auth_response).await;
+        let first = exchange(&app, tokens.access_token(), &[]).await;
+        assert_eq!(first.json["scope"], "openid", "{}", first.page.body);
+        let second = exchange(&app, first.access_token(), &[]).await;
+        alice.opens(server.url("/logout")).await;
+        let form = alice.page().form_with("csrf").expect("the form that signs out");
+        alice.submits(form).await;
+        for response in [&tokens, &first, &second] {
+            let status = app.userinfo(response.access_token()).await.status;
+            assert_eq!(status, expected, "{scopes}");
+        }
+    }
 }
 
 /// `connectors[].grantTypes`.

@@ -214,12 +214,32 @@ fn check_required_azp(mark: Mark, wanted: &str, expected: &Expected<'_>, found: 
     }
 }
 
+/// Claims of our ID tokens that are a text.
+const TEXTS: [&str; 8] = ["sub", "email", "preferred_username", "name", "sid", "jti", "iss", "azp"];
+
+fn check_username_claim(mark: Mark, claim: &str, found: &mut Problems) {
+    if !TEXTS.contains(&claim) {
+        let expected = "expected sub, email, preferred_username or name";
+        found
+            .error(mark, format!("tokens have no claim {claim}: everybody is refused, {expected}"));
+    }
+}
+
+fn check_groups_claim(mark: Mark, claim: &str, found: &mut Problems) {
+    if claim != "groups" && !TEXTS.contains(&claim) {
+        found.warning(mark, format!("tokens have no claim {claim}: nobody has groups"));
+    }
+}
+
 fn check_username(mappings: &Node, whole: &str, found: &mut Problems) {
     let Some(username) = get(mappings, "username") else {
         found.error(mappings.mark, "claimMappings.username is missing");
         return;
     };
     check_prefix(username, "username", found);
+    if let Some(claim) = get(username, "claim") {
+        check_username_claim(claim.mark, text(claim).unwrap_or_default(), found);
+    }
     let expression = get(username, "expression").and_then(text).unwrap_or_default();
     if expression.contains("claims.email") && !whole.contains("email_verified") {
         let reason = "an expression with claims.email needs claims.email_verified somewhere";
@@ -234,6 +254,9 @@ fn check_groups(mappings: &Node, expected: &Expected<'_>, found: &mut Problems) 
         return;
     };
     check_prefix(groups, "groups", found);
+    if let Some(claim) = get(groups, "claim") {
+        check_groups_claim(claim.mark, text(claim).unwrap_or_default(), found);
+    }
     let kubernetes = expected.client.and_then(|client| client.kubernetes.as_ref());
     let distributed = kubernetes.is_some_and(|kubernetes| {
         kubernetes.groups == countersign_core::kubernetes::GroupClaims::Distributed

@@ -85,13 +85,14 @@ impl Issuer {
         self.sign_client_tokens(client, scope, aud).await
     }
 
-    /// The client whose own access token has these claims, if it may still obtain such tokens; for introspection.
+    /// The client whose own access token has these claims, if it may still obtain such tokens; for introspection. `None`
+    /// for a token of the administrator's API, which nothing else accepts.
     pub(super) fn client_of_own_token(&self, claims: &Claims) -> Option<Arc<Client>> {
         let id = ClientId::new(claims.text("client_id")?);
         let client = self.clients.get(&id)?;
         let is_own = claims.text("sub") == Some(subject_of(&id).as_str());
-        let for_api = Scopes::parse(claims.text("scope")?).has(scopes::ADMIN);
-        (is_own && self.check_client(&client, for_api).is_ok()).then_some(client)
+        let is_for_api = Scopes::parse(claims.text("scope")?).has(scopes::ADMIN);
+        (is_own && !is_for_api && self.check_client(&client, false).is_ok()).then_some(client)
     }
 
     /// RFC 6749 section 4.4: confidential clients only. A public client is refused even with a secret, because every

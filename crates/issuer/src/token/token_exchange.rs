@@ -17,7 +17,7 @@ use countersign_jose::{Claims, Expected, Typ};
 
 use super::issue::TokenSubject;
 use super::new_grant::{GrantTerms, OFFLINE_LIMIT, log_dropped};
-use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
+use super::{ACCESS_TOKEN_TYPE, GroupsHandle, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::login::{AuthenticatedUser, Browser, NewSession};
 
@@ -50,12 +50,23 @@ impl std::fmt::Debug for TokenExchangeRequest {
     }
 }
 
-/// A valid subject token of ours.
+/// A valid subject token.
 struct ExchangedSubject {
     /// The scopes that it was issued with.
     granted: Scopes,
     session: Session,
-    expires_at: Timestamp,
+    /// The new token expires then at the latest.
+    expires_at: Option<Timestamp>,
+    /// Its grant does not end when the browser signs out.
+    outlives_browser: bool,
+}
+
+impl ExchangedSubject {
+    /// A token of an upstream is like a password: it begins a session.
+    fn of_upstream(granted: Scopes, new_session: &NewSession) -> Self {
+        let session = new_session.session();
+        Self { granted, session, expires_at: None, outlives_browser: false }
+    }
 }
 
 fn invalid(reason: &str) -> TokenError {
@@ -80,16 +91,14 @@ impl Issuer {
             Some(ID_TOKEN) => true,
             Some(_) => return Err(invalid("Invalid requested_token_type.")),
         };
-        let (granted, session, limit, new_session) = match &request.connector_id {
+        let (subject, new_session) = match &request.connector_id {
             Some(connector) => {
                 let (granted, new) = self.upstream_subject(client, &request, connector).await?;
-                (granted, new.session(), None, Some(new))
+                (ExchangedSubject::of_upstream(granted, &new), Some(new))
             }
-            None => {
-                let subject = self.exchanged_subject(client, &request).await?;
-                (subject.granted, subject.session, Some(subject.expires_at), None)
-            }
+            None => (self.exchanged_subject(client, &request).await?, None),
         };
+        let ExchangedSubject { granted, session, expires_at, outlives_browser } = subject;
         let scopes = self.exchanged_scopes(client, &request, &granted)?;
         if requests_id_token && !scopes.has(scopes::OPENID) {
             let reason = "An ID token needs the scope openid.";
@@ -102,7 +111,11 @@ impl Issuer {
         let auth_time = session.auth_time;
         let grant =
             self.new_grant(client, &session, GrantTerms { scopes, nonce: None, auth_time })?;
-        let (prepared, grant) = self.prepare_grant_until(client, grant, limit)?;
+        let (prepared, mut grant) = self.prepare_grant_until(client, grant, expires_at)?;
+        if outlives_browser {
+            let offline = std::iter::once(scopes::OFFLINE_ACCESS);
+            grant.scopes = grant.scopes.iter().chain(offline).map(str::to_owned).collect();
+        }
         let subject = TokenSubject::new(grant.clone(), session);
         let (signed, generation) = (self.sign_tokens(prepared, subject).await?, grant.generation);
         match new_session {
@@ -148,7 +161,7 @@ impl Issuer {
         let token = request.subject_token.expose();
         let claims = self.keyring.keys().verifiers.verify(token, &expected);
         let claims = claims.map_err(|_| refused())?;
-        let expires_at = claims.number("exp").map(Timestamp::from_secs).ok_or_else(refused)?;
+        let expires_at = claims.number("exp").map(Timestamp::from_secs);
         let (grant, session) = self.subject_grant(&claims).await?.ok_or_else(refused)?;
         let is_own = grant.client == client.id || claims.is_for(client.id.as_str());
         let is_same = claims.text("sub")
@@ -162,9 +175,33 @@ impl Issuer {
         }
         let granted = match claims.text("scope") {
             Some(scope) => Scopes::parse(scope),
-            None => grant.scopes,
+            None => self.scopes_of_id_token(&claims, &grant.scopes),
         };
-        Ok(ExchangedSubject { granted, session, expires_at })
+        // An exchanged grant has the scope without being refreshable; signing out ends grants without the scope.
+        let outlives_browser = grant.scopes.has(scopes::OFFLINE_ACCESS);
+        Ok(ExchangedSubject { granted, session, expires_at, outlives_browser })
+    }
+
+    /// The scopes that an ID token was issued with, as far as its claims show it: a refresh may have requested fewer than
+    /// its grant has.
+    fn scopes_of_id_token(&self, claims: &Claims, granted: &Scopes) -> Scopes {
+        let has = |claim: &str| claims.get(claim).is_some();
+        granted.filtered(|scope| match scope {
+            scopes::EMAIL => has("email_verified"),
+            scopes::PROFILE => has("name") || has("preferred_username"),
+            scopes::GROUPS => has("groups") || self.distributes_groups(claims),
+            scopes::FEDERATED_ID => has("federated_claims"),
+            _ => true,
+        })
+    }
+
+    /// Whether the groups of the scope `groups` are requested elsewhere (OpenID Connect Core 1.0 section 5.6.2).
+    fn distributes_groups(&self, claims: &Claims) -> bool {
+        let source = claims.get("_claim_sources").and_then(|sources| sources.get("countersign"));
+        let handle = source.and_then(|source| source.get("access_token")?.as_str());
+        let keys = self.keyring.keys();
+        let handle = handle.and_then(|handle| GroupsHandle::read(&Secret::new(handle), &keys.mac));
+        handle.is_some_and(|handle| handle.has_groups_scope)
     }
 
     /// The live grant of a subject token. An ID token contains its grant id only if it is for a cluster; others are

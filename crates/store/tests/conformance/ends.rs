@@ -117,6 +117,26 @@ async fn signing_out_leaves_offline_grants(world: &World) {
     world.assert_events(&jane, &["signed_in", "signed_out"]).await;
 }
 
+/// An exchanged grant has the scope `offline_access` and no refresh token. It stays as long as an offline grant of its
+/// client does.
+async fn signing_out_leaves_grants_exchanged_for_offline_ones(world: &World) {
+    let jane = world.jane("c").await;
+    let exchanged = world.granted(&jane, "cli", false).await;
+    let offline = world.granted(&jane, "cli", true).await;
+    let others = world.granted(&jane, "app", false).await;
+    let out = world.store.sign_out("c", "user:jane", EndReason::SignedOut, NOW).await.unwrap();
+    assert_eq!(out.unwrap().grants_ended, 1);
+    assert!(world.is_live(&exchanged).await && world.is_live(&offline).await);
+    assert!(!world.is_live(&others).await);
+
+    let jane = world.jane("d").await;
+    let exchanged = world.granted(&jane, "cli", false).await;
+    let revoked = world.granted(&jane, "cli", true).await;
+    world.store.end_grant(&revoked, ended(EndReason::Revoked, NOW), None).await.unwrap();
+    world.store.sign_out("d", "user:jane", EndReason::SignedOut, NOW).await.unwrap();
+    assert!(!world.is_live(&exchanged).await);
+}
+
 async fn signing_out_without_offline_grants_ends_the_session(world: &World) {
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
@@ -132,5 +152,6 @@ on_both_engines!(
     tokens_of_grants_ended_before_are_announced_too,
     one_grant_ends_without_the_others,
     signing_out_leaves_offline_grants,
+    signing_out_leaves_grants_exchanged_for_offline_ones,
     signing_out_without_offline_grants_ends_the_session,
 );

@@ -2,7 +2,10 @@
 
 use countersign_config::Mark;
 
-use super::{Problems, check_issuer_url, check_prefix_text, check_required_azp};
+use super::{
+    Problems, check_groups_claim, check_issuer_url, check_prefix_text, check_required_azp,
+    check_username_claim,
+};
 use crate::kubernetes::Expected;
 
 /// One flag with its value, as written.
@@ -28,6 +31,12 @@ pub fn lint(text: &str, expected: &Expected<'_>, found: &mut Problems) {
         }
         (Some(claim), None) => check_prefix_text(claim.mark, "", "groups", found),
         (Some(_), Some(prefix)) => check_prefix_text(prefix.mark, prefix.value, "groups", found),
+    }
+    if let Some(claim) = get("--oidc-username-claim") {
+        check_username_claim(claim.mark, claim.value, found);
+    }
+    if let Some(claim) = get("--oidc-groups-claim") {
+        check_groups_claim(claim.mark, claim.value, found);
     }
     check_algorithms(get("--oidc-signing-algs"), issuer.mark, expected, found);
     for required in flags.iter().filter(|flag| flag.name == "--oidc-required-claim") {

@@ -220,6 +220,25 @@ fn the_traps_of_plain_flags_are_found() {
     assert!(lint_text_of("nothing").is_err());
 }
 
+/// Claims of other providers, in both formats.
+#[test]
+fn claims_that_tokens_do_not_have_are_found() {
+    let mappings = "claimMappings: {username: {claim: upn, prefix: 'oidc:'}, groups: {claim: roles, prefix: 'oidc:'}}";
+    let flags = "- --oidc-issuer-url=https://login.example.com/dex\n- --oidc-client-id=production\n\
+                 - --oidc-username-claim=upn\n- '--oidc-username-prefix=oidc:'\n\
+                 - --oidc-groups-claim=roles\n- \"--oidc-groups-prefix=oidc:\"\n";
+    for text in [configuration(ISSUER, mappings), flags.to_owned()] {
+        let problems = found(&text, &client(), "RS256");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        for expected in ["error: tokens have no claim upn", "warning: tokens have no claim roles"] {
+            assert!(
+                problems.iter().any(|line| line.contains(expected)),
+                "{expected}: {problems:?}"
+            );
+        }
+    }
+}
+
 /// `signer.type: vault`: the algorithm is that of the key.
 #[test]
 fn the_algorithm_of_a_key_in_vault_is_not_assumed() {
