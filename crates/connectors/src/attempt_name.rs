@@ -39,9 +39,12 @@ mod tests {
                 "josé pérez",
                 &[" JOSE  PEREZ ", "ｊｏｓé pérez", "jose\u{301} pe\u{301}rez", "jösę perez"][..],
             ),
-            ("straße", &["STRASSE", "strasse", "Straße"]),
-            ("ヤマダ", &["やまだ", "ﾔﾏﾀﾞ"]),
-            ("bob", &["Bob", "b\u{ad}ob", "bo\u{200d}b", "bob\u{feff}", "bób", " \u{ad} bob\n"]),
+            ("straße", &["STRASSE", "strasse", "Straße"][..]),
+            ("ヤマダ", &["やまだ", "ﾔﾏﾀﾞ"][..]),
+            (
+                "bob",
+                &["Bob", "b\u{ad}ob", "bo\u{200d}b", "bob\u{feff}", "bób", " \u{ad} bob\n"][..],
+            ),
         ] {
             for other in others {
                 assert_eq!(attempt_name(other), attempt_name(name), "{other:?}");
