@@ -15,4 +15,5 @@ pub mod saml;
 pub mod upstream_attacks;
 pub mod upstream_login_tabs;
 pub mod upstream_logins;
+pub mod upstream_refresh_tokens;
 pub mod user_apis;

@@ -8,6 +8,7 @@ pub mod keyring;
 pub mod kubelogin;
 pub mod login;
 pub mod loopback;
+pub mod proxies;
 pub mod untrusted_issuers;
 
 use crate::world::{Client, Server, World};

@@ -5,6 +5,7 @@ pub mod authorization_codes;
 pub mod change_to_vault;
 pub mod client_authentication;
 pub mod client_lifetimes;
+pub mod exchanged_tokens;
 pub mod large_tokens;
 pub mod lifetimes;
 pub mod other_grants;

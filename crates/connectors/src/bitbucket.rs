@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::oauth::{
     ApiLogin, ApiRequest, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof, Registration,
-    Roots, UpstreamError, UsedRefreshTokens, User, UserApi, base_url, below, required_groups,
+    Roots, UpstreamError, UsedRefreshTokens, User, UserApi, base_url, below, null_as_default,
+    required_groups,
 };
 
 const USER: &str = "user API";
@@ -38,7 +39,7 @@ struct Bitbucket {
 #[derive(Deserialize)]
 struct Account {
     uuid: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     username: String,
 }
 
@@ -53,9 +54,9 @@ struct Page<T> {
 #[derive(Deserialize)]
 struct Address {
     email: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     is_primary: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     is_confirmed: bool,
 }
 

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::oauth::{
     ApiRequest, ApiResponse, Http, PasswordApi, PasswordConnector, Roots, UpstreamError,
-    UpstreamOutcome, base_url, below, read_timeout, required_groups,
+    UpstreamOutcome, base_url, below, null_as_default, read_timeout, required_groups,
 };
 
 const AUTHENTICATION: &str = "authentication API";
@@ -48,7 +48,7 @@ enum Field {
 struct Account {
     key: String,
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     email: String,
     #[serde(default)]
     active: bool,
@@ -56,7 +56,7 @@ struct Account {
 
 #[derive(Deserialize)]
 struct Failure {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     reason: String,
 }
 

@@ -10,7 +10,8 @@ use url::Url;
 
 use crate::oauth::{
     ApiLogin, ApiRequest, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof, Registration,
-    Roots, UpstreamError, UsedRefreshTokens, User, UserApi, base_url, below, required_groups,
+    Roots, UpstreamError, UsedRefreshTokens, User, UserApi, base_url, below, null_as_default,
+    required_groups,
 };
 
 const USER: &str = "user API";
@@ -39,9 +40,9 @@ struct Gitea {
 struct Account {
     id: i64,
     login: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     full_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     email: String,
 }
 
@@ -54,9 +55,9 @@ struct Team {
 /// Gitea renamed `username` to `name` and returns both for now.
 #[derive(Deserialize)]
 struct Organization {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     username: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     name: String,
 }
 

@@ -215,6 +215,10 @@ impl Upstream for GitHub {
         }
     }
 
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        StoredTokens::successor(upstream, &self.code_flow.used_refresh_tokens)
+    }
+
     /// Exchanges an invalid code: GitHub refuses it only after it has accepted the client credentials.
     fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
         Some(&self.code_flow.used_refresh_tokens)

@@ -13,8 +13,9 @@ use serde_json::Value;
 use url::Url;
 
 use crate::oauth::{
-    ApiLogin, ApiRequest, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof, Registration,
-    Roots, UpstreamError, UsedRefreshTokens, User, UserApi, base_url, below, required_groups,
+    ApiLogin, ApiRequest, ApiResponse, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof,
+    Registration, Roots, UpstreamError, UsedRefreshTokens, User, UserApi, base_url, below,
+    required_groups,
 };
 
 mod groups;
@@ -146,7 +147,12 @@ impl UserApi for GitLab {
     ) -> Result<User, UpstreamError> {
         let url = below(&self.base, "api/v4/user");
         let request = ApiRequest::get(USER, &url).bearer(access);
-        let account: Account = self.code_flow.http.send(request, trace).await?.success()?.json()?;
+        let response = self.code_flow.http.send(request, trace).await?;
+        if is_of_disabled(&response) {
+            trace.excluded("the account", "GitLab reports it blocked or deactivated");
+            return Ok(User::Disabled);
+        }
+        let account: Account = response.success()?.json()?;
         if let Some(state) = account.state.as_deref().filter(|state| DISABLED.contains(state)) {
             trace.excluded(&account.username, &format!("the account is {state}"));
             return Ok(User::Disabled);
@@ -170,4 +176,13 @@ impl UserApi for GitLab {
         }
         Ok(User::Identity(Box::new(identity)))
     }
+}
+
+/// GitLab refuses the token of a blocked or deactivated user with 403, so that `state` cannot be read. Other messages of
+/// 403 are about the token or the server.
+fn is_of_disabled(response: &ApiResponse) -> bool {
+    let body = response.object().unwrap_or_default();
+    let message = body.get("message").and_then(Value::as_str).unwrap_or_default();
+    let states = ["account has been blocked", "account has been deactivated"];
+    response.status() == 403 && states.iter().any(|state| message.contains(state))
 }

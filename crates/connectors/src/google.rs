@@ -8,7 +8,7 @@ use countersign_config::Section;
 use countersign_core::connector::{
     CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
 };
-use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Timestamp, Trace};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde_json::{Map, Value};
 
 use crate::oauth::{
@@ -120,6 +120,10 @@ impl Upstream for Google {
         }
         let about = About { login_scopes: known.login_scopes, now: known.now };
         Ok(self.user_outcome(proven, Some(known.identity), about, trace).await?.refreshed())
+    }
+
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        self.provider.successor(upstream)
     }
 
     fn needs_offline_login(&self) -> bool {

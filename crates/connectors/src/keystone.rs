@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::oauth::{
     ApiRequest, ApiResponse, Http, PasswordApi, PasswordConnector, Roots, UpstreamError,
-    UpstreamOutcome, accepted, base_url, below, read_timeout,
+    UpstreamOutcome, accepted, base_url, below, null_as_default, read_timeout,
 };
 
 const TOKENS: &str = "tokens API";
@@ -65,7 +65,7 @@ struct UsersReply {
 #[derive(Deserialize)]
 struct User {
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     name: String,
     #[serde(default)]
     email: Option<String>,

@@ -14,7 +14,7 @@ use countersign_core::connector::{
 };
 use countersign_core::stored::canonical_email as canonical;
 use countersign_core::{
-    Connector, ConnectorId, Identity, LocalUsers, LoginScopes, Secret, StoredUser, Trace, ids,
+    Connector, ConnectorId, Identity, LocalUsers, LoginScopes, Secret, StoredUser, Trace,
 };
 
 use crate::password::{Hashing, HashingError, PasswordHash, check_password};
@@ -53,7 +53,8 @@ struct Directory {
 }
 
 impl Directory {
-    fn new(users: Vec<LocalUser>, dummies: Dummies) -> Self {
+    fn new(users: Vec<LocalUser>) -> Self {
+        let dummies = Dummies::like(&users);
         let mut by_email = HashMap::new();
         for user in users {
             by_email.entry(canonical(&user.email)).or_insert(user);
@@ -74,7 +75,7 @@ impl Directory {
 
 impl Local {
     fn new(configured: Vec<LocalUser>, hashing: Hashing) -> Self {
-        let directory = Directory::new(configured.clone(), Dummies::like(&configured));
+        let directory = Directory::new(configured.clone());
         Self { configured, directory: RwLock::new(Arc::new(directory)), hashing }
     }
 
@@ -117,8 +118,7 @@ impl LocalUsers for Local {
                 }
             }
         }
-        let dummies = self.directory().dummies.renewed(&users);
-        let directory = Arc::new(Directory::new(users, dummies));
+        let directory = Arc::new(Directory::new(users));
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
     }
 }
@@ -232,25 +232,17 @@ fn misconfigured(cause: String) -> ConnectorError {
 /// configured hashes, and a keyed hash of the name selects one, so the duration does not reveal whether the name
 /// exists, even with hashes of different costs.
 struct Dummies {
-    /// One per user; empty only if none could be created.
+    /// One per user, in the order of the parameters; empty only if none could be created.
     hashes: Vec<Arc<PasswordHash>>,
     key: hmac::Key,
 }
 
 impl Dummies {
+    /// The key is derived from the users' hashes, which are secret, so that every replica selects alike, also after a
+    /// restart: the name of a user never has another cost, unless the password changes.
     fn like(users: &[LocalUser]) -> Self {
-        // The same name selects the same hash while the process runs. If there is no randomness at start-up, the
-        // program fails elsewhere.
-        let key = ids::random_bytes::<32>().unwrap_or_default();
-        Self::with_key(users, hmac::Key::new(hmac::HMAC_SHA256, &key))
-    }
-
-    /// Dummies for other users that select by the same key.
-    fn renewed(&self, users: &[LocalUser]) -> Self {
-        Self::with_key(users, self.key.clone())
-    }
-
-    fn with_key(users: &[LocalUser], key: hmac::Key) -> Self {
+        let secret = users.iter().map(|user| user.hash.fingerprint()).min();
+        let key = secret.unwrap_or_else(|| "no users".to_owned());
         let mut made = HashMap::new();
         let mut hashes = Vec::new();
         for user in users {
@@ -262,16 +254,19 @@ impl Dummies {
         if hashes.is_empty() {
             hashes.extend(PasswordHash::dummy(None).ok().map(Arc::new));
         }
-        Self { hashes, key }
+        hashes.sort_by_key(|hash| hash.parameters());
+        Self { hashes, key: hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()) }
     }
 
+    /// The number is scaled to the hashes instead of taking a remainder: one user more or fewer then changes the selection
+    /// of few names.
     fn of(&self, canonical_email: &str) -> Option<&Arc<PasswordHash>> {
         let tag = hmac::sign(&self.key, canonical_email.as_bytes());
         let mut number = [0; 8];
         number.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-        let count = u64::try_from(self.hashes.len()).ok().filter(|count| *count > 0)?;
-        let index = usize::try_from(u64::from_be_bytes(number) % count).ok()?;
-        self.hashes.get(index)
+        let count = u128::try_from(self.hashes.len()).ok()?;
+        let scaled = (u128::from(u64::from_be_bytes(number)) * count) >> u64::BITS;
+        self.hashes.get(usize::try_from(scaled).ok()?)
     }
 }
 

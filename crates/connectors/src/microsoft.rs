@@ -95,6 +95,12 @@ impl Upstream for Microsoft {
         Ok(self.user_outcome(&tokens, known.login_scopes, trace).await?.refreshed())
     }
 
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let Remembered { refresh_token } = serde_json::from_str(upstream.expose()).ok()?;
+        let used = &self.config.code_flow.used_refresh_tokens;
+        used.tokens_for(&Secret::new(refresh_token))?.refresh.as_ref().and_then(remember)
+    }
+
     /// Without the scope `offline_access` there is no refresh token.
     fn needs_offline_login(&self) -> bool {
         true

@@ -24,7 +24,7 @@ pub(crate) use code_flow::{
 pub(crate) use code_flow::{CodeFlow, TokenOutcome};
 pub(crate) use failure::UpstreamError;
 pub(crate) use http::{
-    ApiRequest, ApiResponse, Http, MAX_RESPONSE_BYTES, chain, is_certificate_error,
+    ApiRequest, ApiResponse, Http, MAX_RESPONSE_BYTES, chain, is_certificate_error, null_as_default,
 };
 pub(crate) use password_api::{PasswordApi, PasswordConnector, accepted};
 pub(crate) use token::{Client, Code, Proof, TokenResponse, Tokens, read_token_response};

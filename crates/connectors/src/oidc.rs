@@ -118,6 +118,11 @@ impl Upstream for Oidc {
         }
     }
 
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let (token, sub) = kept(upstream)?;
+        keep(&self.provider.successor(&token)?, sub.as_deref())
+    }
+
     /// `getUserInfo` has no effect here, because there is no access token.
     async fn login_with_id_token(
         &self,
@@ -208,9 +213,10 @@ impl Oidc {
     }
 }
 
-/// Claims of userinfo replace those of the ID token, except `iss`, `sub`, `aud`, `exp` and `iat`.
+/// Claims of userinfo replace those of the ID token, except `iss`, `sub`, `aud`, `exp` and `iat`. Null is an absent claim
+/// (OpenID Connect Core 1.0 section 5.3.2).
 fn merge(claims: &mut Map<String, Value>, more: Map<String, Value>) {
-    for (name, value) in more {
+    for (name, value) in more.into_iter().filter(|(_, value)| !value.is_null()) {
         if !claims.contains_key(&name)
             || !["iss", "sub", "aud", "exp", "iat"].contains(&name.as_str())
         {

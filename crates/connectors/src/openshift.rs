@@ -12,7 +12,7 @@ use url::Url;
 use crate::oauth::{
     ApiLogin, ApiRequest, Cached, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof,
     Registration, Roots, UpstreamError, UsedRefreshTokens, User, UserApi, below, may_lead,
-    required_groups, url_of, warn_of_http,
+    null_as_default, required_groups, url_of, warn_of_http,
 };
 
 const METADATA: &str = "authorization server metadata";
@@ -55,7 +55,7 @@ struct Account {
 #[derive(Deserialize)]
 struct ObjectMeta {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     uid: String,
 }
 

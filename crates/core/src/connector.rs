@@ -112,7 +112,9 @@ impl std::fmt::Display for Refusal {
                 write!(f, "in none of the required groups: {}", required.join(", "))
             }
             Self::UpstreamDenied { code } => write!(f, "the upstream answered {code}"),
-            Self::EmailNotVerified => f.write_str("the e-mail address is not verified"),
+            Self::EmailNotVerified => {
+                f.write_str("the upstream does not report the e-mail address as verified")
+            }
             Self::InvalidResponse { reason } => write!(f, "the response is invalid: {reason}"),
             Self::NotThroughProxy => f.write_str("not through a trusted proxy"),
             Self::UnclearHeaders { reason } => write!(f, "the proxy's headers: {reason}"),
@@ -360,6 +362,14 @@ pub trait Refresh: Send + Sync {
         request: RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError>;
+
+    /// The upstream data to use in place of `upstream`, if a refresh has used its refresh token and the upstream returned
+    /// another one. The caller asks after a refresh whose outcome has no upstream data, because the used token is not
+    /// accepted again. `None`: `upstream` is still the one to use.
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let _ = upstream;
+        None
+    }
 
     /// True if revalidation queries no upstream, so it is done every time.
     fn needs_no_request(&self) -> bool {

@@ -44,15 +44,14 @@ fn without_program_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsStri
     arguments
 }
 
-/// Moves ids that begin with `-`, as one in 64 did in earlier versions, behind `--`, because clap would parse them as
-/// options. Ids that are the value of an option stay, since those options accept them.
+/// Moves ids that begin with `-`, as one in 64 did in earlier versions and does at some upstreams, behind `--`, because
+/// clap would parse them as options. Ids that are the value of an option stay, since those options accept them.
 fn with_ids_last(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let (mut kept, mut ids): (Vec<OsString>, Vec<OsString>) = (Vec::new(), Vec::new());
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next_if(|argument| argument != "--") {
-        let is_value = kept
-            .last()
-            .is_some_and(|last| ["--session", "--grant", "--page"].iter().any(|o| last == o));
+        let takes_id = ["--session", "--grant", "--page", "--user"];
+        let is_value = kept.last().is_some_and(|last| takes_id.iter().any(|option| last == option));
         match argument.to_str().is_some_and(is_hyphenated_id) && !is_value {
             true => ids.push(argument),
             false => kept.push(argument),
@@ -170,8 +169,13 @@ pub struct ClusterConfigArguments {
     /// Check this file instead: an AuthenticationConfiguration, or a file with --oidc-... flags such as a pod manifest
     #[arg(long, value_name = "PATH", conflicts_with = "format")]
     pub lint: Option<PathBuf>,
-    /// Claim that becomes the user name: email, sub, preferred_username or name
-    #[arg(long, value_name = "CLAIM", default_value = "email")]
+    /// Claim that becomes the user name
+    #[arg(
+        long,
+        value_name = "CLAIM",
+        default_value = "email",
+        value_parser = ["email", "sub", "preferred_username", "name"]
+    )]
     pub username_claim: String,
     /// Before every user name, so that none is called like one of the cluster's own
     #[arg(long, value_name = "TEXT", default_value = "oidc:")]

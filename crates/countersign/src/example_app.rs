@@ -113,10 +113,14 @@ impl RunningExampleApp {
 
 /// The page shows tokens, so it is served only on this machine, or behind a proxy that terminates TLS.
 fn checked(redirect_uri: &Url) -> Result<Url, String> {
-    match redirect_uri.scheme() == "https" || is_loopback_url(redirect_uri) {
-        true => Ok(redirect_uri.clone()),
-        false => Err(format!("--redirect-uri {redirect_uri} is neither on this machine nor https")),
+    if redirect_uri.scheme() != "https" && !is_loopback_url(redirect_uri) {
+        return Err(format!("--redirect-uri {redirect_uri} is neither on this machine nor https"));
     }
+    if !example_app::is_callback_path(redirect_uri.path()) {
+        let path = redirect_uri.path();
+        return Err(format!("--redirect-uri: {path} is a path of the application's own pages"));
+    }
+    Ok(redirect_uri.clone())
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {

@@ -121,7 +121,8 @@ pub struct Expected<'a> {
     pub client: Option<&'a Client>,
     /// Other clusters, whose clients must not be an audience here.
     pub other_clusters: Vec<&'a KubernetesCluster>,
-    pub algorithm: &'static str,
+    /// `None`: the key in Vault decides it (`signer.type: vault`).
+    pub algorithm: Option<&'static str>,
 }
 
 impl<'a> Expected<'a> {
@@ -135,9 +136,10 @@ impl<'a> Expected<'a> {
                 .iter()
                 .filter(|other| other.name != cluster.name && other.client != cluster.client)
                 .collect(),
-            algorithm: match config.signer.algorithm {
-                Algorithm::Rs256 => "RS256",
-                Algorithm::Es256 => "ES256",
+            algorithm: match (&config.signer.external, config.signer.algorithm) {
+                (Some(_), _) => None,
+                (None, Algorithm::Rs256) => Some("RS256"),
+                (None, Algorithm::Es256) => Some("ES256"),
             },
         }
     }
@@ -148,8 +150,16 @@ impl<'a> Expected<'a> {
         self.client.is_some_and(|client| client.kubernetes.is_some())
     }
 
-    /// Whether another client may obtain tokens for this cluster.
-    pub fn has_trusted_peers(&self) -> bool {
-        self.client.is_some_and(|client| !client.trusted_peers.is_empty())
+    /// Whether the API server is to have tokens reviewed here (`kubernetes.webhook`).
+    pub fn has_webhook(&self) -> bool {
+        let kubernetes = self.client.and_then(|client| client.kubernetes.as_ref());
+        kubernetes.is_some_and(|kubernetes| kubernetes.webhook.is_some())
+    }
+
+    /// The other clients that may obtain tokens for this cluster. Their tokens always have `azp`.
+    pub fn trusted_peers(&self) -> Vec<&'a str> {
+        let peers = self.client.map(|client| client.trusted_peers.as_slice()).unwrap_or_default();
+        let own = &self.cluster.client;
+        peers.iter().filter(|peer| *peer != own).map(ClientId::as_str).collect()
     }
 }

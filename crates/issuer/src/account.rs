@@ -116,21 +116,30 @@ impl Issuer {
         Ok(found.filter(|other| other.ended.is_none() && self.same_person(mine, other)))
     }
 
-    /// Ends a session of the user and its grants; `None` when the user has no such session.
+    /// Ends a session of the user and its grants. Of one that has ended already the result is the same, because the same
+    /// button may be pressed twice. `None`: the user never had such a session.
     pub async fn end_account_session(
         &self,
         mine: &Session,
         id: &SessionId,
         ip: &str,
     ) -> Result<Option<AccountEnd>, IssuerError> {
-        let Some(session) = self.account_session(mine, id).await? else { return Ok(None) };
+        let found = self.store.session(id).await?;
+        let Some(session) = found.filter(|other| self.same_person(mine, other)) else {
+            return Ok(None);
+        };
         let ended = self.store.end_session(&session.id, self.by_person(mine), Some(ip)).await?;
-        let Some(ended) = ended else { return Ok(None) };
+        let Some(ended) = ended else {
+            let grants = self.store.grants_of(&session.id).await?;
+            let tokens_until = grants.iter().map(|grant| grant.tokens_until).max();
+            return Ok(Some(AccountEnd { tokens_until }));
+        };
         tracing::info!(event = "session_ended", session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByUser.as_str(), "a person ended a sign-in of theirs");
         Ok(Some(AccountEnd { tokens_until: ended.tokens_until }))
     }
 
-    /// Ends one grant; `None` when the user has no such grant.
+    /// Ends one grant. Of one that has ended already the result is the same, because the same button may be pressed
+    /// twice. `None`: the user has no such grant.
     pub async fn end_account_grant(
         &self,
         mine: &Session,
@@ -142,7 +151,10 @@ impl Issuer {
             return Ok(None);
         }
         let ended = self.store.end_grant(&grant.id, self.by_person(mine), Some(ip)).await?;
-        let Some(ended) = ended else { return Ok(None) };
+        let Some(ended) = ended else {
+            let tokens_until = Some(grant.tokens_until);
+            return Ok(Some((grant, AccountEnd { tokens_until })));
+        };
         tracing::info!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByUser.as_str(), "a person ended a grant of theirs");
         Ok(Some((grant, AccountEnd { tokens_until: Some(ended.tokens_until) })))
     }

@@ -196,10 +196,10 @@ impl Issuer {
             end_reason == EndReason::UpstreamDisabled && (is_trusted || !tally.is_unusual());
         let grace = if at_once { Duration::ZERO } else { MISSING_GRACE };
         let outcome = self.store.mark_missing(&session.id, end_reason, grace, now).await?;
-        if let Missing::Ended(_) = outcome {
-            tracing::warn!(event = "session_ended", session = %session.id, connector = %connector.id, reason = end_reason.as_str(), "the upstream refuses this user");
+        if let Missing::Ended(end) = &outcome {
+            tracing::warn!(event = "session_ended", session = %session.id, connector = %connector.id, reason = end_reason.as_str(), grants = end.grants_ended, tokens_until = end.tokens_until.map(tracing::field::display), "the upstream refuses this user");
         }
-        tracing::warn!(session = %session.id, connector = %connector.id, reason = %reason, outcome = ?outcome, "the upstream refuses a user with a live session");
+        tracing::warn!(session = %session.id, connector = %connector.id, reason = %reason, outcome = outcome.name(), "the upstream refuses a user with a live session");
         match outcome {
             Missing::First | Missing::Pending => Ok(RefusalOutcome::Marked { reason }),
             Missing::Ended(_) | Missing::NotLive => Ok(RefusalOutcome::SessionEnded),

@@ -32,8 +32,8 @@ impl Connectors {
         connectors
     }
 
-    /// Sets the grant types that connectors are limited to (`connectors[].grantTypes`, as in Dex). Existing sessions
-    /// are not affected.
+    /// Sets the grant types that connectors are limited to (`connectors[].grantTypes`, as in Dex). Their existing sessions
+    /// do not end, and count for these grant types only.
     #[must_use]
     pub fn limited_to(mut self, grant_types: HashMap<ConnectorId, Vec<GrantType>>) -> Self {
         self.grant_types = grant_types;

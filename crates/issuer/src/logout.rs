@@ -38,7 +38,7 @@ pub struct LogoutRequest {
     /// The client requested a redirect URI that is not registered for it.
     #[serde(default)]
     unregistered: bool,
-    /// The request had an `id_token_hint` that is not a valid ID token of this issuer.
+    /// The request had an `id_token_hint` that is not an ID token of this issuer for a session and this client.
     #[serde(default)]
     hint_refused: bool,
 }
@@ -120,13 +120,13 @@ impl Issuer {
         let named = params.get("client_id").map(ClientId::new);
         let hint = params.get("id_token_hint");
         let claims = hint.and_then(|token| self.logout_hint(token));
-        let hint_refused = hint.is_some() && claims.is_none();
+        let has_hint = hint.is_some();
         let hinted = claims.as_ref().and_then(authorized_party);
         if let (Some(named), Some(hinted)) = (&named, &hinted)
             && named != hinted
         {
             tracing::warn!(client = %named, hinted = %hinted, "a logout request has the ID token of another client");
-            return Ok(LogoutRequest::default());
+            return Ok(LogoutRequest { hint_refused: true, ..LogoutRequest::default() });
         }
         // A token that we did not issue proves nothing, but the logout request remains valid without it.
         let hint = hinted.as_ref().and(claims.as_ref()).and_then(hint_of);
@@ -135,6 +135,7 @@ impl Issuer {
             .as_ref()
             .and_then(|id| registered_post_logout_uri(&*self.clients.get(id)?, params));
         let unregistered = back.is_none() && params.get("post_logout_redirect_uri").is_some();
+        let hint_refused = has_hint && hint.is_none();
         Ok(LogoutRequest { client, hint, back, unregistered, hint_refused })
     }
 

@@ -163,12 +163,12 @@ impl Issuer {
         notification: &LogoutNotification,
     ) -> Result<Secret, IssuerError> {
         let now = self.now();
+        // A cluster's API server accepts tokens for it: it is in the list of clusters, or has settings of a cluster.
+        let is_listed = self.settings.clusters.iter().any(|cluster| cluster.client == client.id);
+        let is_cluster = is_listed || client.kubernetes.is_some();
         let claims = LogoutToken {
             iss: self.settings.issuer.as_str(),
-            sub: client
-                .kubernetes
-                .is_none()
-                .then(|| subject(&notification.user_id, &notification.connector)),
+            sub: (!is_cluster).then(|| subject(&notification.user_id, &notification.connector)),
             aud: client.id.as_str(),
             iat: now.secs(),
             exp: (now + TOKEN_LIFETIME).secs(),

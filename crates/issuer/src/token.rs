@@ -2,6 +2,7 @@
 //!
 //! Steps common to all grants, such as client authentication, are performed by the caller.
 
+mod audience;
 mod client_credentials;
 mod code;
 mod device_code;
@@ -17,9 +18,9 @@ mod token_exchange;
 use countersign_core::{Client, Scopes, Secret};
 use serde::Serialize;
 
+pub(crate) use audience::Audience;
 pub(crate) use distributed_claims::GroupsHandle;
 pub use introspect::Introspection;
-pub(crate) use issue::Audience;
 pub(crate) use issue::{ACCESS_TOKEN_TYPE, PersonClaims, json};
 pub use password::PasswordRequest;
 pub use token_exchange::TokenExchangeRequest;

@@ -156,8 +156,10 @@ impl UpstreamKeys {
 /// The algorithms of a key: the one in `alg`, or all of its key type if there is none.
 fn usable(jwk: &Value) -> Vec<(Alg, Box<dyn JwsVerifier>)> {
     let text = |name| jwk.get(name).and_then(Value::as_str);
-    let for_signatures = jwk.get("use").is_none_or(|usage| usage == "sig");
-    let may_verify = jwk.get("key_ops").is_none_or(|operations| {
+    // Null is an absent member: some libraries write all members of a key.
+    let member = |name| jwk.get(name).filter(|member| !member.is_null());
+    let for_signatures = member("use").is_none_or(|usage| usage == "sig");
+    let may_verify = member("key_ops").is_none_or(|operations| {
         operations.as_array().is_some_and(|all| all.iter().any(|one| one == "verify"))
     });
     if !for_signatures || !may_verify {
@@ -185,13 +187,13 @@ fn usable(jwk: &Value) -> Vec<(Alg, Box<dyn JwsVerifier>)> {
         _ => return Vec::new(),
     };
     let Ok(public) = Jwk::from_bytes(public.to_string()) else { return Vec::new() };
-    let named = |alg: &&Alg| jwk.get("alg").is_none_or(|name| name == alg.as_str());
+    let named = |alg: &&Alg| member("alg").is_none_or(|name| name == alg.as_str());
     let ready = |alg: &Alg| Some((*alg, alg.verifier(&public)?));
     algorithms.iter().filter(named).filter_map(ready).collect()
 }
 
 fn optional_text(header: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Refused> {
-    match header.contains_key(name) {
+    match header.get(name).is_some_and(|member| !member.is_null()) {
         true => take_text(header, name).map(Some).ok_or(Refused::Malformed),
         false => Ok(None),
     }

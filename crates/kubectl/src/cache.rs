@@ -9,6 +9,7 @@ mod locked_record;
 mod record;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,13 +17,15 @@ use clap::ValueEnum;
 use keyring::Keyring;
 use locked_record::required;
 pub use locked_record::{Lock, LockedRecord};
-pub use record::{Failure, LoginRecord, Tokens, replace};
+pub use record::{Failure, LoginRecord, Tokens, replace, temporary};
 use record::{default_directory, file_name, local, prepare, read_record};
 
 use crate::error::Error;
 use crate::profile::LoginProfile;
 
 const RECORD: &str = "json";
+/// The file of the last login that a person was asked for and that failed, whatever its profile.
+const FAILED_LOGIN: &str = "login.failed";
 
 /// Where tokens are kept: the flag `--token-cache-storage`, with kubelogin's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,6 +42,8 @@ pub enum TokenCacheStorage {
 #[derive(Clone, Debug)]
 pub struct Cache {
     directory: PathBuf,
+    /// `false` only with the storage `none`: nothing is kept, and processes do not wait for one another.
+    has_directory: bool,
     /// `None`: the keyring if it can be used, otherwise the file.
     storage: Option<TokenCacheStorage>,
     keyring: Keyring,
@@ -48,18 +53,22 @@ impl Cache {
     /// Creates the directory if it does not exist.
     ///
     /// # Errors
-    /// The directory belongs to another user, or is not a directory.
+    /// The directory belongs to another user, or is not a directory. With the storage `none` it is only for locks, and
+    /// a machine without a writable home directory needs none.
     pub fn open(
         directory: Option<&Path>,
         storage: Option<TokenCacheStorage>,
     ) -> Result<Self, Error> {
-        let directory = match directory {
-            Some(directory) => directory.to_owned(),
-            None => default_directory()?,
+        let opened = match directory {
+            Some(directory) => prepare(directory),
+            None => default_directory().and_then(|directory| prepare(&directory)),
         };
-        prepare(&directory)?;
-        let directory = fs::canonicalize(&directory).map_err(|cause| local(&directory, &cause))?;
-        Ok(Self { directory, storage, keyring: Keyring::default() })
+        let (directory, has_directory) = match opened {
+            Ok(directory) => (directory, true),
+            Err(_) if storage == Some(TokenCacheStorage::None) => (PathBuf::new(), false),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { directory, has_directory, storage, keyring: Keyring::default() })
     }
 
     /// Waits for the lock for at most `wait_limit`: another process may be logging in.
@@ -73,7 +82,7 @@ impl Cache {
         wait_limit: Duration,
     ) -> Result<LockedRecord, Error> {
         let name = file_name(profile);
-        let lock = Lock::acquire(&self.directory.join(format!("{name}.lock")), wait_limit).await?;
+        let lock = self.lock_file(&format!("{name}.lock"), wait_limit).await?;
         if self.storage == Some(TokenCacheStorage::Keyring) {
             self.keyring.check().await.map_err(|problem| required(&problem))?;
         }
@@ -87,12 +96,55 @@ impl Cache {
     }
 
     /// The lock held during any interactive login, so that only one browser tab is opened at a time.
-    pub async fn lock_for_login(&self, wait_limit: Duration) -> Result<Lock, Error> {
-        Lock::acquire(&self.directory.join("login.lock"), wait_limit).await
+    pub async fn lock_for_login(&self, wait_limit: Duration) -> Result<Option<Lock>, Error> {
+        self.lock_file("login.lock", wait_limit).await
+    }
+
+    async fn lock_file(&self, name: &str, wait_limit: Duration) -> Result<Option<Lock>, Error> {
+        match self.has_directory {
+            true => Lock::acquire(&self.directory.join(name), wait_limit).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The last login of any profile that a person was asked for, if it failed or was not completed.
+    pub fn failed_login(&self) -> Option<Failure> {
+        if !self.has_directory {
+            return None;
+        }
+        let text = fs::read(self.directory.join(FAILED_LOGIN)).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Records the failure of a login, or with `None` that one succeeded.
+    pub fn set_failed_login(&self, failure: Option<&Failure>) -> Result<(), Error> {
+        let file = self.directory.join(FAILED_LOGIN);
+        let result = match failure {
+            _ if !self.has_directory => Ok(()),
+            Some(failure) => match serde_json::to_vec(failure) {
+                Ok(text) => replace(&file, &text, None),
+                Err(cause) => return Err(Error::Local(cause.to_string())),
+            },
+            None => match fs::remove_file(&file) {
+                Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
+                result => result,
+            },
+        };
+        result.map_err(|cause| local(&file, &cause))
+    }
+
+    /// The directory, if it is not the default one.
+    pub fn other_directory(&self) -> Option<&Path> {
+        let default = default_directory().ok().and_then(|path| fs::canonicalize(path).ok());
+        (self.has_directory && default.as_ref() != Some(&self.directory))
+            .then_some(self.directory.as_path())
     }
 
     /// The logins that have a record, in a stable order. Other files are ignored.
     pub fn profiles(&self) -> Result<Vec<LoginProfile>, Error> {
+        if !self.has_directory {
+            return Ok(Vec::new());
+        }
         let entries =
             fs::read_dir(&self.directory).map_err(|cause| local(&self.directory, &cause))?;
         let paths = entries.filter_map(Result::ok).map(|entry| entry.path());

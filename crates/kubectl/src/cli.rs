@@ -1,22 +1,21 @@
 //! The command line: commands, their arguments and help texts.
 
+pub mod completion;
 mod get_token;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use url::Url;
 
 pub use get_token::GetTokenArguments;
 
 use crate::cache::TokenCacheStorage;
-use crate::profile::{DEFAULT_CLIENT_ID, LoginProfile, Transport};
+use crate::profile::{DEFAULT_CLIENT_ID, LOGIN_SCOPES, LoginProfile, Transport};
 use crate::sign_in::{self, GrantType};
 
-/// The scopes that `login` requests besides `openid`: name and groups for the API server, and a refresh token.
-const LOGIN_SCOPES: [&str; 4] = ["email", "profile", "groups", "offline_access"];
 /// The help heading for kubelogin's flags without effect.
 const IGNORED: &str = "Flags of kubelogin without effect";
 
@@ -65,7 +64,7 @@ pub struct LoginArguments {
     /// Client id of this program at the issuer
     #[arg(long, value_name = "ID", default_value = DEFAULT_CLIENT_ID)]
     pub client_id: String,
-    /// File to write [default: the first of KUBECONFIG, else ~/.kube/config]
+    /// File to write [default: the first of KUBECONFIG that exists, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// How to sign in
@@ -131,7 +130,7 @@ pub struct CleanArguments {
 
 #[derive(Args, Clone, Default)]
 pub struct CacheArguments {
-    /// Directory of cached tokens [default: ~/.kube/cache/countersign]
+    /// Directory of cached tokens [default: ~/.kube/cache/countersign, or in KUBECACHEDIR]
     #[arg(long, value_name = "DIR", env = "KUBECTL_COUNTERSIGN_CACHE_DIR", hide_env_values = true, value_parser = get_token::path)]
     pub token_cache_dir: Option<PathBuf>,
     /// Where tokens are kept [default: the system's keyring, or disk if it cannot be used]
@@ -178,15 +177,6 @@ impl LoginArguments {
     }
 }
 
-pub fn print_completion(shell: Shell) {
-    clap_complete::generate(
-        shell,
-        &mut Cli::command(),
-        "kubectl-countersign",
-        &mut std::io::stdout(),
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
@@ -216,6 +206,27 @@ mod tests {
         assert!(parsed.force_refresh && !parsed.insecure_skip_tls_verify);
         assert!(parsed.listen_address.iter().all(|address| address.ip().is_loopback()));
         assert!(!parsed.cache.token_cache_dir.unwrap().starts_with("~"));
+    }
+
+    /// Threat 147: other machines must not reach the listener.
+    #[test]
+    fn only_loopback_addresses_are_listened_on() {
+        for (address, is_accepted) in [
+            ("127.0.0.1:8000", true),
+            ("[::1]:0", true),
+            ("localhost:8000", true),
+            ("0.0.0.0:8000", false),
+            ("[::]:8000", false),
+            ("192.0.2.1:8000", false),
+            (":8000", false),
+        ] {
+            let line = format!(
+                "kubectl-countersign get-token --oidc-issuer-url=https://id.example \
+                 --oidc-client-id=k --listen-address={address}"
+            );
+            let parsed = Cli::try_parse_from(line.split_whitespace());
+            assert_eq!(parsed.is_ok(), is_accepted, "{address}");
+        }
     }
 
     #[test]

@@ -49,19 +49,35 @@ pub async fn list(issuer: &Issuer, access_token: &Secret) -> Result<Option<Vec<C
 }
 
 /// Prints the list for every selected login.
+///
+/// # Errors
+/// One issuer has no list for the user now; those of the others are printed anyway.
 pub async fn run(arguments: &SelectArguments, now: fn() -> Timestamp) -> Result<(), Error> {
     let selection = Selection::of(arguments)?;
     let mut all = Vec::new();
+    let mut first_error = None;
     for profile in selection.profiles() {
-        let (issuer, access_token) = selection.connect(profile, now).await?;
-        let clusters = list(&issuer, &access_token).await?.unwrap_or_default();
-        all.extend(clusters.into_iter().map(|cluster| (profile, cluster)));
+        match list_of(&selection, profile, now).await {
+            Ok(clusters) => all.extend(clusters.into_iter().map(|cluster| (profile, cluster))),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
     }
-    match arguments.output {
-        OutputFormat::Json => print_json(&all),
-        OutputFormat::Text => print_text(&all),
+    match (arguments.output, &first_error) {
+        (OutputFormat::Text, Some(_)) if all.is_empty() => {}
+        (OutputFormat::Text, _) => print_text(&all),
+        (OutputFormat::Json, _) => print_json(&all),
     }
-    Ok(())
+    first_error.map_or(Ok(()), Err)
+}
+
+/// The clusters of an existing login; empty if the issuer has no list.
+pub async fn list_of(
+    selection: &Selection,
+    profile: &LoginProfile,
+    now: fn() -> Timestamp,
+) -> Result<Vec<Cluster>, Error> {
+    let (issuer, access_token) = selection.connect(profile, now).await?;
+    Ok(list(&issuer, &access_token).await?.unwrap_or_default())
 }
 
 fn print_json(all: &[(&LoginProfile, Cluster)]) {

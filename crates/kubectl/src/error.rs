@@ -20,7 +20,7 @@ pub enum Error {
     /// Another process that this one waited for failed to log in.
     #[error("{reason} (another process tried to sign in at {at})")]
     FailedInAnotherProcess { at: Timestamp, reason: String },
-    /// An earlier login failed, and this process has no terminal at which a user could start another.
+    /// An earlier login failed, and nobody has typed at a terminal to start another.
     #[error(
         "the login at {at} failed ({reason}), and no browser is opened again without a person at a terminal.\n\
          Run:  {command}"
@@ -41,9 +41,22 @@ pub enum Error {
 }
 
 impl Error {
-    /// True when the issuer refused the refresh token itself (RFC 6749 section 5.2).
-    pub fn is_invalid_grant(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == "invalid_grant")
+    /// Whether a refresh that failed with this error is followed by a new login. RFC 6749 section 5.2 has `invalid_grant`
+    /// for that; Dex refuses a refresh token that it does not know with `invalid_request`. With a wrong client secret a
+    /// new login would fail too.
+    pub fn refuses_refresh_token(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => {
+                !["invalid_client", "temporarily_unavailable", "slow_down"].contains(&code.as_str())
+                    && !self.is_server_error()
+            }
+            _ => false,
+        }
+    }
+
+    /// The issuer failed, perhaps for good: Dex returns this also when its upstream refuses a refresh.
+    pub fn is_server_error(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "server_error")
     }
 
     /// Whether the same request may succeed later without changes on this machine.
@@ -88,5 +101,23 @@ mod tests {
             "the issuer refused the request: The session ended at 14:05 (invalid_grant)"
         );
         assert_eq!(refused(None), "the issuer refused the request: invalid_grant");
+    }
+
+    #[test]
+    fn a_login_follows_a_refused_refresh_token_and_no_other_error() {
+        for (code, is_refused) in [
+            ("invalid_grant", true),
+            // Dex, of a refresh token that it does not know.
+            ("invalid_request", true),
+            ("unauthorized_client", true),
+            ("invalid_client", false),
+            ("temporarily_unavailable", false),
+            ("server_error", false),
+        ] {
+            let error = Error::Refused { code: code.to_owned(), description: None };
+            assert_eq!(error.refuses_refresh_token(), is_refused, "{code}");
+        }
+        let cause = "the status is 502 Bad Gateway".to_owned();
+        assert!(!Error::Unreachable { url: String::new(), cause }.refuses_refresh_token());
     }
 }

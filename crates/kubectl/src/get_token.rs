@@ -1,7 +1,10 @@
 //! `get-token`: the exec credential plugin (`client.authentication.k8s.io`): input from the environment, an
 //! `ExecCredential` as output. Only the credential is written to standard output.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use countersign_core::{Secret, Timestamp};
 use serde::Deserialize;
@@ -10,10 +13,13 @@ use serde_json::json;
 use crate::cache::Cache;
 use crate::cli::GetTokenArguments;
 use crate::error::Error;
+use crate::terminal;
 use crate::token_source::{EARLY, Renewal, TokenSource};
 
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
+/// After this time without input on its terminal, a command is not taken for one that somebody has typed.
+const IDLE_TERMINAL: Duration = Duration::from_mins(1);
 /// The variable in which kubectl passes its input.
 const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 
@@ -41,11 +47,13 @@ struct Spec {
 }
 
 impl ExecInfo {
-    /// Reads the environment; without `KUBERNETES_EXEC_INFO` a user runs the command at a terminal.
+    /// Reads the environment; without `KUBERNETES_EXEC_INFO` a user runs the command at a terminal. So does kubectl before
+    /// 1.20, which knows v1beta1 only; whoever knows v1 sets the variable.
     pub fn from_environment(stdin_is_terminal: bool) -> Result<Self, Error> {
-        match crate::environment_variable(EXEC_INFO).and_then(|text| text.into_string().ok()) {
+        let text = crate::environment_variable(EXEC_INFO).and_then(|text| text.into_string().ok());
+        match text.filter(|text| !text.is_empty()) {
             Some(text) => Self::parse(&text),
-            None => Ok(Self { api_version: V1, is_interactive: stdin_is_terminal }),
+            None => Ok(Self { api_version: V1BETA1, is_interactive: stdin_is_terminal }),
         }
     }
 
@@ -78,6 +86,9 @@ impl ExecInfo {
 
 /// Prints the credential, after a login if necessary.
 pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Result<(), Error> {
+    let mut output = reserve_stdout().map_err(|cause| {
+        Error::Local(format!("standard output cannot be kept for the credential: {cause}"))
+    })?;
     let info = ExecInfo::from_environment(std::io::stdin().is_terminal())?;
     let profile = arguments.profile();
     profile.check()?;
@@ -87,14 +98,18 @@ pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Resul
     )?;
     let secret = arguments.oidc_client_secret.as_ref().filter(|secret| !secret.is_empty());
     let options = arguments.sign_in_options();
+    // kubectl passes standard error through, whatever interactiveMode is.
+    let is_person_present = info.is_interactive || std::io::stderr().is_terminal();
+    // A loop, or a program such as k9s, may have a terminal all night.
+    let is_idle = terminal::last_input().is_some_and(|at| at + IDLE_TERMINAL < now());
     let source = TokenSource {
         cache: &cache,
         profile: &profile,
         client_secret: secret.map(Secret::new),
         options: &options,
         may_sign_in: true,
-        // kubectl passes standard error through, whatever interactiveMode is.
-        is_person_present: info.is_interactive || std::io::stderr().is_terminal(),
+        is_person_present,
+        is_requested_by_person: is_person_present && !is_idle,
         renewal: if arguments.force_refresh { Renewal::Refresh } else { Renewal::Nothing },
         now,
     };
@@ -104,9 +119,17 @@ pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Resul
     };
     let mut line = info.to_json(&credential.token, credential.expires_at - EARLY);
     line.push('\n');
-    std::io::stdout()
+    output
         .write_all(line.as_bytes())
         .map_err(|cause| Error::Local(format!("cannot write to standard output: {cause}")))
+}
+
+/// Standard output, for the credential alone. What this process and the programs that it starts write to standard output
+/// from now on is on standard error: a browser in the terminal (`BROWSER=w3m`) inherits it.
+fn reserve_stdout() -> std::io::Result<File> {
+    let output = std::io::stdout().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdout(std::io::stderr())?;
+    Ok(File::from(output))
 }
 
 #[cfg(test)]

@@ -69,7 +69,11 @@ impl IdTokenClaims {
             )));
         }
         if claims.expires_at <= expected.now {
-            return Err(invalid(format!("the ID token expired at {}", claims.expires_at)));
+            // It was issued a second ago.
+            return Err(Error::Local(format!(
+                "the ID token that {} issued now expired at {}: the clock of this machine, {}, is ahead of the issuer's; set it",
+                expected.issuer, claims.expires_at, expected.now
+            )));
         }
         if expected.nonce.is_some() && claims.text("nonce") != expected.nonce {
             return Err(invalid("the ID token's nonce is not the one of this login".to_owned()));
@@ -141,7 +145,7 @@ mod tests {
             (r#"{"iss":"https://id.example","sub":"s","aud":"other","exp":20,"nonce":"n"}"#, "aud"),
             (
                 r#"{"iss":"https://id.example","sub":"s","aud":"kubectl","exp":10,"nonce":"n"}"#,
-                "expired",
+                "the clock of this machine",
             ),
             (r#"{"iss":"https://id.example","sub":"s","aud":"kubectl","exp":20}"#, "nonce"),
             (r#"{"iss":"https://id.example","aud":"kubectl","exp":20,"nonce":"n"}"#, "sub"),

@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::error::Error;
 use crate::profile::{LoginProfile, is_web_address};
-use transport::{http_client, json, refusal, send};
+pub use transport::with_socks_proxy;
+use transport::{http_client, is_out_of_order, json, out_of_order, refusal, send};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -26,8 +27,7 @@ pub struct Metadata {
     pub userinfo_endpoint: Option<Url>,
     pub revocation_endpoint: Option<Url>,
     pub device_authorization_endpoint: Option<Url>,
-    #[serde(default)]
-    grant_types_supported: Vec<String>,
+    grant_types_supported: Option<Vec<String>>,
 }
 
 /// A successful token response (RFC 6749 section 5.1).
@@ -63,12 +63,16 @@ impl Issuer {
         let issuer = profile.issuer.trim_end_matches('/');
         let url = format!("{issuer}/.well-known/openid-configuration");
         let response = send(client.get(&url), &url).await?;
-        if !response.status().is_success() {
-            let cause = format!("the status is {}; is this the issuer's URL?", response.status());
+        let status = response.status();
+        if is_out_of_order(status) {
+            return Err(out_of_order(status, &url));
+        }
+        if !status.is_success() {
+            let cause = format!("the status is {status}; is this the issuer's URL?");
             return Err(Error::InvalidResponse { url, cause });
         }
         let metadata: Metadata = json(response, &url).await?;
-        if metadata.issuer.trim_end_matches('/') != issuer {
+        if canonical(&metadata.issuer).trim_end_matches('/') != issuer {
             let cause = format!("the document is that of the issuer {:?}", metadata.issuer);
             return Err(Error::InvalidResponse { url, cause });
         }
@@ -99,7 +103,8 @@ impl Issuer {
 
     /// Whether [`Self::exchange`] can obtain tokens for another client.
     pub fn supports_token_exchange(&self) -> bool {
-        self.metadata.grant_types_supported.iter().any(|grant_type| grant_type == TOKEN_EXCHANGE)
+        let supported = self.metadata.grant_types_supported.as_deref().unwrap_or_default();
+        supported.iter().any(|grant_type| grant_type == TOKEN_EXCHANGE)
     }
 
     /// Obtains an ID token for another client (RFC 8693). The response contains it in `access_token` (section 2.2.1),
@@ -198,6 +203,11 @@ impl Issuer {
             false => Err(refusal(response, url.as_str()).await),
         }
     }
+}
+
+/// The issuer as the profile has it, whose URL was parsed: an explicit default port is left out, the host is in lower case.
+fn canonical(issuer: &str) -> String {
+    Url::parse(issuer).map_or_else(|_| issuer.to_owned(), String::from)
 }
 
 fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {

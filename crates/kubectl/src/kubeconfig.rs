@@ -2,10 +2,11 @@
 
 pub mod file;
 
+use std::path::Path;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
-use yaml_edit::{Document, Mapping, Sequence, YamlNode};
+use yaml_edit::{Document, Mapping, Sequence, YamlFile, YamlNode};
 
 use crate::error::Error;
 
@@ -41,14 +42,10 @@ pub fn merge(
     current_context: Option<&str>,
 ) -> Result<String, Error> {
     let text = if text.trim().is_empty() { EMPTY } else { text };
-    let document = Document::from_str(text)
-        .map_err(|cause| Error::Local(format!("the kubeconfig is not valid YAML: {cause}")))?;
-    if document.as_mapping().is_none() {
-        return Err(Error::Local("the kubeconfig is not a mapping".to_owned()));
-    }
+    let (file, document) = parse(text)?;
     for entry in entries {
-        let is_own = is_own(&document, &entry.name);
-        if !is_own && LISTS.iter().any(|list| existing(&document, list, &entry.name).is_some()) {
+        let command = own_command(&document, &entry.name);
+        if command.is_none() && has(&document, &entry.name) {
             return Err(Error::Local(format!(
                 "the kubeconfig has an entry {0:?} that this program did not write; rename it first: \
                  kubectl config rename-context {0} {0}-old, and its cluster and user with an editor",
@@ -56,7 +53,7 @@ pub fn merge(
             )));
         }
         put(&document, "clusters", &cluster(entry))?;
-        put(&document, "users", &user(entry))?;
+        put(&document, "users", &user(entry, command.as_deref().unwrap_or(COMMAND)))?;
         let keeps_context = existing(&document, "contexts", &entry.name)
             .is_some_and(|context| context_is_for(&context, &entry.name));
         if !keeps_context {
@@ -69,17 +66,49 @@ pub fn merge(
             document.set("current-context", context);
         }
     }
-    let text = document.to_string();
+    let text = file.to_string();
     check(&text, entries)?;
     Ok(text)
 }
 
-/// Whether the user entry of this name runs this program.
-fn is_own(document: &Document, name: &str) -> bool {
+/// The file, whose comments may be before `---`, and its document, which is changed in place.
+fn parse(text: &str) -> Result<(YamlFile, Document), Error> {
+    let file = YamlFile::from_str(text)
+        .map_err(|cause| Error::Local(format!("the kubeconfig is not valid YAML: {cause}")))?;
+    let documents: Vec<Document> = file.documents().collect();
+    if documents.len() > 1 {
+        return Err(Error::Local(
+            "the kubeconfig has more than one YAML document, of which kubectl reads the first only"
+                .to_owned(),
+        ));
+    }
+    match documents.into_iter().next() {
+        Some(document) if document.as_mapping().is_some() => Ok((file, document)),
+        _ => Err(Error::Local("the kubeconfig is not a mapping".to_owned())),
+    }
+}
+
+/// The name of the first entry that this program did not write, in another file that kubectl merges: an entry of this
+/// name in the file that is read first would hide it. A file that cannot be parsed has none.
+pub fn hidden_entry<'a>(text: &str, entries: &'a [Entry]) -> Option<&'a str> {
+    let (_file, document) = parse(text).ok()?;
+    let is_hidden = |entry: &&Entry| {
+        own_command(&document, &entry.name).is_none() && has(&document, &entry.name)
+    };
+    entries.iter().find(is_hidden).map(|entry| entry.name.as_str())
+}
+
+fn has(document: &Document, name: &str) -> bool {
+    LISTS.iter().any(|list| existing(document, list, name).is_some())
+}
+
+/// The command of the user entry of this name, if it is this program, also if somebody has written its whole path.
+fn own_command(document: &Document, name: &str) -> Option<String> {
     let exec = existing(document, "users", name)
         .and_then(|user| user.get_mapping("user"))
         .and_then(|user| user.get_mapping("exec"));
-    exec.and_then(|exec| text_of(&exec, "command")).as_deref() == Some(COMMAND)
+    let command = exec.and_then(|exec| text_of(&exec, "command"))?;
+    Path::new(&command).file_name().is_some_and(|name| name == COMMAND).then_some(command)
 }
 
 fn context_is_for(element: &Mapping, name: &str) -> bool {
@@ -121,11 +150,11 @@ fn context(entry: &Entry) -> Value {
     json!({ "name": entry.name, "context": context })
 }
 
-fn user(entry: &Entry) -> Value {
+fn user(entry: &Entry, command: &str) -> Value {
     let arguments = [&["get-token".to_owned()], entry.get_token_arguments.as_slice()].concat();
     json!({ "name": entry.name, "user": { "exec": {
         "apiVersion": "client.authentication.k8s.io/v1",
-        "command": COMMAND,
+        "command": command,
         "args": arguments,
         "interactiveMode": "IfAvailable",
         "installHint": "Install kubectl-countersign and make sure that it is in your PATH.",
@@ -204,7 +233,7 @@ fn check(text: &str, entries: &[Entry]) -> Result<(), Error> {
     let broken = |what: &str| {
         Error::Local(format!("editing the kubeconfig failed ({what}); it was not changed"))
     };
-    let document = Document::from_str(text).map_err(|cause| broken(&cause.to_string()))?;
+    let (_file, document) = parse(text).map_err(|cause| broken(&cause.to_string()))?;
     for list in LISTS {
         let sequence = document.get_sequence(list).ok_or_else(|| broken(list))?;
         for entry in entries {
@@ -215,95 +244,4 @@ fn check(text: &str, entries: &[Entry]) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Entry, merge};
-
-    const BY_HAND: &str = "\
-# my clusters
-apiVersion: v1
-kind: Config
-preferences: {}
-clusters:
-- cluster:
-    server: https://old.example:6443   # do not touch
-  name: old
-contexts:
-  - name: old
-    context: {cluster: old, user: old}
-current-context: old
-users:
-- name: old
-  user:
-    token: \"abc\"
-";
-
-    fn entry(name: &str) -> Entry {
-        Entry {
-            name: name.to_owned(),
-            server: format!("https://{name}.example:6443"),
-            certificate_authority_data: Some("Q0E=".to_owned()),
-            namespace: Some("web".to_owned()),
-            get_token_arguments: vec!["--oidc-issuer-url=https://id.example/dex".to_owned()],
-        }
-    }
-
-    #[test]
-    fn what_was_there_stays_to_the_byte() {
-        let merged = merge(BY_HAND, &[entry("prod"), entry("stage")], None).unwrap();
-        let mut rest = merged.as_str();
-        for line in BY_HAND.lines() {
-            let at = rest.find(line).unwrap_or_else(|| panic!("{line:?} is gone from\n{merged}"));
-            rest = &rest[at + line.len()..];
-        }
-        assert!(merged.contains("https://stage.example:6443"), "{merged}");
-        assert!(merged.contains("current-context: old"), "{merged}");
-        // Without the lines that are new it is the same file, byte for byte.
-        let mut hers = BY_HAND.split_inclusive('\n').peekable();
-        for line in merged.split_inclusive('\n') {
-            hers.next_if_eq(&line);
-        }
-        assert_eq!(hers.next(), None, "changed:\n{merged}");
-    }
-
-    #[test]
-    fn an_entry_of_the_same_name_is_replaced() {
-        let once = merge(BY_HAND, &[entry("prod")], Some("prod")).unwrap();
-        let twice = merge(&once, &[entry("prod")], Some("prod")).unwrap();
-        assert_eq!(twice.matches("https://prod.example:6443").count(), 1, "{twice}");
-        assert!(twice.contains("current-context: prod"), "{twice}");
-    }
-
-    #[test]
-    fn the_same_again_changes_no_byte_and_a_namespace_that_was_set_stays() {
-        let once = merge(BY_HAND, &[entry("prod")], Some("prod")).unwrap();
-        assert_eq!(merge(&once, &[entry("prod")], Some("prod")).unwrap(), once);
-        let edited = once.replace("namespace: \"web\"", "namespace: mine # for now");
-        assert_ne!(edited, once);
-        assert_eq!(merge(&edited, &[entry("prod")], None).unwrap(), edited);
-        let moved = Entry { server: "https://moved.example".to_owned(), ..entry("prod") };
-        let moved = merge(&edited, &[moved], None).unwrap();
-        assert!(moved.contains("namespace: mine # for now"), "{moved}");
-        assert!(moved.contains("https://moved.example"), "{moved}");
-    }
-
-    #[test]
-    fn a_foreign_entry_is_not_replaced() {
-        let error = merge(BY_HAND, &[entry("old")], None).unwrap_err();
-        assert!(error.to_string().contains("rename-context old"), "{error}");
-    }
-
-    #[test]
-    fn a_new_file_and_one_with_empty_lists_are_filled() {
-        for text in ["", "apiVersion: v1\nkind: Config\nclusters: []\nusers: null\ncontexts:\n"] {
-            let merged = merge(text, &[entry("prod"), entry("stage")], Some("prod")).unwrap();
-            assert_eq!(merged.matches("name: \"stage\"").count(), 3, "{merged}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_kubeconfig_is_refused() {
-        for text in ["- a\n", "clusters: 5\n", "clusters: {a: b}\n"] {
-            assert!(merge(text, &[entry("prod")], None).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

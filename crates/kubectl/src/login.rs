@@ -1,7 +1,6 @@
 //! `login`: signs in once, then writes all clusters that the user may use into the kubeconfig.
 
 use std::io::IsTerminal;
-use std::path::Path;
 
 use countersign_core::Timestamp;
 use serde_json::json;
@@ -12,7 +11,8 @@ use crate::clusters::{self, AUDIENCE_SCOPE, Cluster};
 use crate::error::Error;
 use crate::id_token::IdTokenClaims;
 use crate::issuer::Issuer;
-use crate::kubeconfig::{self, Entry, file};
+use crate::kubeconfig::file::{self, Files};
+use crate::kubeconfig::{self, Entry};
 use crate::profile::{LoginProfile, StoredSecret};
 use crate::sign_in::GrantType;
 use crate::terminal::{self, Style, print_line, printable};
@@ -34,6 +34,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
         may_sign_in: true,
         // The command was run by a user.
         is_person_present: true,
+        is_requested_by_person: true,
         renewal: if arguments.force { Renewal::SignIn } else { Renewal::Nothing },
         now,
     };
@@ -52,7 +53,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
         return no_list(arguments, &profile);
     };
     let clusters = chosen(clusters, arguments.cluster.as_deref())?;
-    let kubeconfig = file::path(arguments.kubeconfig.as_deref())?;
+    let files = file::files(arguments.kubeconfig.as_deref())?;
     let flags = flags(arguments, &profile);
     let entries: Vec<_> = clusters
         .iter()
@@ -62,20 +63,37 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
         [only] => Some(only.name.as_str()),
         _ => None,
     };
-    file::edit(&kubeconfig, |text| kubeconfig::merge(text, &entries, current)).await?;
+    check_hidden(&files, &entries)?;
+    file::edit(&files.target, |text| kubeconfig::merge(text, &entries, current)).await?;
     match arguments.output {
-        OutputFormat::Text => report(&clusters, &kubeconfig, current),
+        OutputFormat::Text => report(&clusters, &files, current),
         OutputFormat::Json => print_line(&format!(
             "{:#}",
             json!({
                 "user": claims.display_name(),
                 "groups": claims.groups(),
                 "expiresAt": claims.expires_at.to_string(),
-                "kubeconfig": kubeconfig,
+                "kubeconfig": files.target,
                 "currentContext": current,
                 "clusters": clusters,
             })
         )),
+    }
+    Ok(())
+}
+
+/// # Errors
+/// An entry of another file of `KUBECONFIG`, which this program did not write, would be hidden by a new one.
+fn check_hidden(files: &Files, entries: &[Entry]) -> Result<(), Error> {
+    for other in &files.hidden {
+        let text = std::fs::read_to_string(other).unwrap_or_default();
+        if let Some(name) = kubeconfig::hidden_entry(&text, entries) {
+            return Err(Error::Local(format!(
+                "{} has an entry {name:?} that this program did not write, and kubectl would no longer use it; \
+                 rename it, or name another file with --kubeconfig",
+                other.display()
+            )));
+        }
     }
     Ok(())
 }
@@ -185,24 +203,31 @@ fn entry(cluster: &Cluster, profile: &LoginProfile, flags: &[String], can_exchan
     }
 }
 
-fn report(clusters: &[Cluster], file: &Path, current: Option<&str>) {
+fn report(clusters: &[Cluster], files: &Files, current: Option<&str>) {
     let style = Style::for_stderr();
-    eprintln!("Clusters in {}:", file.display());
+    eprintln!("Clusters in {}:", files.target.display());
     let width = clusters.iter().map(|c| c.name.chars().count()).max().unwrap_or_default();
     for cluster in clusters {
         let name = format!("{:width$}", printable(&cluster.name));
         eprintln!("  {}  {}", style.bold(&name), printable(&cluster.description));
     }
-    let command = match (current, clusters.first()) {
-        (None, Some(first)) => format!("kubectl --context {} get pods", first.name),
-        _ => "kubectl get pods".to_owned(),
-    };
+    let context = clusters.first().filter(|_| current.is_none());
+    let command = next_command(files, context.map(|cluster| cluster.name.as_str()));
     eprintln!("\nNow type:  {}", style.bold(&printable(&command)));
     if !is_in_path("kubectl-countersign") && std::io::stderr().is_terminal() {
         eprintln!(
             "kubectl will not find this program: put kubectl-countersign into a directory of PATH."
         );
     }
+}
+
+fn next_command(files: &Files, context: Option<&str>) -> String {
+    let file = match files.is_default {
+        true => String::new(),
+        false => format!(" --kubeconfig {}", files.target.display()),
+    };
+    let context = context.map(|name| format!(" --context {name}")).unwrap_or_default();
+    format!("kubectl{file}{context} get pods")
 }
 
 fn is_in_path(program: &str) -> bool {
@@ -215,7 +240,7 @@ fn is_in_path(program: &str) -> bool {
 mod tests {
     use clap::Parser;
 
-    use super::{Cluster, chosen, entry, flags};
+    use super::{Cluster, Files, chosen, entry, flags, next_command};
     use crate::cli::{Cli, Command};
     use crate::profile::{LoginProfile, Transport};
 
@@ -248,6 +273,17 @@ mod tests {
         for flag in ["--token-cache-dir=/x", "--token-cache-storage=disk"] {
             assert!(written.iter().any(|one| one == flag), "{written:?}");
         }
+    }
+
+    #[test]
+    fn the_command_to_type_next_reads_the_file_that_was_written() {
+        let files =
+            |is_default| Files { target: "/srv/kubeconfig".into(), hidden: vec![], is_default };
+        assert_eq!(next_command(&files(true), None), "kubectl get pods");
+        assert_eq!(
+            next_command(&files(false), Some("prod")),
+            "kubectl --kubeconfig /srv/kubeconfig --context prod get pods"
+        );
     }
 
     #[test]

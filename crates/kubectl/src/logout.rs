@@ -19,7 +19,7 @@ enum Outcome {
     Revoked,
     /// The issuer has no revocation endpoint.
     NotRevocable,
-    /// Its tokens are deleted here, and the issuer still accepts them.
+    /// Its tokens are deleted here, and the issuer may still accept them.
     NotRevoked(Error),
     /// Its tokens are still here.
     Kept(Error),
@@ -57,7 +57,7 @@ pub async fn run(arguments: &SelectArguments) -> Result<(), Error> {
             ),
             Outcome::NotRevoked(error) => {
                 eprintln!(
-                    "The tokens of {} are deleted here, but they were not revoked at the issuer.",
+                    "The tokens of {} are deleted here, but the issuer did not confirm that they are revoked.",
                     profile.issuer
                 );
                 failed = Some(error);
@@ -108,6 +108,7 @@ pub async fn clean(arguments: &CleanArguments) -> Result<(), Error> {
         removed = removed.and(cache.lock(profile, LOCK_TIMEOUT).await?.remove().await);
     }
     removed?;
-    eprintln!("Deleted the cached tokens of {} logins; they are still valid.", profiles.len());
+    let count = profiles.len();
+    eprintln!("Deleted the cached tokens of {count} logins; they were not revoked at the issuer.");
     Ok(())
 }

@@ -25,17 +25,25 @@ mod token;
 mod token_source;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Parser;
 use countersign_core::Timestamp;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, completion};
 use crate::error::Error;
 use crate::terminal::Style;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    if Path::new(&name).file_name().is_some_and(|name| name == completion::FOR_KUBECTL) {
+        let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        completion::print_candidates(&words);
+        return ExitCode::SUCCESS;
+    }
     let command = Cli::parse().command;
     // If a second provider were linked, rustls could not choose a default.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -70,7 +78,7 @@ async fn run(command: &Command) -> Result<(), Error> {
         Command::GetToken(arguments) => get_token::run(arguments, now).await,
         Command::Clean(arguments) => logout::clean(arguments).await,
         Command::Completion { shell } => {
-            cli::print_completion(*shell);
+            completion::print_script(*shell);
             Ok(())
         }
     }

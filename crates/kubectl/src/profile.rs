@@ -1,6 +1,6 @@
 //! The parameters of a login: issuer, client and scopes. Cached tokens are stored per profile.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use countersign_core::Secret;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,8 @@ use crate::error::Error;
 
 /// This program's client id at the issuer, unless configured otherwise.
 pub const DEFAULT_CLIENT_ID: &str = "kubectl";
+/// The scopes that `login` requests besides `openid`: name and groups for the API server, and a refresh token.
+pub const LOGIN_SCOPES: [&str; 4] = ["email", "profile", "groups", "offline_access"];
 
 /// The parameters of a login; stored with the tokens, so that `status` and `logout` need no flags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,22 @@ pub struct LoginProfile {
     pub scopes: Vec<String>,
     pub extra_parameters: Vec<(String, String)>,
     pub transport: Transport,
+    /// Absent in the record of an earlier version.
+    #[serde(default)]
+    pub subject: Subject,
+}
+
+/// Whose tokens these are. Two entries of a kubeconfig that differ in it only must not share their tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Subject {
+    /// Of the user who signs in at the issuer.
+    #[default]
+    User,
+    /// Of the user with this name, by the password grant; empty if the name is entered at the prompt.
+    Username(String),
+    /// Of the client itself, by client credentials.
+    Client,
 }
 
 /// How requests are sent to the issuer.
@@ -66,6 +84,7 @@ impl LoginProfile {
             scopes: all,
             extra_parameters: Vec::new(),
             transport,
+            subject: Subject::default(),
         }
     }
 
@@ -83,8 +102,13 @@ impl LoginProfile {
         }
     }
 
-    /// The command with which the user signs in again.
-    pub fn login_command(&self) -> String {
+    /// The command with which the user signs in again. `cache_directory`: if it is not the default one.
+    pub fn login_command(&self, cache_directory: Option<&Path>) -> String {
+        if !self.is_of_login() {
+            // `login` would sign in with other parameters, and its tokens would not be found with these.
+            return "kubectl auth whoami   # on a terminal, in the context of this cluster"
+                .to_owned();
+        }
         let mut command = format!("kubectl countersign login {}", self.issuer);
         if self.client_id != DEFAULT_CLIENT_ID {
             command.push_str(&format!(" --client-id {}", self.client_id));
@@ -92,7 +116,27 @@ impl LoginProfile {
         for file in &self.transport.certificate_authority {
             command.push_str(&format!(" --certificate-authority {}", file.display()));
         }
+        if let Some(directory) = cache_directory {
+            command.push_str(&format!(" --token-cache-dir {}", directory.display()));
+        }
         command
+    }
+
+    /// Whether `login` has flags for all of it. An entry of kubelogin may have more.
+    fn is_of_login(&self) -> bool {
+        let mut scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        let mut expected = vec!["openid"];
+        expected.extend(LOGIN_SCOPES);
+        scopes.sort_unstable();
+        expected.sort_unstable();
+        let transport = Transport {
+            certificate_authority: self.transport.certificate_authority.clone(),
+            ..Transport::default()
+        };
+        scopes == expected
+            && self.extra_parameters.is_empty()
+            && self.transport == transport
+            && self.subject == Subject::User
     }
 }
 
@@ -116,7 +160,24 @@ fn is_loopback(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_web_address;
+    use super::{LOGIN_SCOPES, LoginProfile, Transport, is_web_address};
+
+    #[test]
+    fn the_command_signs_in_to_the_same_login() {
+        let issuer = "https://id.example/dex".parse().unwrap();
+        let scopes = LOGIN_SCOPES.map(str::to_owned);
+        let of_login = LoginProfile::new(&issuer, "kubectl", &scopes, Transport::default());
+        let login = "kubectl countersign login https://id.example/dex";
+        assert_eq!(of_login.login_command(None), login);
+        assert_eq!(
+            of_login.login_command(Some("/srv/tokens".as_ref())),
+            format!("{login} --token-cache-dir /srv/tokens")
+        );
+        // `login` has no flags for the scopes of this entry: its tokens would be others.
+        let of_kubelogin =
+            LoginProfile::new(&issuer, "kubectl", &scopes[..1], Transport::default());
+        assert!(of_kubelogin.login_command(None).starts_with("kubectl auth whoami "));
+    }
 
     #[test]
     fn only_web_addresses_are_accepted() {

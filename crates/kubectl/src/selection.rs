@@ -61,6 +61,7 @@ impl Selection {
             options,
             may_sign_in: false,
             is_person_present: false,
+            is_requested_by_person: false,
             renewal: Renewal::Nothing,
             now,
         }

@@ -1,30 +1,31 @@
 //! The login methods, one per grant type, the choice among them, and their input and result.
 
 mod authorization_code;
+mod browser;
 mod callback_page;
+mod device_code;
 mod loopback;
+mod prompt;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use callback_page::CallbackPage;
 use clap::ValueEnum;
 use countersign_core::{Secret, Timestamp};
-use serde::Deserialize;
 use url::Url;
 
 use crate::error::Error;
 use crate::issuer::{Issuer, TokenResponse};
-use crate::profile::{LoginProfile, is_web_address};
-use crate::terminal::{Progress, Style, printable};
+use crate::profile::LoginProfile;
 
 /// Signs in with the configured grant type.
 pub async fn sign_in(request: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     match chosen(request) {
         GrantType::Auto | GrantType::Authcode => authorization_code::by_redirect(request).await,
         GrantType::AuthcodeKeyboard => authorization_code::by_typed_code(request).await,
-        GrantType::DeviceCode => device_code(request).await,
+        GrantType::DeviceCode => device_code::sign_in(request).await,
         GrantType::Password => password(request).await,
         GrantType::ClientCredentials => client_credentials(request).await,
     }
@@ -42,100 +43,43 @@ fn chosen(request: &LoginRequest<'_>) -> GrantType {
     }
 }
 
-/// RFC 6749 section 4.3.
+/// RFC 6749 section 4.3. What the options do not have is entered at a prompt, as in kubelogin.
 async fn password(request: &LoginRequest<'_>) -> Result<SignedIn, Error> {
-    let (Some(username), Some(password)) = (&request.options.username, &request.options.password)
-    else {
+    let options = request.options;
+    if (options.username.is_none() || options.password.is_none()) && !request.is_person_present {
         return Err(Error::Local(
-            "--grant-type password needs --username and --password".to_owned(),
+            "--grant-type password needs --username and --password, or a terminal on which they can be typed"
+                .to_owned(),
         ));
+    }
+    let username = match &options.username {
+        Some(username) => username.clone(),
+        None => prompt::line("Username: ", options.timeout).await?,
     };
+    let password = match &options.password {
+        Some(password) => password.clone(),
+        None => Secret::new(prompt::hidden("Password: ", options.timeout).await?),
+    };
+    if username.is_empty() || password.expose().is_empty() {
+        return Err(Error::LoginFailed("no user name or no password was typed".to_owned()));
+    }
     let scope = request.profile.scope();
     let fields = [
         ("grant_type", "password"),
-        ("username", username),
+        ("username", username.as_str()),
         ("password", password.expose()),
         ("scope", scope.as_str()),
     ];
     Ok(SignedIn { tokens: request.issuer.token(&fields).await?, nonce: None, page: None })
 }
 
-/// RFC 6749 section 4.4.
+/// RFC 6749 section 4.4, with the extra parameters of the profile, such as an audience.
 async fn client_credentials(request: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     let scope = request.profile.scope();
-    let fields = [("grant_type", "client_credentials"), ("scope", scope.as_str())];
+    let mut fields = vec![("grant_type", "client_credentials"), ("scope", scope.as_str())];
+    let extra = request.profile.extra_parameters.iter();
+    fields.extend(extra.map(|(name, value)| (name.as_str(), value.as_str())));
     Ok(SignedIn { tokens: request.issuer.token(&fields).await?, nonce: None, page: None })
-}
-
-/// RFC 8628 section 3.4.
-const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// RFC 8628 section 3.2: the default polling interval, and the increment for `slow_down`.
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum polling interval that is accepted from an issuer.
-const MAX_POLL_INTERVAL: Duration = Duration::from_mins(1);
-
-#[derive(Deserialize)]
-struct DeviceAuthorization {
-    device_code: String,
-    user_code: String,
-    /// Servers older than the RFC use `verification_url`.
-    #[serde(alias = "verification_url")]
-    verification_uri: Url,
-    verification_uri_complete: Option<Url>,
-    expires_in: u64,
-    interval: Option<u64>,
-}
-
-/// Device authorization grant (RFC 8628): the user signs in on another device.
-async fn device_code(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
-    let issuer = login.issuer;
-    let Some(url) = issuer.metadata.device_authorization_endpoint.clone() else {
-        let text = format!("{} does not support device codes", issuer.metadata.issuer);
-        return Err(Error::LoginFailed(text));
-    };
-    let scope = login.profile.scope();
-    let device: DeviceAuthorization = issuer.post(&url, &[("scope", scope.as_str())]).await?;
-    if !is_web_address(&device.verification_uri) {
-        let cause = format!("its verification_uri {} is not https", device.verification_uri);
-        return Err(Error::InvalidResponse { url: url.to_string(), cause });
-    }
-    show_user_code(&device);
-    let valid_for = Duration::from_secs(device.expires_in).min(login.options.timeout.max(
-        // A login on a second device takes longer than one in a browser that opens by itself.
-        Duration::from_mins(10),
-    ));
-    let expires_at = (login.now)() + valid_for;
-    let _progress = Progress::start(format!(
-        "Waiting up to {} min for the login on another device",
-        valid_for.as_secs().div_ceil(60)
-    ));
-    let mut interval =
-        device.interval.map_or(POLL_INTERVAL, Duration::from_secs).max(Duration::from_secs(1));
-    let fields = [("grant_type", DEVICE_CODE), ("device_code", device.device_code.as_str())];
-    while (login.now)() < expires_at {
-        tokio::time::sleep(interval.min(MAX_POLL_INTERVAL)).await;
-        match issuer.token(&fields).await {
-            Ok(tokens) => return Ok(SignedIn { tokens, nonce: None, page: None }),
-            Err(Error::Refused { code, .. }) if code == "authorization_pending" => {}
-            Err(Error::Refused { code, .. }) if code == "slow_down" => interval += POLL_INTERVAL,
-            // Section 3.5: after a connection timeout the client polls less often.
-            Err(error) if error.is_temporary() => interval *= 2,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(Error::LoginFailed("the code expired before anybody entered it".to_owned()))
-}
-
-fn show_user_code(device: &DeviceAuthorization) {
-    let style = Style::for_stderr();
-    eprintln!(
-        "On any device with a browser, open\n\n  {}\n\nand enter the code  {}\n",
-        style.bold(device.verification_uri.as_str()),
-        style.bold(&printable(&device.user_code))
-    );
-    if let Some(url) = device.verification_uri_complete.as_ref().filter(|url| is_web_address(url)) {
-        eprintln!("or open the address that has the code in it:\n\n  {url}\n");
-    }
 }
 
 /// kubelogin's two ports, so that redirect URIs registered for it still work, then any free port.
@@ -157,6 +101,13 @@ pub enum GrantType {
     ClientCredentials,
 }
 
+impl GrantType {
+    /// Whether a login page is opened, or a URL or code shown.
+    pub fn needs_person(self) -> bool {
+        !matches!(self, Self::Password | Self::ClientCredentials)
+    }
+}
+
 /// The login options.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -165,7 +116,7 @@ pub struct Options {
     pub listen_addresses: Vec<SocketAddr>,
     pub redirect_host: String,
     /// Replaces the redirect URI built from host and port.
-    pub redirect_uri: Option<Url>,
+    pub redirect_uri: Option<String>,
     /// Certificate and private key of an https redirect, as PEM files.
     pub local_certificate: Option<(PathBuf, PathBuf)>,
     pub opens_browser: bool,
@@ -209,8 +160,11 @@ impl Options {
     }
 }
 
+/// IPv6 comes last: it is tried if this machine has no IPv4.
 pub fn default_listen_addresses() -> Vec<SocketAddr> {
-    DEFAULT_PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).to_vec()
+    let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let of = |address| DEFAULT_PORTS.map(|port| SocketAddr::new(address, port));
+    loopback.into_iter().flat_map(of).collect()
 }
 
 /// The parameters of one login.
@@ -220,6 +174,8 @@ pub struct LoginRequest<'a> {
     pub options: &'a Options,
     /// Whether a code can be read from standard input.
     pub is_person_present: bool,
+    /// Called before a login page is opened, or a URL or code is shown.
+    pub before_shown: &'a dyn Fn() -> Result<(), Error>,
     pub now: fn() -> Timestamp,
 }
 

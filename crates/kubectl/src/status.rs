@@ -16,6 +16,7 @@ use crate::cli::{OutputFormat, StatusArguments};
 use crate::clusters::Cluster;
 use crate::error::Error;
 use crate::id_token::IdTokenClaims;
+use crate::issuer::with_socks_proxy;
 use crate::profile::{LoginProfile, StoredSecret};
 use crate::selection::Selection;
 use crate::sign_in::Options;
@@ -39,6 +40,9 @@ struct LoginStatus {
     clusters: Vec<ClusterStatus>,
     #[serde(skip)]
     expiry: Timestamp,
+    /// `false`: the issuer could not be reached to renew a token that has expired.
+    #[serde(skip)]
+    is_known: bool,
 }
 
 /// Where the tokens are kept on this machine.
@@ -115,11 +119,11 @@ async fn status_of(
         tokens: Some(tokens),
         clusters: Vec::new(),
         expiry: claims.expires_at,
+        is_known: true,
     };
-    let (issuer, access_token) = selection.connect(profile, now).await?;
-    match clusters::list(&issuer, &access_token).await {
+    // The tokens are valid also while the issuer cannot be reached.
+    match clusters::list_of(selection, profile, now).await {
         Ok(clusters) => {
-            let clusters = clusters.unwrap_or_default();
             status.clusters =
                 query_clusters(selection, profile, clusters, queries_clusters, now).await;
         }
@@ -173,6 +177,7 @@ fn signed_out(profile: &LoginProfile, error: &Error) -> LoginStatus {
         tokens: None,
         clusters: Vec::new(),
         expiry: Timestamp::default(),
+        is_known: !error.is_temporary(),
     }
 }
 
@@ -180,7 +185,8 @@ fn print(status: &LoginStatus, now: Timestamp) {
     let (style, width) = (Style::for_stdout(), terminal::width());
     print_line(&style.bold(&printable(&status.issuer)));
     let Some(user) = &status.user else {
-        print_line(&format!("  {}", style.red("not signed in")));
+        let state = if status.is_known { "not signed in" } else { "the token has expired" };
+        print_line(&format!("  {}", style.red(state)));
         return;
     };
     print_line(&format!("  signed in as  {}", style.green(&printable(user))));
@@ -243,8 +249,8 @@ struct Status {
 
 /// Requests a SelfSubjectReview. The error is a sentence for the user.
 pub async fn whoami(cluster: &Cluster, token: &Secret) -> Result<UserInfo, String> {
-    let mut builder =
-        Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    let builder = Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    let mut builder = with_socks_proxy(builder).map_err(|error| error.to_string())?;
     if let Some(data) = &cluster.certificate_authority_data {
         let pem =
             STANDARD.decode(data).map_err(|_| "its certificateAuthorityData is not base64")?;

@@ -1,8 +1,10 @@
 //! Output for users: colours on a terminal, untrusted text made harmless, lines wrapped to the width, and a progress
 //! line that shows how long the program has been waiting.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant, SystemTime};
 
 use countersign_core::Timestamp;
 use countersign_core::text::is_deceptive;
@@ -55,8 +57,12 @@ impl Style {
 
 /// False with `NO_COLOR` (no-color.org) or a terminal without capabilities.
 fn takes_colours() -> bool {
-    crate::environment_variable("NO_COLOR").is_none_or(|value| value.is_empty())
-        && crate::environment_variable("TERM").is_none_or(|term| term != "dumb")
+    crate::environment_variable("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
+}
+
+/// A terminal without capabilities, such as the shell of Emacs.
+fn is_dumb() -> bool {
+    crate::environment_variable("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Writes a line to standard output. If the reader has closed the pipe (`| head`), exits without an error.
@@ -143,6 +149,21 @@ pub fn wrapped_list(first: &str, words: &[String], width: usize) -> String {
     text + line.trim_end()
 }
 
+/// When somebody last typed on the terminal of standard error or standard input: the time of its last read access, from which
+/// `w` shows how long it has been idle. `None` if neither is a terminal.
+pub fn last_input() -> Option<Timestamp> {
+    let (error, input) = (std::io::stderr(), std::io::stdin());
+    let terminal = match (error.is_terminal(), input.is_terminal()) {
+        (true, _) => error.as_fd(),
+        (_, true) => input.as_fd(),
+        _ => return None,
+    };
+    let file = File::from(terminal.try_clone_to_owned().ok()?);
+    let accessed = file.metadata().ok()?.accessed().ok()?;
+    let since_epoch = accessed.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_millis()).ok().map(Timestamp::from_millis)
+}
+
 /// The width of the terminal of standard error or standard output.
 pub fn width() -> usize {
     let size = terminal_size::terminal_size_of(std::io::stderr())
@@ -151,12 +172,12 @@ pub fn width() -> usize {
 }
 
 /// A line that shows what the program waits for and for how long; it is erased when this value is dropped. If standard
-/// error is not a terminal, the line is written once.
+/// error is not a terminal that can erase a line, the line is written once.
 pub struct Progress(Option<JoinHandle<()>>);
 
 impl Progress {
     pub fn start(text: String) -> Self {
-        if !std::io::stderr().is_terminal() {
+        if !std::io::stderr().is_terminal() || is_dumb() {
             eprintln!("{text} ...");
             return Self(None);
         }

@@ -22,8 +22,8 @@ pub async fn run(arguments: &TokenArguments, now: fn() -> Timestamp) -> Result<(
     for profile in selection.profiles() {
         let record = selection.cache.lock(profile, LOCK_TIMEOUT).await?.read().await?;
         if let Some(problem) = record.unreadable {
-            let (problem, command) = (problem.to_string(), profile.login_command());
-            return Err(Error::KeyringUnavailable { problem, command });
+            let command = profile.login_command(selection.cache.other_directory());
+            return Err(Error::KeyringUnavailable { problem: problem.to_string(), command });
         }
         let tokens = record.tokens;
         let main = tokens.id_token.map(|token| (profile.client_id.clone(), token));

@@ -2,6 +2,9 @@
 //! login. All of this happens under the lock of the login's record, so that twenty concurrent `kubectl` processes cause
 //! one refresh or one login.
 
+mod failed_login;
+
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +22,8 @@ use crate::terminal;
 pub const EARLY: Duration = Duration::from_secs(30);
 /// How long cached tokens are used without checking that the issuer still accepts them.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// How long an issuer that does not respond may delay a command whose tokens are valid, at each of two requests.
+const CHECK_TIME_LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait for another process beyond the login's own timeout.
 const LOCK_MARGIN: Duration = Duration::from_secs(30);
 
@@ -30,8 +35,10 @@ pub struct TokenSource<'a> {
     pub options: &'a Options,
     /// `false`: without a valid login the result is [`Error::SignedOut`].
     pub may_sign_in: bool,
-    /// A user reads standard error and can sign in. Otherwise no login is attempted after a failed one.
+    /// A user reads standard error and can sign in.
     pub is_person_present: bool,
+    /// A user has requested this just now. Otherwise no login is shown after one that failed.
+    pub is_requested_by_person: bool,
     pub renewal: Renewal,
     pub now: fn() -> Timestamp,
 }
@@ -74,7 +81,9 @@ impl TokenSource<'_> {
         let Some(StoredSecret(token)) = token else {
             return Err(self.invalid("the token response has no access_token"));
         };
-        Ok(Credential { token: token.clone(), expires_at: claims.expires_at })
+        // An access token may be opaque; if it is a JWT, its own expiry counts.
+        let expires_at = IdTokenClaims::decode(token).unwrap_or(claims).expires_at;
+        Ok(Credential { token: token.clone(), expires_at })
     }
 
     /// An ID token for a cluster's own client, exchanged for the login's access token (RFC 8693).
@@ -110,17 +119,24 @@ impl TokenSource<'_> {
         let wait_limit = self.options.timeout + LOCK_MARGIN;
         let locked = self.cache.lock(self.profile, wait_limit).await?;
         let mut record = locked.read().await?;
-        if let Some(Failure { at, reason }) = &record.failure
+        let is_usable = self.renewal == Renewal::Nothing && self.expires_after(&record, EARLY);
+        if let Some(Failure { at, reason, .. }) = &record.failure
             && *at >= started_at
+            && !is_usable
         {
             return Err(Error::FailedInAnotherProcess { at: *at, reason: reason.clone() });
         }
         self.check_keyring(&record)?;
-        let is_usable = self.renewal == Renewal::Nothing && self.expires_after(&record, EARLY);
         if is_usable && self.is_recently_checked(&record) {
             return Ok(ValidLogin { record, locked });
         }
-        let issuer = match Issuer::discover(self.profile, self.client_secret(&record)).await {
+        let secret = self.client_secret(&record);
+        let discovery = Box::pin(Issuer::discover(self.profile, secret));
+        let discovered = match is_usable {
+            true => self.within_check_time_limit(discovery).await,
+            false => discovery.await,
+        };
+        let issuer = match discovered {
             Ok(issuer) => issuer,
             Err(error) => return self.unless_still_valid(error, record, locked),
         };
@@ -135,12 +151,23 @@ impl TokenSource<'_> {
         {
             match self.refresh(&issuer, &record, &refresh_token, &locked).await {
                 Ok(record) => return Ok(ValidLogin { record, locked }),
-                Err(error) if error.is_invalid_grant() => end = Some(error),
+                Err(error) if self.needs_login(&error, &record) => end = Some(error),
                 Err(error) => return self.unless_still_valid(error, record, locked),
             }
         }
         let record = self.sign_in(&issuer, record, &locked, end).await?;
         Ok(ValidLogin { record, locked })
+    }
+
+    async fn within_check_time_limit(
+        &self,
+        discovery: impl Future<Output = Result<Issuer, Error>>,
+    ) -> Result<Issuer, Error> {
+        let limited = tokio::time::timeout(CHECK_TIME_LIMIT, discovery).await;
+        limited.unwrap_or_else(|_| {
+            let cause = format!("no response within {} s", CHECK_TIME_LIMIT.as_secs());
+            Err(Error::Unreachable { url: self.profile.issuer.clone(), cause })
+        })
     }
 
     /// If the record's tokens are in a keyring that cannot be read: an error unless a user is present who can sign in
@@ -149,7 +176,7 @@ impl TokenSource<'_> {
         let Some(problem) = &record.unreadable else { return Ok(()) };
         let problem = problem.to_string();
         if !self.may_sign_in || !self.is_person_present {
-            let command = self.profile.login_command();
+            let command = self.login_command();
             return Err(Error::KeyringUnavailable { problem, command });
         }
         let text = format!(
@@ -159,18 +186,34 @@ impl TokenSource<'_> {
         Ok(())
     }
 
-    /// Uses unexpired tokens while the issuer is unreachable, because the API server still accepts them.
+    /// Uses unexpired tokens while the issuer is unreachable, because the API server still accepts them. The next attempt
+    /// is made after [`CHECK_INTERVAL`]: it may take seconds, and other processes wait for it.
     fn unless_still_valid(
         &self,
         error: Error,
-        record: LoginRecord,
+        mut record: LoginRecord,
         locked: LockedRecord,
     ) -> Result<ValidLogin, Error> {
-        let may_stay = error.is_temporary() && self.renewal == Renewal::Nothing;
-        match may_stay && self.expires_after(&record, Duration::ZERO) {
-            true => Ok(ValidLogin { record, locked }),
-            false => Err(error),
+        let is_temporary = error.is_temporary() || error.is_server_error();
+        let may_stay = is_temporary && self.renewal == Renewal::Nothing;
+        if !may_stay || !self.expires_after(&record, Duration::ZERO) {
+            return Err(error);
         }
+        record.checked_at = Some((self.now)());
+        locked.update(&record)?;
+        Ok(ValidLogin { record, locked })
+    }
+
+    /// Whether a new login follows a refresh that failed with this error. If the issuer failed, or its response has no
+    /// usable ID token (Core 12.2 permits that), the refresh token may be valid, and only a person decides.
+    fn needs_login(&self, error: &Error, record: &LoginRecord) -> bool {
+        let is_unclear = error.is_server_error() || matches!(error, Error::InvalidResponse { .. });
+        let is_expired = !self.expires_after(record, Duration::ZERO);
+        error.refuses_refresh_token() || (is_unclear && is_expired && self.is_person_present)
+    }
+
+    fn login_command(&self) -> String {
+        self.profile.login_command(self.cache.other_directory())
     }
 
     fn expires_after(&self, record: &LoginRecord, margin: Duration) -> bool {
@@ -211,16 +254,6 @@ impl TokenSource<'_> {
         Ok(refreshed)
     }
 
-    fn failed_login(&self, record: LoginRecord, tokens: Tokens, reason: String) -> LoginRecord {
-        LoginRecord {
-            profile: Some(self.profile.clone()),
-            tokens,
-            checked_at: None,
-            failure: Some(Failure { at: (self.now)(), reason }),
-            ..record
-        }
-    }
-
     /// Signs in. `end`: why the refresh token is invalid, printed before the login.
     async fn sign_in(
         &self,
@@ -229,32 +262,25 @@ impl TokenSource<'_> {
         locked: &LockedRecord,
         end: Option<Error>,
     ) -> Result<LoginRecord, Error> {
-        if !self.may_sign_in {
-            let failure = record.failure.map(|failure| failure.reason);
-            let reason = end.map(|end| end.to_string()).or(failure);
-            let reason = reason.unwrap_or_else(|| "the tokens have expired".to_owned());
-            return Err(Error::SignedOut { reason, command: self.profile.login_command() });
-        }
-        if let Some(Failure { at, reason }) = record.failure.clone()
-            && !self.is_person_present
-        {
-            let command = self.profile.login_command();
-            return Err(Error::NotInteractive { at, reason, command });
-        }
-        if let Some(end) = &end {
-            let text = format!("{end}; sign in again.");
-            eprintln!("{}", terminal::wrapped("", &terminal::printable(&text)));
-        }
-        let login_lock = self.cache.lock_for_login(self.options.timeout + LOCK_MARGIN).await?;
+        let login_lock = self.permission_to_sign_in(&record, end.as_ref()).await?;
+        let was_shown = Cell::new(false);
+        let begun =
+            self.failed_login(&record, end.as_ref(), "it was begun and not completed", true);
         let signed_in = sign_in::sign_in(&LoginRequest {
             issuer,
             profile: self.profile,
             options: self.options,
             is_person_present: self.is_person_present,
+            // If this process is killed, for example by an editor that waits for a few seconds only, the next one must not
+            // show another login.
+            before_shown: &|| {
+                was_shown.set(true);
+                locked.update(&begun)?;
+                self.cache.set_failed_login(begun.failure.as_ref())
+            },
             now: self.now,
         })
         .await;
-        drop(login_lock);
         let (page, checked) = match signed_in {
             Ok(signed_in) => {
                 let nonce = signed_in.nonce.as_deref();
@@ -262,29 +288,32 @@ impl TokenSource<'_> {
             }
             Err(error) => (None, Err(error)),
         };
-        match checked {
+        let checked = match checked {
             Ok((claims, mut record)) => {
                 locked.write(&mut record).await?;
-                if let Some(page) = page {
-                    page.show_signed_in(&claims).await;
+                if was_shown.get() {
+                    self.cache.set_failed_login(None)?;
                 }
-                Ok(record)
+                Ok((claims, record))
             }
             Err(error) => {
-                let is_ended = end.is_some();
-                let reason = match end {
-                    Some(end) => format!("{end}; then: {error}"),
-                    None => error.to_string(),
-                };
-                // The user may request a new login while the old one is valid.
-                let is_alive = self.renewal == Renewal::SignIn && !is_ended;
-                let tokens = if is_alive { record.tokens.clone() } else { Tokens::default() };
-                locked.write(&mut self.failed_login(record, tokens, reason)).await?;
-                if let Some(page) = page {
-                    page.show_error(&error).await;
-                }
+                let (reason, was_shown) = (error.to_string(), was_shown.get());
+                let failed = self.failed_login(&record, end.as_ref(), &reason, was_shown);
+                self.keep_failure(locked, failed, end.as_ref()).await?;
                 Err(error)
             }
+        };
+        drop(login_lock);
+        match (page, checked) {
+            (Some(page), Ok((claims, record))) => {
+                page.show_signed_in(&claims).await;
+                Ok(record)
+            }
+            (Some(page), Err(error)) => {
+                page.show_error(&error).await;
+                Err(error)
+            }
+            (None, checked) => checked.map(|(_, record)| record),
         }
     }
 
@@ -326,10 +355,13 @@ impl TokenSource<'_> {
     }
 }
 
-/// True also if the issuer returned no access token, so that nothing can be checked.
+/// True also if the issuer returned no access token, so that nothing can be checked, and if it does not respond.
 async fn is_accepted(issuer: &Issuer, record: &LoginRecord) -> bool {
     match &record.tokens.access_token {
-        Some(StoredSecret(access_token)) => issuer.accepts(access_token).await,
+        Some(StoredSecret(access_token)) => {
+            let check = issuer.accepts(access_token);
+            tokio::time::timeout(CHECK_TIME_LIMIT, check).await.unwrap_or(true)
+        }
         None => true,
     }
 }

@@ -19,6 +19,7 @@ mod start;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -40,9 +41,18 @@ pub fn routes(app: ExampleApp) -> Router {
         .route("/", get(page::get))
         .route("/start", post(start::post))
         .route("/action", post(actions::post))
+        .route("/poll", get(actions::get_poll))
         .route(&callback, get(callback::get).post(callback::post))
         .route("/static/{file}", get(page::static_file))
         .with_state(app)
+}
+
+/// Whether the application can receive a redirect at this path: none of its own paths, and no pattern of the router.
+pub fn is_callback_path(path: &str) -> bool {
+    const OWN: [&str; 4] = ["/", "/start", "/action", "/poll"];
+    let is_pattern =
+        |segment: &str| segment.starts_with([':', '*']) || segment.contains(['{', '}']);
+    !OWN.contains(&path) && !path.starts_with("/static/") && !path.split('/').any(is_pattern)
 }
 
 /// Verifies an ID token of the issuer (OpenID Connect Core 3.1.3.7): signature, `iss`, `aud`, `exp`.
@@ -141,7 +151,10 @@ pub(crate) struct Device {
     pub user_code: String,
     pub verification_uri: String,
     pub verification_uri_complete: Option<String>,
+    /// Between two polls; each `slow_down` adds five (RFC 8628 section 3.5).
     pub interval_seconds: u64,
+    /// `None`: not polled yet.
+    pub polled_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
@@ -153,6 +166,8 @@ pub(crate) struct Tokens {
     pub response: Map<String, Value>,
     /// Verification result of the ID token; `None` if there is none.
     pub verified: Option<Result<(), String>>,
+    /// Whether the request had a nonce, which was compared.
+    pub has_nonce: bool,
 }
 
 impl ExampleApp {
@@ -215,6 +230,14 @@ impl ExampleApp {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, BrowserState>> {
         self.browsers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Device {
+    /// Whether the issuer allows another poll (RFC 8628 section 3.5).
+    pub fn may_poll(&self, now: Timestamp) -> bool {
+        let interval = Duration::from_secs(self.interval_seconds);
+        self.polled_at.is_none_or(|at| now.since(at) >= interval)
     }
 }
 

@@ -121,7 +121,10 @@ pub async fn groups(State(app): State<App>, headers: HeaderMap) -> Response {
         Ok(None) => bearer_error(StatusCode::UNAUTHORIZED, Some("invalid_token")),
         Err(error) => {
             let mut response = failed(&error);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            // What only an administrator can correct does not pass by itself.
+            if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
             response
         }
     }

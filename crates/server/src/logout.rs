@@ -90,9 +90,11 @@ async fn confirm(
         fields: vec![(REQUEST, &sealed)],
         offers_tools: app.issuer.outlives_browser(session).await?,
     };
-    let policy = match request.redirect() {
-        Some(_) => PagePolicy::LoginForm,
-        None => PagePolicy::Standalone,
+    // A client may log out in a popup, which finds its opener only if no page on the way to the client severs it.
+    let policy = match (request.redirect(), request.return_link()) {
+        (Some(_), _) => PagePolicy::LoginForm,
+        (None, Some(_)) => PagePolicy::LoginStep,
+        (None, None) => PagePolicy::Standalone,
     };
     Ok(page(app, 200, policy, view.render()))
 }
@@ -167,5 +169,9 @@ fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Response {
         link,
         upstream: done.upstream,
     };
-    page(app, 200, PagePolicy::Standalone, view.render())
+    let policy = match view.link {
+        Some(_) => PagePolicy::LoginStep,
+        None => PagePolicy::Standalone,
+    };
+    page(app, 200, policy, view.render())
 }

@@ -12,11 +12,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use countersign_core::{Client, GrantType, Secret};
 use countersign_issuer::IssuerError;
-use countersign_issuer::token::{TokenError, TokenErrorCode};
+use countersign_issuer::token::{TokenError, TokenErrorCode, TokenRequest, Tokens};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::form::{self, once};
+use crate::metrics::LoginResult;
 use crate::response::{json, json_bytes};
 pub(crate) use request::caller;
 use request::{client_credentials, invalid_client, token_request, uses_authorization_header};
@@ -52,10 +53,28 @@ async fn issue(app: &App, parts: &Parts, body: Body) -> Result<Response, TokenEr
 async fn issue_for(app: &App, parts: &Parts, pairs: &Pairs) -> Result<Response, TokenError> {
     let client = authenticate(app, parts, pairs)?;
     let request = token_request(parts, pairs)?;
-    let grant_type = request.name();
-    let tokens = app.issuer.token(&client, request).await?;
+    let (grant_type, is_password) = (request.name(), matches!(request, TokenRequest::Password(_)));
+    let result = app.issuer.token(&client, request).await;
+    if is_password {
+        count_password_login(app, &result);
+    }
+    let tokens = result?;
     app.metrics.tokens_issued(grant_type, client.id.as_str());
     Ok(json(StatusCode::OK, &tokens))
+}
+
+/// Counts the sign-in of a password grant like one on the login page. A request that is refused before the password is
+/// verified is not counted.
+fn count_password_login(app: &App, result: &Result<Tokens, TokenError>) {
+    let Some(connector) = &app.issuer.settings.password_connector else { return };
+    let result = match result {
+        Ok(_) => LoginResult::Success,
+        Err(TokenError::Refused(TokenErrorCode::InvalidGrant, _)) => LoginResult::Refused,
+        Err(TokenError::Refused(TokenErrorCode::TooManyRequests, _)) => LoginResult::Delayed,
+        Err(TokenError::Refused(..)) => return,
+        Err(TokenError::Failed(error)) => LoginResult::of_error(error),
+    };
+    app.metrics.login(connector.as_str(), result);
 }
 
 /// 200 without a body, whether or not the token was issued here (RFC 7009 section 2.2).
@@ -143,7 +162,7 @@ pub(crate) fn parameter<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
 
 /// The first known parameter that is repeated; unknown ones are ignored (section 3.2).
 fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
-    const KNOWN: [&str; 19] = [
+    const KNOWN: [&str; 20] = [
         "grant_type",
         "code",
         "redirect_uri",
@@ -158,6 +177,7 @@ fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
         "code_challenge_method",
         "username",
         "password",
+        "nonce",
         "subject_token",
         "subject_token_type",
         "requested_token_type",

@@ -30,8 +30,11 @@ pub struct Snapshot {
     pub fingerprint: String,
     /// Replaces the upstream data, sealed; `None` deletes it.
     pub upstream: Option<String>,
+    /// The upstream data that the revalidation has used, sealed as they were read.
+    pub used_upstream: Option<String>,
     /// When the user of the revalidated session had authenticated. A login since then returned a newer identity and
-    /// upstream data, perhaps for more scopes: these stay.
+    /// upstream data, perhaps for more scopes: these stay. Only if it returned no upstream data, those that the
+    /// revalidation has used are replaced.
     pub auth_time: Timestamp,
     /// The lease held for the revalidation, as its expiry; `None` if none was needed.
     pub lease: Option<Timestamp>,
@@ -49,6 +52,19 @@ pub enum Missing {
     CircuitOpen,
     /// The session was not live.
     NotLive,
+}
+
+impl Missing {
+    /// For logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Pending => "pending",
+            Self::Ended(_) => "ended",
+            Self::CircuitOpen => "circuit_open",
+            Self::NotLive => "not_live",
+        }
+    }
 }
 
 impl Store {
@@ -77,6 +93,18 @@ impl Store {
     /// belongs to another user.
     pub async fn update_snapshot(&self, snapshot: Snapshot) -> Result<bool, StoreError> {
         self.write(snapshot).await
+    }
+
+    /// Replaces the upstream data of a live session; false if they are no longer `before`. Both are sealed. Does not
+    /// release the lease.
+    pub async fn replace_upstream(
+        &self,
+        session: &SessionId,
+        before: &str,
+        after: &str,
+    ) -> Result<bool, StoreError> {
+        let (before, after) = (before.to_owned(), after.to_owned());
+        self.write(ReplaceUpstream { session: session.clone(), before, after }).await
     }
 
     /// Records that the upstream no longer knows the user. The session ends with `reason` at a second report at least
@@ -129,6 +157,26 @@ impl Operation for Release {
     }
 }
 
+struct ReplaceUpstream {
+    session: SessionId,
+    before: String,
+    after: String,
+}
+
+impl Operation for ReplaceUpstream {
+    type Output = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let updated = conn
+            .execute(
+                "UPDATE sessions SET upstream = $3 \
+                 WHERE id = $1 AND ended_at IS NULL AND upstream = $2",
+                &[(&self.session).into(), (&self.before).into(), (&self.after).into()],
+            )
+            .await?;
+        Ok(updated == 1)
+    }
+}
+
 impl Operation for Snapshot {
     type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
@@ -146,6 +194,10 @@ pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bo
         return Ok(false);
     }
     if before.auth_time > snapshot.auth_time {
+        if before.upstream.is_some() && before.upstream == snapshot.used_upstream {
+            let values: [Value; 2] = [(&snapshot.session).into(), (&snapshot.upstream).into()];
+            conn.execute("UPDATE sessions SET upstream = $2 WHERE id = $1", &values).await?;
+        }
         return Ok(true);
     }
     conn.execute(

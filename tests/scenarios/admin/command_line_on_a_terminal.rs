@@ -2,6 +2,8 @@
 
 use std::process::Output;
 
+use serde_json::Value;
+
 use super::command_line::{signs_in, world};
 use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Person, Server};
 
@@ -21,11 +23,16 @@ fn lines(output: &Output) -> Vec<String> {
     plain.lines().map(str::to_owned).collect()
 }
 
-fn sessions_of(server: &Server, user: &str) -> usize {
-    let list = ["sessions", "list", "--config", "CONFIG", "--user", user];
+/// The sessions of this user in this state.
+fn sessions(server: &Server, user: &str, state: &str) -> Vec<Value> {
+    let list = ["sessions", "list", "--config", "CONFIG", "--user", user, "--state", state];
     let output = server.runs_command(&list, &[]);
-    let page: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    page["sessions"].as_array().unwrap().len()
+    let page: Value = serde_json::from_slice(&output.stdout).unwrap();
+    page["sessions"].as_array().unwrap().clone()
+}
+
+fn sessions_of(server: &Server, user: &str) -> usize {
+    sessions(server, user, "live").len()
 }
 
 /// Issue 9: tables fit 80 and 120 columns; `--wide` leaves out nothing.
@@ -36,8 +43,17 @@ async fn tables_fit_the_width_of_the_terminal() {
     for who in [(ALICE, ALICE_PASSWORD), (BOB, BOB_PASSWORD), (long, BOB_PASSWORD)] {
         signs_in(&server, who).await;
     }
+    let reason =
+        "Laptop stolen on the train from Hamburg to Munich, police report is in ticket 4711";
+    let blocks = ["users", "block", "id-of-bob", "--connector", "local", "--reason", reason];
+    let blocks = [&blocks[..], &["--keep-sessions", "--yes", "--config", "CONFIG"]].concat();
+    assert!(server.runs_command(&blocks, &[]).status.success());
+    let show = sessions(&server, long, "live")[0]["id"].as_str().unwrap().to_owned();
+    let show = format!("countersign sessions show {show}");
     for command in [
         "countersign sessions list",
+        "countersign users list",
+        &show,
         "countersign sessions list --state all",
         "countersign keys list",
         "countersign events",
@@ -62,6 +78,22 @@ async fn tables_fit_the_width_of_the_terminal() {
     assert!(header.contains("SESSION") && header.contains("ADDRESS"), "{header}");
     let id = "id-of-a.person.with.a.very.long.name.indeed";
     assert!(wide.iter().any(|line| line.contains(id)), "{wide:?}");
+}
+
+/// Issue 9: names, not ids.
+#[tokio::test]
+async fn an_ended_session_is_shown_with_the_name_of_who_ended_it() {
+    let server = world().start().await;
+    let mut alice = server.browser();
+    alice.opens(server.url("/sign-in")).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    let form = alice.opens(server.url("/logout")).await.form_with("csrf").unwrap();
+    alice.submits(form).await;
+    let ended = sessions(&server, ALICE, "ended");
+    let show = format!("countersign sessions show {}", ended[0]["id"].as_str().unwrap());
+    let shown = lines(&server.runs_on_terminal(80, &show, &[CONFIG], "")).join("\n");
+    assert!(shown.contains(" by alice: "), "{shown}");
+    assert!(!shown.contains("user:id-of-alice"), "{shown}");
 }
 
 #[tokio::test]

@@ -138,6 +138,9 @@ async fn a_session_page_shows_details_and_ends_one_grant_or_the_session() {
     let grant = page.attributes("button[name=grant]", "value").remove(0);
     let page = presses(&mut alice, &[("grant", &grant)]).await;
     assert!(page.text().contains("The session goes on"), "{}", page.text());
+    // A second click, whose answer replaces the first (issue 9, item 8): the same session, and no error.
+    let page = presses(&mut alice, &[("grant", &grant)]).await;
+    assert!(page.status == 200 && page.text().contains("Session of bob"), "{}", page.text());
     assert!(!bobs.is_accepted().await);
     assert!(page.attributes("button[name=grant]", "value").is_empty());
     let session = page.attributes("button[name=session]", "value").remove(0);

@@ -44,6 +44,22 @@ pub(super) async fn checks_layout(alice: &Chromium, name: &str) {
     }
 }
 
+/// Issue 9: the first row stood at 483 of 800 pixels, so that fewer than four were in sight, and none on a phone. A page
+/// has 25 rows, and says how many there are in all.
+async fn checks_that_rows_are_in_sight(alice: &Chromium, look: Display) {
+    let count = alice.text_of("#count").await;
+    assert!(count.starts_with("25 of more than 1000 sessions"), "{count}");
+    let rows = alice.driver.find_all(By::Css("tbody tr")).await.unwrap();
+    assert_eq!(rows.len(), 25);
+    let mut in_sight = 0;
+    for row in &rows {
+        let place = row.rect().await.unwrap();
+        in_sight += u32::from(place.y + place.height <= f64::from(look.height));
+    }
+    let least = if look.width < Display::DESKTOP.width { 1 } else { 8 };
+    assert!(in_sight >= least, "{in_sight} rows of {} pixels of height", look.height);
+}
+
 /// From the list of all sessions to Bob's, which is ended.
 async fn finds_and_ends_one(server: &Server, refresh: &str, look: Display, name: &str) -> Chromium {
     let alice = Chromium::with(look).await;
@@ -51,6 +67,7 @@ async fn finds_and_ends_one(server: &Server, refresh: &str, look: Display, name:
     alice.opens(server.url("/admin")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.sees("table").await;
+    checks_that_rows_are_in_sight(&alice, look).await;
     checks_layout(&alice, &picture("sessions")).await;
     alice.types("#text", "bob@").await;
     alice.presses("form[role=search] .primary").await;

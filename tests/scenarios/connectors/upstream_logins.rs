@@ -1,9 +1,13 @@
 //! Upstream logins: the callback is accepted once, from the browser that was redirected, from the same
 //! upstream; and other sites cannot submit our forms (threats B 32 and 33, GHSA-c9rq-mvr5-3w32).
 
-use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
+use std::time::Duration;
 
-use crate::world::{ALICE, ALICE_PASSWORD, Browser, Page, Server, World};
+use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
+use serde_json::json;
+
+use crate::world::fakes::provider::{CLIENT, Provider, SECRET};
+use crate::world::{ALICE, ALICE_PASSWORD, Browser, Need, Page, Server, World};
 
 const TWO_UPSTREAMS: &str = "connectors:\n\
     - type: mockCallback\n  id: mock\n  name: Mock\n\
@@ -205,4 +209,71 @@ async fn a_connector_without_authorization_code_signs_nobody_in() {
         assert_eq!(alice.auth_error(), "invalid_request");
         assert!(!is_signed_in(&alice));
     }
+}
+
+/// The shortest limits of `sessions`, and a provider that signs Jane in without showing her a page.
+fn world_of_a_silent_provider(world: World, provider: &Provider) -> World {
+    let connector = format!(
+        "connectors:\n- type: oidc\n  id: corp\n  name: Corp\n  config:\n    issuer: {}\n    clientID: \
+         {CLIENT}\n    clientSecret: \"{SECRET}\"\n    insecureEnableGroups: true\n    \
+         allowedGroups: [staff]\n",
+        provider.web.url
+    );
+    let sessions = "sessions:\n  upstreamRefreshInterval: 0s\n  maxSnapshotAge: 1s";
+    world.with(&connector).with(sessions)
+}
+
+const AT_CORP: &[(&str, &str)] = &[("connector_id", "corp")];
+
+/// Threat 168; issue 9, item 16: the provider returned no refresh token, so it cannot be asked again. The login just made
+/// counts while she reads the approval page; one that has become too old meanwhile is made again, once.
+#[tokio::test]
+async fn threat_168_a_login_just_made_is_fresh_at_an_upstream_that_cannot_refresh() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let provider = Provider::start().await;
+    provider.set(|behaviour| behaviour.without_refresh_token = true);
+    let server = world_of_a_silent_provider(World::with_clock(), &provider).start().await;
+    for (reading, logins) in [(30, 1), (90, 2)] {
+        let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+        let before = provider.web.requests("/authorize").len();
+        let scopes = "openid groups offline_access";
+        let request =
+            app.auth_request_with(scopes, &[("connector_id", "corp"), ("prompt", "consent")]);
+        jane.opens(&request.url).await;
+        jane.continues_to_fake_upstream().await;
+        server.advance(Duration::from_secs(reading));
+        jane.approves().await;
+        if logins == 2 {
+            jane.continues_to_fake_upstream().await;
+            jane.approves().await;
+        }
+        let response = app.redeems(&request, &jane.auth_response()).await;
+        assert_eq!(response.status, 200, "{reading} s: {}", response.page.body);
+        assert_eq!(provider.web.requests("/authorize").len() - before, logins, "{reading} s");
+    }
+}
+
+/// Threat 168: the provider accepts each login and refuses the user as soon as it is asked again, which is at once.
+#[tokio::test]
+async fn threat_168_an_upstream_that_accepts_a_login_and_then_refuses_the_user_ends_it() {
+    let provider = Provider::start().await;
+    provider.claims(|claims| {
+        // A refreshed ID token has no nonce.
+        if !claims.contains_key("nonce") {
+            claims.insert("groups".to_owned(), json!(["left"]));
+        }
+    });
+    let world = world_of_a_silent_provider(World::new(), &provider);
+    let server = world.with("oauth2:\n  skipApprovalScreen: true").start().await;
+    let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+    jane.opens(app.auth_request_with("openid groups offline_access", AT_CORP).url).await;
+    jane.continues_to_fake_upstream().await;
+    assert_eq!(jane.auth_error(), "access_denied");
+    assert_eq!(
+        provider.web.requests("/authorize").len(),
+        1,
+        "it is not asked to sign her in again"
+    );
 }

@@ -43,7 +43,13 @@ pub async fn kills_at_many_times(server: &Server, alice: &Workstation) {
     let waiting = alice.starts(&alice.get_token());
     alice.opens(1).await;
     waiting.killed();
-    let token = alice.first_token(server).await;
+    // Killed as by an editor that waits for a few seconds only: without a person no other login is shown.
+    let refused = alice.runs_command(&alice.get_token());
+    assert!(refused.failure().contains("begun and not completed"), "{}", refused.stderr);
+    let running = alice.starts(&alice.login());
+    alice.signs_in(2, &mut server.browser()).await;
+    running.ends();
+    let token = alice.runs_command(&alice.get_token()).token();
     for round in 0..12_u32 {
         server.advance(Duration::from_mins(15));
         let mut running = alice.starts(&alice.get_token());
@@ -72,4 +78,24 @@ async fn a_broken_record_means_a_new_login() {
     let token = alice.first_token(&server).await;
     assert_eq!(claims(&token)["email"], ALICE);
     assert_eq!(alice.opened().len(), 2);
+}
+
+/// kubectl's variable for its caches, as in kubelogin; and a container in which no directory can be written.
+#[tokio::test]
+async fn the_directory_of_caches_is_that_of_kubectl_and_is_not_needed_for_nothing() {
+    let server = World::new().client(Client::public("kubectl")).start().await;
+    let alice = server.workstation();
+    let caches = alice.path("caches");
+    let alice = alice.env("KUBECACHEDIR", &caches.display().to_string());
+    alice.first_token(&server).await;
+    assert!(caches.join("countersign").is_dir() && !alice.path(".kube/cache").exists());
+
+    let job = server.workstation().env("KUBECACHEDIR", "/proc/none");
+    let mut line = job.get_token();
+    let refused = job.runs_command(&line);
+    assert!(refused.failure().contains("/proc/none/countersign"), "{}", refused.stderr);
+    line.push("--token-cache-storage=none".to_owned());
+    let running = job.starts(&line);
+    job.signs_in(1, &mut server.browser()).await;
+    assert_eq!(claims(&running.ends().token())["email"], ALICE);
 }

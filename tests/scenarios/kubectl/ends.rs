@@ -1,8 +1,10 @@
 //! What the plugin does when a login fails or a session ends.
 
-use std::time::Duration;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::world::{ALICE, Client, Need, World, claims};
+use crate::world::{ALICE, Client, Need, OtherOrigin, World, claims};
 
 #[tokio::test]
 async fn a_machine_without_a_person_opens_no_second_tab_after_a_failed_login() {
@@ -28,6 +30,58 @@ async fn a_machine_without_a_person_opens_no_second_tab_after_a_failed_login() {
     assert!(printed.stderr.contains(&format!("Signed in as {ALICE}")), "{}", printed.stderr);
     assert_eq!(claims(&alice.runs_command(&alice.get_token()).token())["email"], ALICE);
     assert_eq!(alice.opened().len(), 2);
+}
+
+/// An editor that polls two clusters whose entries ask for different tokens.
+#[tokio::test]
+async fn a_failed_login_counts_for_the_other_clusters_of_an_unattended_machine() {
+    let server = World::new().client(Client::public("kubectl")).start().await;
+    let alice = server.workstation();
+    let mut first = alice.get_token();
+    first.push("--authentication-timeout-sec=1".to_owned());
+    let mut second = alice.get_token();
+    second.push("--oidc-auth-request-extra-params=ui_locales=de".to_owned());
+    assert!(alice.runs_command(&first).failure().contains("nobody signed in"));
+    alice.opens(1).await;
+    let text = alice.runs_command(&second).failure().to_owned();
+    assert!(text.contains("no browser is opened again"), "{text}");
+    // `login` would get other tokens than this entry needs.
+    assert!(text.contains("kubectl auth whoami"), "{text}");
+    assert_eq!(alice.opened().len(), 1);
+
+    // Once a person has signed in at one of them, the other one may ask.
+    let running = alice.starts(&alice.login());
+    alice.signs_in(2, &mut server.browser()).await;
+    running.ends();
+    let running = alice.starts(&second);
+    alice.signs_in(3, &mut server.browser()).await;
+    assert_eq!(claims(&running.ends().token())["email"], ALICE);
+}
+
+/// `kubectl` in a loop, or a program such as k9s that polls, on a terminal at which nobody types.
+#[tokio::test]
+async fn a_terminal_at_which_nobody_types_gets_no_second_tab() {
+    let server = World::new().client(Client::public("kubectl")).start().await;
+    let alice = server.workstation();
+    let program = alice.linked_as("kubectl-countersign").display().to_string();
+    let words: Vec<String> = alice.get_token().iter().map(|word| format!("'{word}'")).collect();
+    let command = format!("{program} {} --authentication-timeout-sec=1", words.join(" "));
+    let on_terminal_idle_for = |time: &str| {
+        let line = format!("touch -a -d '{time} ago' \"$(tty)\"; {command}");
+        let arguments = ["--quiet", "--return", "--command", &line, "/dev/null"];
+        let shown = alice.starts_program(Path::new("/usr/bin/script"), &arguments).ends().stdout;
+        // The message is broken into lines.
+        shown.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let first = on_terminal_idle_for("1 hour");
+    assert!(first.contains("nobody signed in within 1 s"), "the first one: {first}");
+    alice.opens(1).await;
+    let second = on_terminal_idle_for("1 hour");
+    assert!(second.contains("no browser is opened again"), "{second}");
+    assert_eq!(alice.opened().len(), 1);
+    let typed = on_terminal_idle_for("1 second");
+    assert!(typed.contains("nobody signed in within 1 s"), "{typed}");
+    alice.opens(2).await;
 }
 
 #[tokio::test]
@@ -87,9 +141,15 @@ async fn a_valid_token_is_handed_out_while_the_server_is_down() {
     server.stop().await;
     server.advance(Duration::from_mins(1));
     assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
+    let status = alice.runs_command(&["status"]);
+    assert!(status.stdout.contains(&format!("signed in as  {ALICE}")), "{}", status.stdout);
+    assert!(status.stdout.contains("cannot reach"), "{}", status.stdout);
     server.advance(Duration::from_mins(10));
     let printed = alice.runs_command(&alice.get_token());
     assert!(printed.failure().contains("cannot reach"), "{}", printed.stderr);
+    // The refresh token is still there: nobody knows that she is signed out.
+    let status = alice.runs_command(&["status"]);
+    assert!(status.stdout.contains("the token has expired"), "{}", status.stdout);
     assert_eq!(alice.opened().len(), 1, "no tab for a server that is down");
     server.restart().await;
     assert_ne!(
@@ -98,6 +158,50 @@ async fn a_valid_token_is_handed_out_while_the_server_is_down() {
         "refreshed: nothing was lost"
     );
     assert_eq!(alice.opened().len(), 1);
+}
+
+/// A proxy in front of the issuer that responds for it while it restarts. It is requested every half minute, not by every
+/// `kubectl`.
+#[tokio::test]
+async fn a_valid_token_is_handed_out_while_a_proxy_returns_502() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = super::ten_minute_tokens().await;
+    let alice = server.workstation();
+    let token = alice.first_token(&server).await;
+    let proxy = OtherOrigin::responding("502 Bad Gateway", "", "<h1>Bad Gateway</h1>");
+    let alice = alice.env("http_proxy", &proxy.url);
+    server.advance(Duration::from_secs(31));
+    for _ in 0..3 {
+        assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
+    }
+    assert_eq!(proxy.requests().len(), 1);
+    server.advance(Duration::from_mins(10));
+    let printed = alice.runs_command(&alice.get_token());
+    assert!(printed.failure().contains("502 Bad Gateway"), "{}", printed.stderr);
+    assert_eq!(alice.opened().len(), 1);
+}
+
+/// An issuer that takes connections and does not respond delays `kubectl` by seconds, once in half a minute.
+#[tokio::test]
+async fn a_valid_token_does_not_wait_for_an_issuer_that_hangs() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = super::ten_minute_tokens().await;
+    let alice = server.workstation();
+    let token = alice.first_token(&server).await;
+    // A listener whose connections nobody accepts.
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", hanging.local_addr().unwrap());
+    let alice = alice.env("http_proxy", &proxy);
+    server.advance(Duration::from_secs(31));
+    for limit in [20, 4] {
+        let begun = Instant::now();
+        assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
+        assert!(begun.elapsed() < Duration::from_secs(limit), "{:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The exec credential plugin: one login, then tokens from the cache, refreshed before they expire.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use crate::world::{ALICE, Client, Need, World, claims};
@@ -71,6 +72,8 @@ async fn an_entry_of_kubelogin_needs_another_binary_only() {
     alice.signs_in(1, &mut server.browser()).await;
     let printed = running.ends();
     assert_eq!(claims(&printed.token())["email"], ALICE);
+    // kubectl before 1.20 sets no KUBERNETES_EXEC_INFO and knows this version only.
+    assert_eq!(printed.credential()["apiVersion"], "client.authentication.k8s.io/v1beta1");
     // Threat 153: nor is a token in what the highest level of detail prints, or in the address given to the browser.
     alice.keeps_cached_tokens_secret();
     server.assert_no_secret_in("standard error", &printed.stderr);
@@ -153,4 +156,28 @@ async fn another_issuer_than_the_documents_and_plain_http_are_refused() {
     let other = server.issuer().replace("/dex", "/none");
     let refused = alice.runs_command(&line(&other));
     assert!(refused.failure().contains("is this the issuer's URL?"), "{}", refused.stderr);
+}
+
+/// Threat 153. A browser that runs in the terminal inherits standard output and stays until it is closed; meanwhile it has
+/// to get the page at the end of the login.
+#[tokio::test]
+async fn what_a_browser_in_the_terminal_prints_is_not_in_the_credential() {
+    let server = world().start().await;
+    let alice = server.workstation();
+    // The name by which the library for browsers recognizes one that runs in the terminal.
+    let browser = alice.path("w3m");
+    let script = "#!/bin/sh\necho \"$1\" >> \"$HOME/opened\"\necho 'a page in the terminal'\n\
+                  until [ -e \"$HOME/closed\" ]; do sleep 0.1; done\n";
+    std::fs::write(&browser, script).unwrap();
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let alice = alice.env("BROWSER", &browser.display().to_string());
+    let mut line = alice.get_token();
+    line.retain(|flag| !flag.starts_with("--browser-command"));
+    let running = alice.starts(&line);
+    let page = alice.signs_in(1, &mut server.browser()).await;
+    assert_eq!(page.all("h1"), ["You are signed in"]);
+    std::fs::write(alice.path("closed"), "").unwrap();
+    let printed = running.ends();
+    assert_eq!(claims(&printed.token())["email"], ALICE);
+    assert!(printed.stderr.contains("a page in the terminal"), "{}", printed.stderr);
 }

@@ -3,7 +3,10 @@
 
 use reqwest::Url;
 
-use crate::world::{ALICE, ALICE_PASSWORD, Client, Workstation, World, certificates, claims};
+use crate::world::{
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Server, Workstation, World, certificates,
+    claims,
+};
 
 const PASSWORD_AND_CLIENT_CREDENTIALS: &str = "oauth2:\n  skipApprovalScreen: true\n  passwordConnector: local\n  \
     grantTypes: [authorization_code, refresh_token, client_credentials, password, \
@@ -75,13 +78,85 @@ async fn the_redirect_can_be_https() {
     assert_eq!(claims(&running.ends().token())["email"], ALICE);
 }
 
-#[tokio::test]
-async fn all_grant_types_of_kubelogin_pass() {
-    let server = World::new()
+async fn server_with_all_grant_types() -> Server {
+    World::new()
         .client(Client::new("kubernetes").redirects_to(&["/device/callback"]))
         .with(PASSWORD_AND_CLIENT_CREDENTIALS)
         .start()
-        .await;
+        .await
+}
+
+/// Two users of a kubeconfig that differ in the user name only, and the client itself: each has tokens of their own.
+#[tokio::test]
+async fn entries_for_different_people_do_not_share_tokens() {
+    let server = server_with_all_grant_types().await;
+    let alice = server.workstation();
+    let secret = server.relying_party("kubernetes").secret.unwrap();
+    let secret = format!("--oidc-client-secret={secret}");
+    let of = |name: &str, password: &str| {
+        let (name, password) = (format!("--username={name}"), format!("--password={password}"));
+        // `auto` with a user name is the password grant, as in kubelogin.
+        entry(&alice, "kubernetes", &[&secret, &name, &password])
+    };
+    let (hers, his) = (of(ALICE, ALICE_PASSWORD), of(BOB, BOB_PASSWORD));
+    for _ in 0..2 {
+        assert_eq!(claims(&alice.runs_command(&hers).token())["email"], ALICE);
+        assert_eq!(claims(&alice.runs_command(&his).token())["email"], BOB);
+    }
+    let mut by_client = entry(&alice, "kubernetes", &[&secret, "--grant-type=client-credentials"]);
+    by_client.retain(|word| word != "--oidc-extra-scope=offline_access");
+    assert_eq!(claims(&alice.runs_command(&by_client).token())["sub"], "client:kubernetes");
+}
+
+/// A pipeline has no person, and a refusal may be over a minute later: the next call tries again.
+#[tokio::test]
+async fn a_grant_type_without_login_page_is_tried_again_after_a_failure() {
+    let server = server_with_all_grant_types().await;
+    let job = server.workstation();
+    let secret = server.relying_party("kubernetes").secret.unwrap();
+    let secret = format!("--oidc-client-secret={secret}");
+    let username = format!("--username={ALICE}");
+    let with = |password: &str| {
+        let password = format!("--password={password}");
+        entry(&job, "kubernetes", &[&secret, "--grant-type=password", &username, &password])
+    };
+    let refused = job.runs_command(&with("not-her-password"));
+    assert!(refused.failure().contains("invalid_grant"), "{}", refused.stderr);
+    assert_eq!(claims(&job.runs_command(&with(ALICE_PASSWORD)).token())["email"], ALICE);
+}
+
+/// As in kubelogin: what the flags do not have is entered on the terminal.
+#[tokio::test]
+async fn the_password_grant_prompts_on_a_terminal() {
+    let server = server_with_all_grant_types().await;
+    let alice = server.workstation();
+    let secret = server.relying_party("kubernetes").secret.unwrap();
+    let secret = format!("--oidc-client-secret={secret}");
+    let line = entry(&alice, "kubernetes", &[&secret, "--grant-type=password"]);
+    let refused = alice.runs_command(&line);
+    assert!(refused.failure().contains("needs --username and --password"), "{}", refused.stderr);
+    let typed = alice.runs_on_terminal(80, &line, &format!("{ALICE}\n{ALICE_PASSWORD}\n"));
+    for shown in ["Username: ", "Password: ", "ExecCredential"] {
+        assert!(typed.stdout.contains(shown), "{shown}: {}", typed.stdout);
+    }
+}
+
+/// An issuer that compares redirect URIs byte by byte: nothing is appended to the one of the flag.
+#[tokio::test]
+async fn the_redirect_uri_of_the_flag_is_sent_as_written() {
+    let server = World::new().client(Client::public("kubernetes")).start().await;
+    let alice = server.workstation();
+    let browser = format!("--browser-command={}", alice.path("browser").display());
+    let flags = ["--oidc-redirect-url=http://localhost:8000", "--listen-address=127.0.0.1:0"];
+    let _running = alice.starts(&entry(&alice, "kubernetes", &[flags[0], flags[1], &browser]));
+    let url = Url::parse(&alice.opens(1).await).unwrap();
+    let redirect = url.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1;
+    assert_eq!(redirect, "http://localhost:8000");
+}
+
+#[tokio::test]
+async fn all_grant_types_of_kubelogin_pass() {
+    let server = server_with_all_grant_types().await;
     let alice = server.workstation();
     let secret = server.relying_party("kubernetes").secret.unwrap();
     let secret = format!("--oidc-client-secret={secret}");

@@ -124,3 +124,21 @@ async fn status_fits_the_terminal_when_a_cluster_is_unreachable() {
         assert!(line.chars().count() <= 80, "{line:?}");
     }
 }
+
+/// `kubectl countersign lo` and TAB: kubectl's own completion starts the program under this name.
+#[tokio::test]
+async fn kubectl_completes_the_commands_of_the_plugin() {
+    if Need::Kubectl.is_missing() {
+        return;
+    }
+    let server = World::new().client(Client::public("kubectl")).start().await;
+    let alice = server.workstation();
+    alice.linked_as("kubectl_complete-countersign");
+    alice.linked_as("kubectl-countersign");
+    let home = alice.path("").display().to_string();
+    let alice = alice.env("PATH", &home);
+    let printed = alice.starts_program(&kubectl(), &["__complete", "countersign", "lo"]).ends();
+    let lines: Vec<&str> = printed.stdout.lines().collect();
+    assert!(lines.iter().any(|line| line.starts_with("login\t")), "{}", printed.stdout);
+    assert!(lines.contains(&":4"), "no file names: {}", printed.stdout);
+}

@@ -7,6 +7,8 @@ use crate::world::{
     World, refusal,
 };
 
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
 /// Production for administrators, staging for everybody.
 fn world(base: World) -> World {
     let ca = base.dir().join("production-ca.pem");
@@ -167,6 +169,49 @@ async fn kubernetes_accepts_the_printed_configuration() {
     assert!(!flags.contains("signing-algs"), "RS256 is what plain flags accept: {flags}");
 }
 
+/// As `kubectl countersign login` obtains it for a cluster with a client of its own: by exchange, so that `azp` is the
+/// client of the tool, which the cluster's client trusts.
+#[tokio::test]
+async fn kubernetes_accepts_an_exchanged_token_with_the_printed_configuration() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let world = World::https()
+        .client(Client::public("kubectl"))
+        .client(Client::public("production").with("trustedPeers: [kubectl]"))
+        .with(&format!(
+            "oauth2:\n  skipApprovalScreen: true\n  grantTypes: [authorization_code, \"{EXCHANGE}\"]"
+        ))
+        .with("clusters:\n- {name: production, server: 'https://api.production.example.com'}");
+    let server = world.start().await;
+    let ca = server.ca_file().display().to_string();
+    let laptop = SignedInClient::sign_in_alice(&server, "kubectl", "openid email groups").await;
+    let fields = [
+        ("grant_type", EXCHANGE),
+        ("subject_token", laptop.access_token.as_str()),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("requested_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+        ("audience", "production"),
+    ];
+    let exchanged = laptop.app.exchange(&fields).await.access_token().to_owned();
+    let own = SignedInClient::sign_in_alice(&server, "production", "openid email groups").await;
+    for version in ["v1", "v1beta1"] {
+        let yaml = printed(&server, &["--format", version, "--certificate-authority", &ca]);
+        let mut api = ApiServer::configured(&yaml);
+        for token in [&exchanged, &own.id_token] {
+            let seen = api.authenticates(token);
+            assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{version}: {seen}");
+        }
+        assert!(refusal(&api.authenticates(&laptop.id_token)).contains("audience"));
+        let file = server.file(&format!("{version}.yaml"));
+        std::fs::write(&file, &yaml).unwrap();
+        let message = printed(&server, &["--lint", file.to_str().unwrap()]);
+        assert!(message.contains("no problem found"), "{message}");
+    }
+    let flags = printed(&server, &["--format", "flags"]);
+    assert!(!flags.contains("azp"), "a flag can name only one client: {flags}");
+}
+
 #[tokio::test]
 async fn an_existing_configuration_is_checked() {
     let server = world(World::new()).start().await;
@@ -193,6 +238,10 @@ async fn an_existing_configuration_is_checked() {
     ] {
         assert!(message.contains(expected), "{expected}: {message}");
     }
+    let config = ["kubernetes", "config", "CONFIG", "--cluster", "production"];
+    let claim = server.runs_command(&[&config[..], &["--username-claim", "upn"]].concat(), &[]);
+    let message = String::from_utf8(claim.stderr).unwrap();
+    assert!(message.contains("preferred_username"), "no token has upn: {message}");
     let unknown =
         server.runs_command(&["kubernetes", "config", "CONFIG", "--cluster", "nowhere"], &[]);
     let message = String::from_utf8(unknown.stderr).unwrap();

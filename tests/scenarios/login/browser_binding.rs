@@ -5,6 +5,8 @@ use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Page, Server, World, claims,
 };
 
+const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
+
 /// No code, and no redirect to a client.
 fn assert_no_code(page: &Page) {
     assert!(!page.body.contains("code="), "{}", page.body);
@@ -74,6 +76,88 @@ async fn a_repeated_approval_returns_the_same_code_until_it_is_exchanged() {
     assert_eq!(page.status, 400, "{}", page.text());
     // The tokens of the first exchange stay valid.
     assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
+}
+
+/// Threat 162: a double click on the button of the password form, where no approval page follows. The browser follows the
+/// second response; the first request may have been completed up to the code meanwhile.
+#[tokio::test]
+async fn a_password_form_submitted_twice_returns_one_code() {
+    let server = World::new().with("oauth2:\n  skipApprovalScreen: true").start().await;
+    for is_first_followed in [false, true] {
+        let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+        let request = app.auth_request("openid email");
+        alice.opens(&request.url).await;
+        // Both requests carry the cookies of the page.
+        let mut first_click = server.browser();
+        first_click.steals_cookies_of(&alice);
+        let form = alice.page().form_with("password").unwrap();
+        let form = form.fill("login", ALICE).fill("password", ALICE_PASSWORD);
+        let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let first = first_click.post_form(&form.action, &fields).await;
+        assert_eq!(first.status, 303, "{}", first.text());
+        if is_first_followed {
+            first_click.follow(first).await;
+        }
+        alice.submits(form).await;
+        let auth_response = alice.auth_response();
+        if is_first_followed {
+            assert_eq!(first_click.auth_response().code, auth_response.code);
+        }
+        let tokens = app.redeems(&request, &auth_response).await;
+        assert_eq!(tokens.status, 200, "{}", tokens.page.body);
+        assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
+    }
+}
+
+/// Threat 163: thirty restored tabs wait at the password page. Alice signs in on each, and approves afterwards, the oldest
+/// first; on a tab from before another sign-in the approval page may come once more.
+#[tokio::test]
+async fn thirty_tabs_sign_in_and_are_approved_afterwards() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let mut tabs = Vec::new();
+    for _ in 0..30 {
+        let request = app.auth_request("openid email");
+        alice.opens(&request.url).await;
+        tabs.push((request, alice.page().form_with("password").unwrap()));
+    }
+    for (_, form) in &mut tabs {
+        let filled = form.clone().fill("login", ALICE).fill("password", ALICE_PASSWORD);
+        alice.submits(filled).await;
+        *form = alice.page().form_with("approval").unwrap();
+    }
+    for (n, (request, form)) in tabs.into_iter().enumerate() {
+        alice.submits(form.press("approval", "approve")).await;
+        if alice.page().form_with("approval").is_some() {
+            alice.approves().await;
+        }
+        let tokens = app.redeems(&request, &alice.auth_response()).await;
+        assert_eq!(tokens.status, 200, "tab {n}: {}", tokens.page.body);
+    }
+}
+
+/// Issue 9, item 6: thirty restored tabs with the password form finish in any order, with headers that every server and
+/// proxy accepts (8 KiB).
+#[tokio::test]
+async fn thirty_tabs_with_the_password_form_finish_in_any_order() {
+    let server = World::new().with(SKIP).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let mut tabs = Vec::new();
+    for _ in 0..30 {
+        let request = app.auth_request("openid");
+        alice.opens(&request.url).await;
+        tabs.push((request, alice.page().form_with("password").unwrap()));
+    }
+    for n in 0..30 {
+        let (request, form) = &tabs[n * 7 % 30];
+        let form = form.clone().fill("login", ALICE).fill("password", ALICE_PASSWORD);
+        alice.submits(form).await;
+        let tokens = app.redeems(request, &alice.auth_response()).await;
+        assert_eq!(tokens.status, 200, "tab {n}: {}", tokens.page.body);
+        let sizes = alice.cookies().iter().map(|cookie| cookie.name.len() + cookie.value.len() + 3);
+        let cookies: usize = sizes.sum();
+        assert!(cookies < 7 * 1024, "{cookies} bytes of cookies, and 1 KiB for the other headers");
+    }
 }
 
 /// A rejection completes the login, so going back cannot approve it.

@@ -127,6 +127,21 @@ async fn with_skip_approval_screen_no_approval_page_appears() {
     alice.auth_response();
 }
 
+/// Issue 9, item 24: RFC 8252 section 8.6 would show the page each time. Here PKCE is required, so that another program at
+/// that address cannot use the code (docs/dex.md).
+#[tokio::test]
+async fn consent_of_a_public_client_at_a_loopback_address_is_remembered() {
+    let server = World::new().client(Client::public("cli")).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("cli"));
+    alice.opens(app.auth_request("openid").url).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    assert!(shows_approval_page(&alice));
+    alice.approves().await;
+    alice.auth_response();
+    alice.opens(app.auth_request("openid").url).await;
+    alice.auth_response();
+}
+
 /// A further audience needs consent of its own.
 #[tokio::test]
 async fn another_audience_requires_consent() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::device::{Device, confirms_device, types_code, world};
+use super::device::{DEVICE_CODE, Device, confirms_device, types_code, world};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, World, claims, verified,
 };
@@ -236,8 +236,7 @@ async fn the_paths_of_dex_are_supported() {
     let other = [("grant_type", "refresh_token"), ("refresh_token", "x")];
     let other = device.app.posts("/device/token", &other).await;
     assert_eq!((other.status, other.error()), (400, "unsupported_grant_type"));
-    let fields =
-        [("grant_type", super::device::DEVICE_CODE), ("device_code", &*device.device_code)];
+    let fields = [("grant_type", DEVICE_CODE), ("device_code", &*device.device_code)];
     assert_eq!(device.app.posts("/device/token", &fields).await.status, 200);
     for callback in [server.url("/device/callback"), format!("{}/device/callback", server.origin())]
     {
@@ -254,7 +253,7 @@ async fn discovery_lists_the_device_grant_unless_it_is_disabled() {
     let known = server.relying_party("cli").gets("/.well-known/openid-configuration").await.json;
     assert_eq!(known["device_authorization_endpoint"], server.url("/device/code"));
     let grants = known["grant_types_supported"].as_array().unwrap();
-    assert!(grants.contains(&super::device::DEVICE_CODE.into()), "{grants:?}");
+    assert!(grants.contains(&DEVICE_CODE.into()), "{grants:?}");
 
     let off = World::new().client(Client::public("cli"));
     let off = off.with("oauth2:\n  grantTypes: [authorization_code, refresh_token]").start().await;
@@ -262,7 +261,7 @@ async fn discovery_lists_the_device_grant_unless_it_is_disabled() {
     let known = cli.gets("/.well-known/openid-configuration").await.json;
     assert!(known.get("device_authorization_endpoint").is_none(), "{known}");
     assert_eq!(cli.posts("/device/code", &[]).await.error(), "unsupported_grant_type");
-    let poll = [("grant_type", super::device::DEVICE_CODE), ("device_code", "x")];
+    let poll = [("grant_type", DEVICE_CODE), ("device_code", "x")];
     assert_eq!(cli.exchange(&poll).await.error(), "unsupported_grant_type");
 }
 
@@ -280,4 +279,29 @@ async fn a_connector_without_the_device_grant_is_not_offered_to_devices() {
     bob.signs_in(BOB, BOB_PASSWORD).await;
     bob.approves().await;
     assert_eq!(device.polls().await.status, 200);
+}
+
+/// Issue 9, item 25: single sign-on does not use a connector for a grant type that it does not serve.
+#[tokio::test]
+async fn a_session_counts_only_for_the_grant_types_of_its_connector() {
+    let connectors = format!(
+        "connectors:\n\
+         - type: mockCallback\n  id: corp\n  name: Example Corp\n  grantTypes: [authorization_code]\n\
+         - type: mockCallback\n  id: devices\n  name: Devices\n  grantTypes: [\"{DEVICE_CODE}\"]\n"
+    );
+    let server = world(World::new()).with(&connectors).start().await;
+    let (mut bob, app) = (server.browser(), server.relying_party("example-app"));
+    bob.opens(app.auth_request_with("openid", &[("connector_id", "corp")]).url).await;
+    bob.auth_response();
+
+    let device = Device::requests(&server, "openid").await;
+    types_code(&mut bob, &server, &device.user_code).await;
+    let page = bob.clicks("It is mine").await;
+    assert_eq!(page.all("a.way"), ["Devices", "Email"], "{}", page.text());
+    bob.clicks("Devices").await;
+    bob.approves().await;
+    assert_eq!(device.polls().await.status, 200);
+
+    let page = bob.opens(app.auth_request("openid").url).await;
+    assert_eq!(page.all("a.way"), ["Email", "Example Corp"], "{}", page.text());
 }

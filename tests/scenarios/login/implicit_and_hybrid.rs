@@ -150,3 +150,23 @@ async fn tokens_are_posted_with_response_mode_form_post() {
     assert!(!form.has("access_token") && !form.has("code"));
     assert_eq!(form.action.as_str(), "https://spa.example.com/callback");
 }
+
+/// `connectors[].grantTypes` without `implicit`, also with single sign-on: for tokens in the authorization response
+/// another connector is needed.
+#[tokio::test]
+async fn a_session_of_a_connector_without_the_implicit_grant_gets_no_tokens_in_the_fragment() {
+    let connectors = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp\n  \
+                      grantTypes: [authorization_code]";
+    let server = world().with(connectors).start().await;
+    let app = server.relying_party("spa");
+    let mut alice = server.browser();
+    let at_corp = app.auth_request_with("openid", &[("connector_id", "corp")]);
+    alice.logs_in(&at_corp, ALICE, ALICE_PASSWORD).await;
+    for response_type in ["id_token", "code token"] {
+        let silent = [("response_type", response_type), ("prompt", "none")];
+        alice.opens(app.auth_request_with("openid", &silent).url).await;
+        assert_eq!(alice.auth_error(), "login_required", "{response_type}");
+    }
+    alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
+    alice.auth_response();
+}

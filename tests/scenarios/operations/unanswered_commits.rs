@@ -129,6 +129,31 @@ async fn an_unknown_outcome_is_reported_as_such_and_a_retry_works() {
     }
 }
 
+/// `prompt=none` shows no page (OpenID Connect Core 3.1.2.1): the application in a frame is told, and asks again.
+#[tokio::test]
+async fn a_silent_request_whose_outcome_is_unknown_returns_an_error_to_the_client() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        let (server, proxy) = start().await;
+        let app = server.relying_party("example-app");
+        let (mut alice, first) = (server.browser(), app.auth_request("openid"));
+        let auth_response = alice.logs_in(&first, ALICE, ALICE_PASSWORD).await;
+        let tokens = app.redeems(&first, &auth_response).await;
+        let silent = || app.auth_request_with("openid", &[("prompt", "none")]);
+
+        proxy.cuts_for_long(cut, ISSUES_CODE, Link::Down);
+        alice.opens(silent().url).await;
+        assert_eq!(alice.auth_error(), "temporarily_unavailable", "{cut:?}");
+        proxy.set(Link::Up);
+        retried(async || app.userinfo(tokens.access_token()).await).await;
+        let request = silent();
+        alice.opens(&request.url).await;
+        assert_eq!(app.redeems(&request, &alice.auth_response()).await.status, 200, "{cut:?}");
+    }
+}
+
 /// The server that used the code takes that back by itself, so that another replica can redeem it.
 #[tokio::test]
 async fn a_code_whose_redemption_was_not_answered_can_be_redeemed_at_another_replica() {

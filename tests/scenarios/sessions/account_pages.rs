@@ -98,6 +98,17 @@ async fn alice_sees_both_her_sessions_and_ends_the_other_one() {
         assert!(status.contains(expected), "{expected}: {status}");
     }
     assert_eq!(page.all(".places > li").len(), 1);
+    // A second click, whose answer replaces the first (issue 9, item 8).
+    let csrf = page.attributes("input[name=csrf]", "value").remove(0);
+    let fields = [("csrf", csrf.as_str()), ("session", &other)];
+    let again = work.post_form(server.url("/sessions"), &fields).await;
+    assert_eq!(again.status, 303, "{}", again.text());
+    let page = work.opens(again.location().unwrap()).await;
+    assert!(
+        page.all("[role=status]").concat().contains("The sign-in has ended"),
+        "{}",
+        page.text()
+    );
 
     assert!(!is_accepted(&app, &mut at_phone).await);
     assert!(is_accepted(&app, &mut at_work).await, "this session stays live");
@@ -132,11 +143,15 @@ async fn ending_one_grant_leaves_the_other_grants_live() {
     assert!(!is_accepted(&wiki, &mut third).await);
     assert!(is_accepted(&app, &mut first).await && is_accepted(&app, &mut second).await);
 
-    // Submitted again, as by the back button: 404, and no other grant ends.
+    // Submitted again, as by a second click, whose answer replaces the first (issue 9, item 8): the same answer, and no
+    // other grant ends.
     let form = alice.page().form_with("grant").unwrap();
     let csrf = form.fields.iter().find(|(name, _)| name == "csrf").unwrap().1.clone();
     let fields = [("csrf", csrf.as_str()), ("grant", &wikis)];
-    assert_eq!(alice.post_form(server.url("/sessions"), &fields).await.status, 404);
+    let again = alice.post_form(server.url("/sessions"), &fields).await;
+    assert_eq!(again.status, 303, "{}", again.text());
+    let page = alice.opens(again.location().unwrap()).await;
+    assert!(page.all("[role=status]").concat().contains("What The wiki was given has ended"));
     assert!(is_accepted(&app, &mut first).await && is_accepted(&app, &mut second).await);
 }
 
@@ -173,12 +188,20 @@ async fn ending_the_current_session_signs_the_browser_out() {
     alice.opens(server.url("/")).await;
     let own = alice.clicks("Firefox on Linux").await;
     assert!(own.all("h1").concat().contains("This browser"), "{}", own.text());
+    let csrf = own.attributes("input[name=csrf]", "value").remove(0);
     let own = buttons(own, "session").remove(0);
+    let cookies = alice.cookies().iter().map(|c| format!("{}={}", c.name, c.value));
+    let cookies = cookies.collect::<Vec<_>>().join("; ");
     let page = presses(&mut alice, "session", &own).await;
     assert!(page.text().contains("You are not signed in"), "{}", page.text());
     assert!(page.all("[role=status]").concat().contains("stops working in"), "{}", page.text());
     assert!(!alice.cookies().iter().any(|cookie| cookie.name.ends_with("-session")));
     assert!(!is_accepted(&app, &mut held).await, "her grants end too");
+    // A second click, sent before the first answer removed the cookie: it begins no new login.
+    let fields = [("csrf", csrf.as_str()), ("session", own.as_str())];
+    let request = bare_client().post(server.url("/sessions")).form(&fields);
+    let again = send(request.header("cookie", &cookies)).await;
+    assert_eq!((again.status, again.header("location")), (303, Some("/dex/")), "{}", again.text());
 }
 
 /// D 62: without a session of her own, a session or grant id ends nothing.

@@ -82,6 +82,28 @@ async fn a_client_receives_a_logout_token_when_alice_signs_out() {
     server.assert_no_secret_in_log(&[&tokens[0]]);
 }
 
+/// Issue 9, item 12: an API server ignores `typ`, so with `sub` and its own `aud` the token would sign in. The client of
+/// a cluster receives `sid` alone (section 2.4 permits it), whether it is known as one by its `kubernetes` block or by the
+/// list of clusters, as for an API server that is set up by flags.
+#[tokio::test]
+async fn the_client_of_a_cluster_receives_no_sub() {
+    let listed = "clusters:\n- name: production\n  server: https://api.example.com:6443\n  \
+                  clientID: cluster\n";
+    let receiver = LogoutReceiver::start();
+    let by_list = World::new().with(listed).client(receiver.client("cluster"));
+    let other = LogoutReceiver::start();
+    let block = other.client("cluster").with("kubernetes: {groups: distributed}");
+    for (receiver, world) in [(&receiver, by_list), (&other, World::https().client(block))] {
+        let server = world.with(SKIP).start().await;
+        let (mut alice, app) = (server.browser(), server.relying_party("cluster"));
+        let id_token = logs_in_at(&mut alice, &app).await;
+        signs_out(&mut alice, &server).await;
+        let token = claims(&receiver.waits_for_logout_tokens(1).await[0]);
+        assert_eq!((&token["aud"], &token["sid"]), (&json!("cluster"), &id_token["sid"]));
+        assert_eq!(token.get("sub"), None, "{token}");
+    }
+}
+
 /// A logout token is not accepted as any other token (threat 70).
 #[tokio::test]
 async fn a_logout_token_is_refused_as_access_token_and_hint() {

@@ -21,10 +21,15 @@ async fn alice_withdraws_her_consent_and_must_approve_again() {
     }
     let mut form = page.form_with("csrf").unwrap();
     form.fields.push(("client".into(), "example-app".into()));
+    let pressed = form.clone();
     let page = alice.submits(form).await;
     let status = page.all("[role=status]").concat();
     assert!(status.contains("The example-app is not allowed any more"), "{status}");
     assert!(status.contains("No application may sign you in without approval"), "{status}");
+    // A second click, whose answer replaces the first (issue 9, item 8).
+    let fields: Vec<_> = pressed.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let again = alice.post_form(pressed.action.clone(), &fields).await;
+    assert_eq!(again.location().map(String::from), Some(server.url("/consents")));
 
     assert_eq!(app.refreshes(&refresh).await.error(), "invalid_grant");
     alice.opens(app.auth_request(SCOPE).url).await;

@@ -81,18 +81,22 @@ async fn no_redirect_without_a_valid_hint_and_a_registered_uri() {
     }
 }
 
-/// Without a hint the page offers a link to a registered URI instead of redirecting.
+/// Without a hint the page offers a link to a registered URI instead of redirecting. A client that logs out in a popup
+/// finds its opener there, so no page on the way to it severs that (issue 9, item 9).
 #[tokio::test]
 async fn without_a_hint_the_page_links_to_the_registered_uri() {
     let (server, mut alice, app) = start().await;
     logs_in_at(&mut alice, &app, "openid").await;
     for (uri, expected) in [(BACK, true), ("https://evil.example.com/", false)] {
         let parameters = [("client_id", "example-app"), ("post_logout_redirect_uri", uri)];
+        let policy = (!expected).then_some("same-origin");
         let page = alice.opens(logout(&server, &parameters)).await.clone();
+        assert_eq!(page.header("cross-origin-opener-policy"), policy, "{uri}");
         let page = match page.form_with("csrf") {
             Some(form) => alice.submits(form).await.clone(),
             None => page,
         };
+        assert_eq!(page.header("cross-origin-opener-policy"), policy, "{uri}");
         let link = page.link("The example-app");
         assert_eq!(link.map(|url| url.to_string()), expected.then(|| BACK.to_owned()), "{uri}");
     }

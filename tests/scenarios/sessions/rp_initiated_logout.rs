@@ -209,9 +209,16 @@ async fn a_back_end_with_an_invalid_hint_ends_nothing_and_the_page_names_the_rea
     let foreign_app = foreign.relying_party("example-app");
     let theirs = logs_in_at(&mut foreign.browser(), &foreign_app, "openid").await;
     let web = logs_in_at(&mut alice, &app, "openid").await;
-    for hint in ["not a token", &web.access, &theirs.id] {
+    // The last one is valid, but not of the client that names itself.
+    for (hint, client) in [
+        ("not a token", None),
+        (web.access.as_str(), None),
+        (theirs.id.as_str(), None),
+        (web.id.as_str(), Some(("client_id", "kubernetes"))),
+    ] {
         let mut back_end = server.browser();
-        let page = back_end.opens(logout(&server, &[("id_token_hint", hint)])).await;
+        let parameters: Vec<_> = std::iter::once(("id_token_hint", hint)).chain(client).collect();
+        let page = back_end.opens(logout(&server, &parameters)).await;
         assert_eq!(page.status, 200);
         assert!(page.text().contains("no session was ended"), "{}", page.text());
         assert!(is_signed_in(&mut alice, &app).await);

@@ -17,7 +17,11 @@ fn basic(id: &str, secret: &str) -> String {
 
 /// The response of `POST /token` to these `Authorization` headers and this body.
 async fn token_response(server: &Server, authorization: &[String], body: &str) -> Page {
-    let mut request = bare_client().post(server.url("/token"));
+    response_at(server, "/token", authorization, body).await
+}
+
+async fn response_at(server: &Server, path: &str, authorization: &[String], body: &str) -> Page {
+    let mut request = bare_client().post(server.url(path));
     for value in authorization {
         request = request.header("authorization", value);
     }
@@ -90,6 +94,43 @@ async fn different_credentials_in_header_and_body_are_refused_and_equal_ones_acc
         &token_response(&server, &[], &wrong).await,
         "a wrong secret in the body",
     );
+}
+
+/// The same at every endpoint that authenticates clients (RFC 7009 section 2.1, RFC 7662 section 2.1, RFC 8628 section
+/// 3.1).
+#[tokio::test]
+async fn every_endpoint_reads_the_credentials_in_the_same_way() {
+    let server = World::new().start().await;
+    let device = "grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code=no-such-code";
+    for (path, body) in [
+        ("/token", NO_CODE),
+        ("/token/introspect", "token=none"),
+        ("/revoke", "token=none"),
+        ("/device/code", "scope=openid"),
+        ("/device/token", device),
+    ] {
+        let sends = async |secret: Option<&str>, more: &str| {
+            let header = secret.map(|secret| basic("example-app", secret));
+            response_at(&server, path, header.as_slice(), &format!("{body}{more}")).await
+        };
+        for (secret, same) in [
+            (Some(SECRET), ""),
+            (Some(SECRET), "&client_id=example-app"),
+            (Some(SECRET), "&client_id=&client_secret="),
+            (Some(SECRET), &format!("&client_id=example-app&client_secret={SECRET}")),
+            (None, &format!("&client_id=example-app&client_secret={SECRET}")),
+        ] {
+            let page = sends(secret, same).await;
+            let error = page.body.contains("invalid_client") || page.body.contains("two different");
+            assert!(page.status != 401 && !error, "{path} {same}: {page:?}");
+        }
+        for other in ["&client_id=another-app", "&client_id=example-app&client_secret=another"] {
+            assert_invalid_request(&sends(Some(SECRET), other).await, &format!("{path} {other}"));
+        }
+        assert_refused(&sends(Some("another"), "").await, path);
+        let in_body = "&client_id=example-app&client_secret=another";
+        assert_refused_without_challenge(&sends(None, in_body).await, path);
+    }
 }
 
 /// C 40.

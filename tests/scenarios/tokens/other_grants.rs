@@ -1,11 +1,13 @@
 //! Grant types beside codes, refresh tokens and devices (dex.md 2.8): token exchange, the password grant and client
 //! credentials, each where the configuration allows it (threats 47 to 49).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, RelyingParty, Server, SignedInClient,
-    World, claims, dex_sub, verified,
+    World, claims, dex_sub,
+    http::{bare_client, send},
+    verified,
 };
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -156,10 +158,36 @@ async fn a_client_signs_alice_in_with_her_password() {
         let response = password(&server, wrong, "openid").await;
         assert_eq!((response.status, response.error()), (400, "invalid_grant"), "{wrong:?}");
     }
+    // Counted like sign-ins on the login page, so that an alert for guessing includes them.
+    let metrics = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await.body;
+    for (result, count) in [("success", 1), ("refused", 3)] {
+        let labels = format!("connector=\"local\",result=\"{result}\"");
+        let line = format!("countersign_logins_total{{{labels}}} {count}\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
     for scope in ["email", "openid countersign:admin"] {
         let response = password(&server, (ALICE, ALICE_PASSWORD), scope).await;
         assert_eq!((response.status, response.error()), (400, "invalid_scope"), "{scope}");
     }
+}
+
+/// As in Dex; a repeated one is refused (RFC 6749 section 3.2).
+#[tokio::test]
+async fn the_nonce_of_a_password_grant_is_in_the_id_token() {
+    let server = World::new().with("oauth2:\n  passwordConnector: local").start().await;
+    let app = server.relying_party("example-app");
+    let mut fields = vec![
+        ("grant_type", "password"),
+        ("username", ALICE),
+        ("password", ALICE_PASSWORD),
+        ("scope", "openid"),
+        ("nonce", "n-0S6_WzA2Mj"),
+    ];
+    let response = app.exchange(&fields).await;
+    assert_eq!(claims(response.id_token())["nonce"], "n-0S6_WzA2Mj");
+    fields.push(("nonce", "another"));
+    let response = app.exchange(&fields).await;
+    assert_eq!((response.status, response.error()), (400, "invalid_request"));
 }
 
 /// Threat 47: the limits on attempts are those of the login page.
@@ -188,7 +216,9 @@ async fn guessing_by_the_password_grant_is_delayed() {
 async fn a_client_gets_tokens_of_its_own() {
     let job = Client::new("job").with("clientCredentialsClaims: {groups: [deployers]}");
     let cluster = Client::public("production").with("trustedPeers: [job]");
+    let block = "kubernetes: {webhook: {secret: the-credential-of-a-cluster}}";
     let world = World::new().client(job).client(cluster).client(Client::public("cli"));
+    let world = world.client(Client::new("test-cluster").with(block));
     let server =
         world.with("oauth2:\n  grantTypes: [authorization_code, client_credentials]").start().await;
     let requests_token = async |id: &str, scope: &str| {
@@ -219,6 +249,41 @@ async fn a_client_gets_tokens_of_its_own() {
         let response = requests_token(id, scope).await;
         assert_eq!((response.status, response.error()), (400, expected), "{id} {scope}");
     }
+    // Every token for a client with a `kubernetes` block has `azp`, which the cluster may require (docs/kubernetes.md).
+    for (id, azp) in [("job", Value::Null), ("test-cluster", json!("test-cluster"))] {
+        let response = requests_token(id, "openid").await;
+        for token in [response.id_token(), response.access_token()] {
+            let token = verified(token, &keys);
+            assert_eq!((&token["aud"], &token["azp"]), (&json!(id), &azp));
+        }
+    }
     let nobodys = server.relying_party("job").userinfo(response.access_token()).await;
     assert_eq!(nobodys.status, 401, "there is no person behind it");
+}
+
+/// As for people's tokens: the shortest lifetime of all audiences, and `azp` in every token for a cluster.
+#[tokio::test]
+async fn a_clients_own_tokens_follow_the_rules_of_their_audiences() {
+    let short_lived = Client::public("production").with("trustedPeers: [job]");
+    let world = World::new()
+        .client(Client::new("job"))
+        .client(short_lived.with("expiry: {idTokens: 2m}"))
+        .client(Client::new("cluster").with("kubernetes: {groups: token}"))
+        .with("expiry:\n  idTokens: 10m")
+        .with("oauth2:\n  grantTypes: [authorization_code, client_credentials]");
+    let server = world.start().await;
+    for (id, scope, seconds, azp) in [
+        ("job", "openid audience:server:client_id:production", 120, json!("job")),
+        ("job", "openid", 600, json!(null)),
+        ("cluster", "openid", 600, json!("cluster")),
+    ] {
+        let fields = [("grant_type", "client_credentials"), ("scope", scope)];
+        let response = server.relying_party(id).exchange(&fields).await;
+        for token in [response.id_token(), response.access_token()] {
+            let token = claims(token);
+            let lifetime = token["exp"].as_i64().unwrap() - token["iat"].as_i64().unwrap();
+            assert!((seconds - 5..=seconds).contains(&lifetime), "{id} {scope}: {lifetime}");
+            assert_eq!(token["azp"], azp, "{id} {scope}");
+        }
+    }
 }

@@ -138,3 +138,35 @@ async fn introspection_has_the_claims_of_dex_in_ext() {
         assert_eq!(ext.get("name").is_some(), is_with_groups, "{scope}: {about}");
     }
 }
+
+/// RFC 7662 section 2.2: a token of `client_credentials` is active, although it has no session.
+#[tokio::test]
+async fn a_clients_own_token_is_active_for_itself_and_its_audiences() {
+    let job = Client::new("job").with("clientCredentialsClaims: {groups: [deployers]}");
+    let world = World::new()
+        .client(job)
+        .client(Client::new("cluster").with("trustedPeers: [job]"))
+        .client(Client::new("other-app"))
+        .with("oauth2:\n  grantTypes: [authorization_code, client_credentials]");
+    let mut server = world.start().await;
+    let scope = "groups audience:server:client_id:cluster";
+    let fields = [("grant_type", "client_credentials"), ("scope", scope)];
+    let token = server.relying_party("job").exchange(&fields).await.access_token().to_owned();
+    let of_token = [("token", token.as_str())];
+    let inactive = serde_json::json!({ "active": false });
+    for id in ["job", "cluster"] {
+        let about = server.relying_party(id).posts("/token/introspect", &of_token).await.json;
+        assert_eq!(about["active"], true, "{id}: {about}");
+        assert_eq!((&about["sub"], &about["client_id"]), (&"client:job".into(), &"job".into()));
+        assert_eq!(about["aud"], serde_json::json!(["cluster", "job"]), "{id}: {about}");
+        assert_eq!(about["ext"]["groups"], serde_json::json!(["deployers"]), "{id}: {about}");
+        assert!(about.get("sid").is_none(), "{id}: {about}");
+    }
+    let other = server.relying_party("other-app").posts("/token/introspect", &of_token).await;
+    assert_eq!(other.json, inactive);
+    // The grant type is switched off: such tokens are no longer active.
+    server.rewrites_config(|world| world.with("oauth2:\n  skipApprovalScreen: true"));
+    server.restart().await;
+    let later = server.relying_party("job").posts("/token/introspect", &of_token).await;
+    assert_eq!(later.json, inactive);
+}

@@ -141,7 +141,8 @@ async fn a_request_without_openid_is_refused() {
     refused(&mut alice, &app, "").await;
 }
 
-/// Peers in the order of the request, then the requesting client; `azp` only with several audiences.
+/// Peers in the order of the request, then the requesting client; `azp` only with several audiences, in the access token
+/// too, as in Dex (issue 9, item 15).
 #[tokio::test]
 async fn a_token_for_peers_lists_them_and_the_requesting_client_as_audience() {
     let trusting = |id| Client::new(id).with("trustedPeers: [example-app]");
@@ -174,7 +175,9 @@ async fn a_token_for_peers_lists_them_and_the_requesting_client_as_audience() {
     ] {
         let received = received(&mut alice, &app, &to(&peers)).await;
         assert_eq!(received.id["aud"], aud, "{peers:?}");
-        assert_eq!(received.id.get("azp").and_then(Value::as_str), azp, "{peers:?}");
+        for token in [&received.id, &received.access] {
+            assert_eq!(token.get("azp").and_then(Value::as_str), azp, "{peers:?}");
+        }
         assert_eq!(received.access["aud"], aud, "{peers:?}");
         assert_eq!(received.access["client_id"], "example-app");
     }

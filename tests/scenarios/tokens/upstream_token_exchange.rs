@@ -11,11 +11,12 @@ const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
-async fn servers() -> (Server, Server) {
+/// The upstream, and the server with this configuration of its connector.
+async fn servers(config: &str) -> (Server, Server) {
     let branch = World::new().client(Client::public("cli")).with(&format!(
         "oauth2:\n  grantTypes: [authorization_code, refresh_token, \"{EXCHANGE}\"]"
     ));
-    upstream_and_branch(World::new(), branch, GROUPS).await
+    upstream_and_branch(World::new(), branch, config).await
 }
 
 async fn exchange(app: &RelyingParty, token: &str, more: &[(&str, &str)]) -> JsonResponse {
@@ -33,7 +34,7 @@ async fn exchange(app: &RelyingParty, token: &str, more: &[(&str, &str)]) -> Jso
 
 #[tokio::test]
 async fn a_program_signs_in_with_an_id_token_of_the_upstream() {
-    let (upstream, branch) = servers().await;
+    let (upstream, branch) = servers(GROUPS).await;
     let scopes = "openid email profile groups";
     let job = SignedInClient::sign_in_alice(&upstream, "branch", scopes).await;
     let app = branch.relying_party("example-app");
@@ -62,7 +63,7 @@ async fn a_program_signs_in_with_an_id_token_of_the_upstream() {
 /// Threat 49: Dex accepts an ID token that the upstream issued to any of its applications (issue 4397 there).
 #[tokio::test]
 async fn an_id_token_for_another_client_of_the_upstream_is_refused() {
-    let (upstream, branch) = servers().await;
+    let (upstream, branch) = servers(GROUPS).await;
     let scopes = "openid email profile groups";
     let others = SignedInClient::sign_in_alice(&upstream, "example-app", scopes).await;
     let job = SignedInClient::sign_in_alice(&upstream, "branch", scopes).await;
@@ -92,4 +93,17 @@ async fn an_id_token_for_another_client_of_the_upstream_is_refused() {
     assert_eq!((response.status, response.error()), (400, "unauthorized_client"));
     // The refusals do not mark the connector as down.
     assert_eq!(exchange(&app, &job.id_token, &[]).await.status, 200);
+}
+
+/// Issue 9, item 26: the reason is in the log, in words.
+#[tokio::test]
+async fn a_token_of_a_user_in_no_required_group_is_refused_and_the_reason_logged() {
+    let config = format!("{GROUPS}    allowedGroups: [board]\n");
+    let (upstream, branch) = servers(&config).await;
+    let job = SignedInClient::sign_in_alice(&upstream, "branch", "openid email groups").await;
+    let response = exchange(&branch.relying_party("example-app"), &job.id_token, &[]).await;
+    assert_eq!((response.status, response.error()), (400, "invalid_request"));
+    let log = branch.log();
+    let line = log.lines().find(|line| line.contains("login_refused")).expect("a line");
+    assert!(line.contains("in none of the required groups: board"), "{line}");
 }

@@ -7,6 +7,7 @@ use countersign_core::{LoginScopes, Trace};
 use serde::Deserialize;
 
 use super::api::{Api, ApiError};
+use crate::oauth::null_as_default;
 
 const MEMBERS: &str = "members API";
 const TEAMS: &str = "teams API";
@@ -50,9 +51,9 @@ pub(super) enum Membership {
 
 #[derive(Deserialize)]
 struct Team {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     slug: String,
     /// Absent for teams of an enterprise.
     #[serde(default)]

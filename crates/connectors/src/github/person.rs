@@ -4,7 +4,7 @@ use countersign_core::{Identity, Trace};
 use serde::Deserialize;
 
 use super::api::{Api, ApiError, is_login};
-use crate::oauth::UpstreamError;
+use crate::oauth::{UpstreamError, null_as_default};
 
 const USER: &str = "user API";
 const EMAILS: &str = "e-mail API";
@@ -23,9 +23,9 @@ pub(super) struct User {
 #[derive(Deserialize)]
 struct Address {
     email: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     primary: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     verified: bool,
 }
 

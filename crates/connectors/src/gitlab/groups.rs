@@ -4,7 +4,7 @@ use countersign_core::{Secret, Trace};
 use serde::Deserialize;
 use url::Url;
 
-use crate::oauth::{ApiRequest, Http, UpstreamError, below};
+use crate::oauth::{ApiRequest, Http, UpstreamError, below, null_as_default};
 
 const USERINFO: &str = "userinfo endpoint";
 const GROUPS: &str = "groups API";
@@ -24,22 +24,34 @@ pub(super) struct GroupsApi<'a> {
 
 #[derive(Deserialize)]
 struct UserInfo {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     groups: Vec<String>,
-    #[serde(default, rename = "https://gitlab.org/claims/groups/owner")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        rename = "https://gitlab.org/claims/groups/owner"
+    )]
     owner: Vec<String>,
-    #[serde(default, rename = "https://gitlab.org/claims/groups/maintainer")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        rename = "https://gitlab.org/claims/groups/maintainer"
+    )]
     maintainer: Vec<String>,
-    #[serde(default, rename = "https://gitlab.org/claims/groups/developer")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        rename = "https://gitlab.org/claims/groups/developer"
+    )]
     developer: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Group {
     id: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     full_path: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     path: String,
 }
 

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use countersign_core::{Timestamp, Trace};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use url::Url;
 
 use super::config::{ANY_DOMAIN, Apis, Source};
 use super::tokens::{AccessTokens, CLOUD_IDENTITY, DIRECTORY, TokenSource};
-use crate::oauth::{ApiRequest, Http, UpstreamError, below};
+use crate::oauth::{ApiRequest, ApiResponse, Http, UpstreamError, below, null_as_default};
 
 const DIRECTORY_API: &str = "Admin Directory API";
 const CLOUD_API: &str = "Cloud Identity API";
@@ -32,7 +34,7 @@ enum Reader {
 
 #[derive(Deserialize)]
 struct DirectoryPage {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     groups: Vec<DirectoryGroup>,
     #[serde(rename = "nextPageToken")]
     next: Option<String>,
@@ -45,7 +47,7 @@ struct DirectoryGroup {
 
 #[derive(Deserialize)]
 struct CloudPage {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     memberships: Vec<Membership>,
     #[serde(rename = "nextPageToken")]
     next: Option<String>,
@@ -139,7 +141,7 @@ impl Groups {
             trace.note(format!("{verb} for {email}"));
             let response =
                 way.http.send(ApiRequest::get(CLOUD_API, &url).bearer(&token), trace).await?;
-            let page: CloudPage = response.success().map_err(forbidden)?.json()?;
+            let page: CloudPage = read_page(response)?;
             for Membership { group } in page.memberships {
                 if budget.is_new(&group.id, CLOUD_API)? {
                     groups.push(group.id);
@@ -209,7 +211,7 @@ impl Directory<'_> {
                 trace.excluded(email, "the directory does not know this address");
                 return Ok(groups);
             }
-            let page: DirectoryPage = response.success().map_err(forbidden)?.json()?;
+            let page: DirectoryPage = read_page(response)?;
             groups.extend(page.groups.into_iter().map(|group| group.email));
             next = page.next.filter(|token| !token.is_empty());
             if next.is_none() {
@@ -254,12 +256,29 @@ fn add_page(url: &mut Url, token: Option<&str>) {
     }
 }
 
-/// 403 means that the service account lacks permission, not that the user is unknown.
-fn forbidden(failure: UpstreamError) -> UpstreamError {
-    match failure.status() {
+/// The page of a response. 403 means that the service account lacks permission, not that the user is unknown, or that a
+/// quota is exhausted, which passes by itself.
+fn read_page<T: DeserializeOwned>(response: ApiResponse) -> Result<T, UpstreamError> {
+    let endpoint = response.endpoint();
+    if response.status() == 403 && is_over_quota(&response) {
+        let cause = format!("the {endpoint} answered 403: its quota is exhausted");
+        return Err(UpstreamError::Temporary(cause));
+    }
+    let response = response.success().map_err(|failure| match failure.status() {
         Some(403) => UpstreamError::Configuration(format!(
             "{failure}: the service account may not read groups (scope, delegation or role)"
         )),
         _ => failure,
-    }
+    })?;
+    response.json()
+}
+
+/// "Limits and Quotas" of Google's Directory API: reasons of 403 with which a client is to try again later.
+const QUOTA: [&str; 3] = ["quotaExceeded", "rateLimitExceeded", "userRateLimitExceeded"];
+
+fn is_over_quota(response: &ApiResponse) -> bool {
+    let body = response.object().unwrap_or_default();
+    let errors = body.get("error").and_then(|error| error.get("errors")?.as_array());
+    let reason = |error: &Value| error.get("reason").and_then(Value::as_str).map(str::to_owned);
+    errors.into_iter().flatten().filter_map(reason).any(|found| QUOTA.contains(&found.as_str()))
 }

@@ -110,8 +110,10 @@ const MAX_TOKENS: usize = 1024;
 
 /// Recently used refresh tokens of an upstream that rotates them, with the tokens they were exchanged for.
 ///
-/// A step after the exchange can fail: fetching keys, reading groups, our own commit. The next attempt then presents
-/// the used token again, which the upstream no longer accepts, and receives the tokens of the first exchange from here.
+/// A step after the exchange can fail: fetching keys, reading groups, our own commit. What the upstream returned is then
+/// stored with the session (`Refresh::successor`), and the next attempt asks the upstream again. If that was not possible
+/// either, it presents the used token, which the upstream no longer accepts, and receives the tokens of the first
+/// exchange from here.
 /// Kept in memory per replica, for five minutes and at most 1,024 tokens. A connector that replaces another, at a reload
 /// for example, shares those of the other ([`UsedRefreshTokens::share`]).
 #[derive(Clone, Default)]
@@ -156,7 +158,8 @@ impl UsedRefreshTokens {
         turn.lock_owned().await
     }
 
-    pub(super) fn tokens_for(&self, token: &Secret) -> Option<Tokens> {
+    /// The tokens that this token was exchanged for.
+    pub fn tokens_for(&self, token: &Secret) -> Option<Tokens> {
         let table = self.current();
         let successors = table.successors.lock().ok()?;
         let (tokens, at) = successors.get(&hash::sha256(token.expose()))?;

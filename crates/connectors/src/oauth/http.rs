@@ -11,7 +11,7 @@ use countersign_core::{Secret, Trace};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use rustls::ClientConfig;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::{Map, Value};
 use tracing::Span;
 use tracing::field::{Empty, display};
@@ -252,6 +252,15 @@ impl ApiResponse {
         let object: Map<String, Value> = serde_json::from_slice(&self.body).ok()?;
         failure::known(object.get("error")?.as_str()?)
     }
+}
+
+/// For members that may be absent: null counts as absent, as for Dex, whose JSON parser leaves such a member as it is.
+pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The URL for traces, without query and fragment, which may contain secrets.

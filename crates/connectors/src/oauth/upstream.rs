@@ -52,6 +52,11 @@ pub(crate) trait Upstream: Send + Sync {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError>;
 
+    /// See [`Refresh::successor`].
+    async fn successor(&self, _upstream: &Secret) -> Option<Secret> {
+        None
+    }
+
     /// See [`RedirectLogin::login_with_id_token`].
     async fn login_with_id_token(
         &self,
@@ -156,9 +161,16 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
             Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| outcome),
             _ => Ok(outcome),
         });
-        outcome
-            .map(|outcome| outcome.map(UpstreamOutcome::login))
-            .map_err(|failure| failure.into_connector_error(&self.id, trace))
+        match outcome {
+            Ok(outcome) => Ok(outcome.map(UpstreamOutcome::login)),
+            // The client sent the token, so its defects are no fault of the upstream or of its configuration.
+            Err(failure @ (UpstreamError::IdToken(_) | UpstreamError::Person(_))) => {
+                let reason = failure.to_string();
+                trace.note(format!("failed: {reason}"));
+                Ok(Some(LoginOutcome::Refused(Refusal::InvalidResponse { reason })))
+            }
+            Err(failure) => Err(failure.into_connector_error(&self.id, trace)),
+        }
     }
 
     async fn diagnose(
@@ -190,6 +202,10 @@ impl<U: Upstream> Refresh for OAuth<U> {
             _ => Ok(outcome),
         });
         again.map_err(|failure| failure.into_connector_error(&self.id, trace))
+    }
+
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        self.upstream.successor(upstream).await
     }
 
     fn needs_offline_login(&self) -> bool {

@@ -75,6 +75,12 @@ impl StoredTokens {
         let stored = request.upstream.and_then(|stored| serde_json::from_str(stored.expose()).ok());
         stored.unwrap_or_default()
     }
+
+    /// What replaces `stored`, if its refresh token is among the used ones. See `Refresh::successor`.
+    pub fn successor(stored: &Secret, used: &UsedRefreshTokens) -> Option<Secret> {
+        let stored: Self = serde_json::from_str(stored.expose()).ok()?;
+        Self::of(&used.tokens_for(&Secret::new(stored.refresh_token))?)
+    }
 }
 
 impl<A: UserApi> ApiLogin<A> {
@@ -150,6 +156,11 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
             }),
             outcome => Ok(outcome?.refreshed()),
         }
+    }
+
+    async fn successor(&self, upstream: &Secret) -> Option<Secret> {
+        let oauth = self.0.oauth(&mut Trace::default()).await.ok()?;
+        StoredTokens::successor(upstream, &oauth.used_refresh_tokens)
     }
 
     fn can_refresh(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Provider metadata of an upstream at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use url::Url;
 
 use crate::oauth::{ApiResponse, UpstreamError, may_lead};
@@ -48,14 +50,25 @@ struct Document {
     token_endpoint: Option<String>,
     jwks_uri: Option<String>,
     userinfo_endpoint: Option<String>,
+    #[serde(default, deserialize_with = "if_understood")]
     end_session_endpoint: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_understood")]
     scopes_supported: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_understood")]
     code_challenge_methods_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "if_understood")]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_understood")]
     authorization_response_iss_parameter_supported: Option<bool>,
+}
+
+/// A member that logins can do without: of another type it counts as absent.
+fn if_understood<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 /// The URL of the document: below the issuer as written, without doubled slashes.

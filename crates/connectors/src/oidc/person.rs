@@ -77,7 +77,8 @@ pub(super) struct NewGroup {
     pub prefix: String,
 }
 
-/// `before` is the identity before a refresh, whose ID token may lack the name.
+/// `before` is the identity before a refresh, whose ID token may lack name and user id: the caller has checked that it
+/// has the same `sub` (OpenID Connect Core 1.0 section 12.2).
 pub(super) fn of(
     claims: &Map<String, Value>,
     mapping: &Mapping,
@@ -87,8 +88,11 @@ pub(super) fn of(
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let lacks =
         |name: &str| UpstreamError::Person(format!("the claim {name:?} is missing or no text"));
-    let user_id = text(&mapping.user_id).filter(|id| !id.is_empty());
-    let user_id = user_id.ok_or_else(|| lacks(&mapping.user_id))?.to_owned();
+    let user_id = match (text(&mapping.user_id).filter(|id| !id.is_empty()), before) {
+        (Some(id), _) => id.to_owned(),
+        (None, Some(before)) => before.user_id.clone(),
+        (None, None) => return Err(lacks(&mapping.user_id)),
+    };
     let username = match (text(&mapping.user_name), before) {
         (Some(name), _) => name.to_owned(),
         (None, Some(before)) => before.username.clone(),
@@ -99,7 +103,7 @@ pub(super) fn of(
     let email = mapping.pick(text("email"), mapping.email.as_deref(), text);
     let email_verified = match read_email_verified(claims, mapping, email.is_some())? {
         Some(verified) => verified,
-        None if before.is_some() && !claims.contains_key("email_verified") => {
+        None if before.is_some() && claims.get("email_verified").is_none_or(Value::is_null) => {
             let reason =
                 "the claim \"email_verified\" is missing (insecureSkipEmailVerified accepts that)";
             return Err(UpstreamError::Person(reason.to_owned()));

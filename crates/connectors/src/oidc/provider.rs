@@ -222,6 +222,11 @@ impl Provider {
         Ok(CallbackOutcome::Proven(Box::new(Proven { claims, has_id_token, tokens })))
     }
 
+    /// The refresh token to use in place of this one, if this one was used and the provider returned another.
+    pub fn successor(&self, token: &Secret) -> Option<Secret> {
+        self.used_refresh_tokens.tokens_for(token)?.refresh
+    }
+
     /// The claims of userinfo, whose `sub` must equal that of the ID token (OpenID Connect Core 1.0 section 5.3.2).
     pub async fn userinfo(
         &self,

@@ -126,6 +126,20 @@ async fn the_name_may_be_the_id_and_an_unconfirmed_address_is_not_verified() {
 }
 
 #[tokio::test]
+async fn null_instead_of_a_list_of_groups_is_an_empty_list() {
+    let fake = fake().await;
+    let connector = connector(&fake, vec![("getGroupsPermission", plain("true"))]);
+    {
+        let mut instance = fake.instance.lock().unwrap();
+        instance.info["groups"] = json!(["ops"]);
+        instance.info[OWNER] = Value::Null;
+    }
+    assert_eq!(accepted(login(&connector, ALL).await).identity.groups, ["ops"]);
+    fake.instance.lock().unwrap().info["groups"] = Value::Null;
+    assert!(accepted(login(&connector, ALL).await).identity.groups.is_empty());
+}
+
+#[tokio::test]
 async fn a_user_in_no_required_group_is_refused_whatever_scopes_were_requested() {
     let fake = fake().await;
     let connector = connector(&fake, vec![("groups", list(vec![text("board")]))]);
@@ -143,6 +157,9 @@ async fn a_refresh_rereads_and_a_token_used_before_a_failure_is_kept() {
     let jane = accepted(login(&connector, ALL).await);
     fake.instance.lock().unwrap().broken = Some(("/oauth/userinfo", Reply::Json(502, json!({}))));
     assert!(broken(refresh(&connector, &jane, ALL).await).contains("502"));
+    let refreshing = connector.refresh.as_ref().unwrap();
+    let next = refreshing.successor(jane.upstream.as_ref().unwrap()).await.unwrap();
+    assert!(next.expose().contains("refresh-2"), "it is stored with the session");
     {
         let mut instance = fake.instance.lock().unwrap();
         instance.broken = None;
@@ -169,6 +186,13 @@ async fn a_blocked_account_ends_and_a_dead_access_token_is_missing() {
     fake.instance.lock().unwrap().user["state"] = "blocked".into();
     assert!(matches!(refresh(&connector, &jane, ALL).await, Ok(RefreshOutcome::Disabled)));
     assert_eq!(refused(login(&connector, ALL).await), Refusal::AccountDisabled);
+    let forbidden = |message: &str| Reply::Json(403, json!({ "message": message }));
+    let blocked = forbidden("403 Forbidden - Your account has been blocked.");
+    fake.instance.lock().unwrap().broken = Some(("/api/v4/user", blocked));
+    assert!(matches!(refresh(&connector, &jane, ALL).await, Ok(RefreshOutcome::Disabled)));
+    fake.instance.lock().unwrap().broken = Some(("/api/v4/user", forbidden("403 Forbidden")));
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("403"));
+    fake.instance.lock().unwrap().broken = None;
     jane.upstream = Some(Secret::new(r#"{"accessToken":"a dead one"}"#));
     assert!(missing(refresh(&connector, &jane, ALL).await).contains("access token"));
     jane.upstream = None;

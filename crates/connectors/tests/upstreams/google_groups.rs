@@ -1,7 +1,7 @@
 //! Groups of Google: spelled as by Dex, read to the last page, and only for an address that Google is authoritative for.
 
 use countersign_core::LoginScopes;
-use countersign_core::connector::Refusal;
+use countersign_core::connector::{ConnectorError, Refusal};
 use serde_json::{Value, json};
 
 use crate::google::{CLOUD, DIRECTORY, world};
@@ -119,5 +119,24 @@ async fn a_missing_user_is_distinguished_from_a_missing_permission() {
         world.provider.set(|b| b.replies = vec![(DIRECTORY, reply)]);
         let cause = broken(crate::oidc::login(&world.provider, &connector).await);
         assert!(cause.contains(expected) && cause.contains("Admin Directory API"), "{cause}");
+    }
+}
+
+/// Google's Directory API reports an exhausted quota with 403, as it does a missing permission.
+#[tokio::test]
+async fn an_exhausted_quota_passes_by_itself_and_a_missing_permission_does_not() {
+    let world = world().await;
+    let connector = world.with_directory(vec![]);
+    for (reason, passes) in [
+        ("quotaExceeded", true),
+        ("rateLimitExceeded", true),
+        ("userRateLimitExceeded", true),
+        ("forbidden", false),
+    ] {
+        let error = json!({ "errors": [{ "domain": "x", "reason": reason }], "code": 403 });
+        let reply = Reply::Json(403, json!({ "error": error }));
+        world.provider.set(|b| b.replies = vec![(DIRECTORY, reply)]);
+        let failure = login(&world.provider, &connector).await.unwrap_err();
+        assert_eq!(matches!(failure, ConnectorError::Unavailable { .. }), passes, "{failure}");
     }
 }

@@ -230,6 +230,24 @@ async fn userinfo_completes_the_id_token_of_the_same_sub_only() {
     }
 }
 
+/// OpenID Connect Core 1.0 section 5.3.2: a claim that is not returned should not be there with null, but with some
+/// providers it is.
+#[tokio::test]
+async fn a_null_of_userinfo_does_not_replace_a_claim_of_the_id_token() {
+    let provider = Provider::start().await;
+    let with = vec![("getUserInfo", plain("true")), ("insecureEnableGroups", plain("true"))];
+    let connector = connector(&provider, with);
+    provider.set(|b| {
+        for name in ["name", "email", "email_verified", "preferred_username", "groups"] {
+            b.userinfo.insert(name.into(), Value::Null);
+        }
+    });
+    let jane = accepted(login(&provider, &connector).await).identity;
+    assert_eq!((jane.username.as_str(), jane.email.as_str()), ("Jane Doe", "jane@example.com"));
+    assert_eq!((jane.preferred_username.as_str(), jane.email_verified), ("jane", true));
+    assert_eq!(jane.groups, ["staff", "admins"]);
+}
+
 #[test]
 fn every_configuration_error_is_reported_at_once() {
     let (connector, problems) = configured(

@@ -177,6 +177,26 @@ async fn threat_101_discovery_endpoints_at_link_local_addresses_are_refused() {
     }
 }
 
+/// Issue 9, item 5: what logins can do without does not stop them, whatever its type.
+#[tokio::test]
+async fn members_of_the_document_that_are_not_understood_are_ignored() {
+    for odd in [json!(5), json!({ "a": 1 }), json!([5]), json!("yes"), Value::Null] {
+        let provider = Provider::start().await;
+        provider.set(|b| {
+            for member in [
+                "scopes_supported",
+                "token_endpoint_auth_methods_supported",
+                "authorization_response_iss_parameter_supported",
+                "end_session_endpoint",
+                "id_token_signing_alg_values_supported",
+            ] {
+                b.metadata.insert(member.into(), odd.clone());
+            }
+        });
+        accepted(login(&provider, &connector(&provider, vec![])).await);
+    }
+}
+
 #[tokio::test]
 async fn endpoints_of_the_configuration_replace_those_of_the_document() {
     let provider = Provider::start().await;

@@ -75,6 +75,35 @@ async fn a_token_spent_before_the_connector_was_replaced_is_not_lost() {
     current(refresh(&after, &again, ALL).await);
 }
 
+/// Issue 9, item 10: what the upstream returned is kept although its ID token cannot be used, and the next attempt asks
+/// the upstream again instead of judging the same ID token again.
+#[tokio::test]
+async fn a_token_returned_with_an_unusable_id_token_is_the_one_to_use_next() {
+    let provider = Provider::start().await;
+    provider.set(|b| b.rotates = true);
+    let mut keys = groups();
+    keys.push(("userIDKey", text("email")));
+    let connector = connector(&provider, keys);
+    let refreshing = connector.refresh.clone().unwrap();
+    let mut jane = accepted(login(&provider, &connector).await);
+    let first = jane.upstream.clone().unwrap();
+    assert!(refreshing.successor(&first).await.is_none(), "it was not used");
+    provider.claims(|claims| {
+        claims.insert("groups".into(), json!(5));
+    });
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("not a list of groups"));
+
+    let next = refreshing.successor(&first).await.expect("the upstream returned another token");
+    assert_ne!(next.expose(), first.expose());
+    assert!(next.expose().contains(r#""Sub":"1234""#), "{}", next.expose());
+    jane.upstream = Some(next);
+    provider.claims(|claims| {
+        claims.insert("groups".into(), json!(["left"]));
+    });
+    assert_eq!(current(refresh(&connector, &jane, ALL).await).identity.groups, ["left"]);
+    assert_eq!(provider.web.requests("/token").len(), 3, "a login, and each refresh asked");
+}
+
 #[tokio::test]
 async fn a_token_is_not_lost_when_the_caller_disconnects() {
     let provider = Provider::start().await;
@@ -159,6 +188,43 @@ async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_requested
     assert!(kept.upstream.is_some(), "it can be refreshed");
     let refreshing = connector(&provider, vec![("getUserInfo", plain("true"))]);
     assert_eq!(current(refresh(&refreshing, &jane, ALL).await).identity.user_id, "1234");
+}
+
+/// The user id is of a claim that only the ID token of the sign-in has; `sub` is the same (section 12.2).
+#[tokio::test]
+async fn a_user_id_that_a_refresh_does_not_repeat_is_kept() {
+    let provider = Provider::start().await;
+    provider.claims(|claims| {
+        claims.insert("oid".into(), json!("jane-1"));
+    });
+    let keys = vec![("userIDKey", text("oid")), ("getUserInfo", plain("true"))];
+    let connector = connector(&provider, keys);
+    let jane = accepted(login(&provider, &connector).await);
+    provider.set(|b| {
+        b.without_id_token = true;
+        b.userinfo = json!({ "email": "new@example.com", "email_verified": true })
+            .as_object()
+            .unwrap()
+            .clone();
+    });
+    let again = current(refresh(&connector, &jane, ALL).await).identity;
+    assert_eq!((again.user_id.as_str(), again.email.as_str()), ("jane-1", "new@example.com"));
+    provider.set(|b| {
+        b.userinfo.insert("sub".into(), json!("somebody-else"));
+    });
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("another user"));
+}
+
+/// A claim that is null says no more than one that is missing: it is a defect, and no statement about the address.
+#[tokio::test]
+async fn an_email_verified_that_is_null_at_a_refresh_is_a_defect_and_no_refusal() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, vec![]);
+    let jane = accepted(login(&provider, &connector).await);
+    provider.claims(|claims| {
+        claims.insert("email_verified".into(), serde_json::Value::Null);
+    });
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("email_verified"));
 }
 
 #[tokio::test]

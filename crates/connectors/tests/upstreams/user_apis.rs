@@ -133,6 +133,23 @@ async fn bitbucket_returns_workspaces_over_several_pages() {
     assert!(broken(login(&connector, ALL).await).contains("no confirmed primary"));
 }
 
+/// Issue 9, item 5: null in a member that may be absent is no reason to refuse a login.
+#[tokio::test]
+async fn null_counts_as_absent() {
+    let fake = gitea().await;
+    let connector = gitea_at(&fake, vec![("loadAllGroups", plain("true"))]);
+    let user = json!({ "id": 7, "login": "jane", "full_name": null, "email": null });
+    fake.replies("/api/v1/user", Reply::ok(user));
+    let jane = accepted(login(&connector, ALL).await).identity;
+    assert_eq!((jane.preferred_username.as_str(), jane.email.as_str()), ("jane", ""));
+    assert!(!jane.email_verified && !jane.groups.is_empty());
+
+    let fake = bitbucket().await;
+    let connector = bitbucket_at(&fake, vec![]);
+    fake.replies("/2.0/user", Reply::ok(json!({ "uuid": "{b0c0}", "username": null })));
+    assert_eq!(accepted(login(&connector, ALL).await).identity.user_id, "{b0c0}");
+}
+
 #[tokio::test]
 async fn openshift_returns_the_groups_of_the_user() {
     let fake = openshift().await;

@@ -5,6 +5,7 @@ use clap::CommandFactory;
 use super::*;
 
 const ID: &str = "-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi";
+const SUB: &str = "-1sjXtFPdgTDmZf0r8kEwvE7XhWbyCtQm2aLUqKoIyc";
 
 fn parse(arguments: &[&str]) -> Result<String, String> {
     let arguments = ["countersign"].iter().chain(arguments).map(OsString::from);
@@ -27,6 +28,19 @@ fn ids_that_begin_with_a_hyphen_are_accepted_everywhere() {
         let parsed = parse(arguments).unwrap();
         assert!(parsed.contains(ID) && parsed.contains("a.yaml"), "{parsed}");
     }
+    // The id of a user at an upstream, which may be random too.
+    for arguments in [
+        &["users", "block", SUB, "--connector", "entra", "--reason", "r", "--config", "a.yaml"][..],
+        &["users", "unblock", "--connector", "entra", SUB, "--config", "a.yaml"],
+        &["explain", SUB, "--config", "a.yaml"],
+        &["sessions", "list", "--user", SUB, "--config", "a.yaml"],
+        &["sessions", "end", "--user", SUB, "--config", "a.yaml"],
+        &["events", "--user", SUB, "--config", "a.yaml"],
+    ] {
+        let parsed = parse(arguments).unwrap();
+        assert!(parsed.contains(SUB) && parsed.contains("a.yaml"), "{parsed}");
+    }
+    assert!(parse(&["sessions", "end", "--user", "--everything", "--config", "a.yaml"]).is_err());
     assert!(parse(&["sessions", "end", "--evrything"]).unwrap_err().contains("--everything"));
 }
 

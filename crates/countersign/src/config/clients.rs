@@ -7,6 +7,7 @@ use countersign_core::client::{DEVICE_CALLBACK, OUT_OF_BAND, OWN_PAGES, registra
 use countersign_core::network::is_loopback_url;
 use countersign_core::{Client, ClientId, ConnectorId, Secret};
 use countersign_issuer::settings::SignOnPolicy;
+use countersign_server::example_app::is_callback_path;
 use url::Url;
 
 use super::{kubernetes, lifetimes, pages, text_items, variable};
@@ -267,7 +268,8 @@ fn find_example_app(id: &str, clients: &[Client]) -> Result<ExampleApp, String> 
     };
     let urls = client.redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
     let redirect_uri = urls.into_iter().find(|url| {
-        url.scheme() == "http" && is_loopback_url(url) && url.port().is_some() && url.path() != "/"
+        let is_own = url.scheme() == "http" && is_loopback_url(url) && url.port().is_some();
+        is_own && is_callback_path(url.path())
     });
     match redirect_uri {
         Some(redirect_uri) => Ok(ExampleApp { client: client.clone(), redirect_uri }),

@@ -235,10 +235,6 @@ fn read_required(section: &Section<'_>) -> Vec<(String, String)> {
             let near = did_you_mean(claim, TEXTS);
             map.error(claim, format!("is no claim of an ID token that is a text{near}"));
         }
-        if claim == "azp" {
-            let reason = "is only in tokens with several audiences: all other tokens are refused";
-            map.warning(claim, reason);
-        }
         match &node.value {
             Value::Scalar { text, .. } => required.push((claim.to_owned(), text.clone())),
             other => map.error(claim, format!("found {}, expected text", other.kind())),

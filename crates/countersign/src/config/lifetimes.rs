@@ -168,8 +168,8 @@ pub fn read_sessions(root: &Section<'_>) -> SignOnPolicy {
     let block = section.as_ref();
     let sessions = SignOnPolicy {
         sso: block.and_then(|block| block.flag("sso")).unwrap_or(true),
-        absolute_lifetime: lifetime(block, "absoluteLifetime").unwrap_or(HOUR * 24),
-        idle_lifetime: lifetime(block, "validIfNotUsedFor").unwrap_or(HOUR * 8),
+        absolute_lifetime: session_lifetime(block, "absoluteLifetime").unwrap_or(HOUR * 24),
+        idle_lifetime: session_lifetime(block, "validIfNotUsedFor").unwrap_or(HOUR * 8),
         upstream_refresh_interval: block
             .and_then(|block| duration(block, "upstreamRefreshInterval"))
             .unwrap_or(MINUTE * 5),
@@ -205,8 +205,8 @@ pub fn read_client(section: &Section<'_>, all: &SignOnPolicy) -> Lifetimes {
         block.finish();
     }
     if let Some(block) = section.section("sessions") {
-        own.session_absolute = lifetime(Some(&block), "absoluteLifetime");
-        own.session_idle = lifetime(Some(&block), "validIfNotUsedFor");
+        own.session_absolute = session_lifetime(Some(&block), "absoluteLifetime");
+        own.session_idle = session_lifetime(Some(&block), "validIfNotUsedFor");
         let absolute = own.session_absolute.unwrap_or(all.absolute_lifetime);
         if own.session_idle.is_some_and(|idle| idle > absolute) {
             block.error("validIfNotUsedFor", "is longer than absoluteLifetime");
@@ -265,10 +265,21 @@ pub fn client_summary(own: &Lifetimes) -> Option<String> {
 
 /// A duration that may not be zero.
 pub(super) fn lifetime(block: Option<&Section<'_>>, key: &'static str) -> Option<Duration> {
+    at_least(SECOND, block, key)
+}
+
+/// A session must last as long as a login may take. Otherwise it could be over before the login is completed, which
+/// would then begin again without an end.
+fn session_lifetime(block: Option<&Section<'_>>, key: &'static str) -> Option<Duration> {
+    at_least(MINUTE, block, key)
+}
+
+fn at_least(least: Duration, block: Option<&Section<'_>>, key: &'static str) -> Option<Duration> {
     let block = block?;
     let found = duration(block, key)?;
-    if found < SECOND {
-        block.error(key, format!("found {}, expected 1s or more", show_duration(found)));
+    if found < least {
+        let (found, least) = (show_duration(found), show_duration(least));
+        block.error(key, format!("found {found}, expected {least} or more"));
         return None;
     }
     Some(found)

@@ -32,6 +32,10 @@ impl Config {
         if let Some(listen) = &self.telemetry {
             writeln!(out, "telemetry   {listen}")?;
         }
+        // What a proxy in front must pass on (docs/reverse-proxy.md).
+        let request = self.limits.header_bytes;
+        let response = "8 KiB in responses (nginx: proxy_buffer_size 16k)";
+        writeln!(out, "headers     {request} bytes in requests, {response}")?;
         self.write_lifetimes(out)?;
         writeln!(out, "pkce        {}", pkce(&self.oauth2.pkce))?;
         writeln!(out, "connectors  {}", self.connector_count())?;

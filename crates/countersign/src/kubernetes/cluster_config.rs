@@ -37,6 +37,13 @@ fn print(expected: &Expected<'_>, arguments: &ClusterConfigArguments) -> Result<
     if !expected.issuer.starts_with("https://") {
         eprintln!("warning: {} is not https: no API server accepts it", expected.issuer);
     }
+    if expected.has_webhook() {
+        eprintln!(
+            "warning: the client {} has a webhook: beside it these settings would keep tokens of ended sessions \
+             valid; countersign kubernetes webhook-config prints its file",
+            expected.cluster.client
+        );
+    }
     let pem = arguments.certificate_authority.as_deref().map(read_pem).transpose()?;
     let has = |format| [ClusterConfigFormat::All, format].contains(&arguments.format);
     if has(ClusterConfigFormat::Flags) {
@@ -74,11 +81,8 @@ fn flags(expected: &Expected<'_>, arguments: &ClusterConfigArguments) -> String 
         "--oidc-groups-claim=groups".to_owned(),
         format!("--oidc-groups-prefix={}", arguments.groups_prefix),
     ];
-    if expected.algorithm != "RS256" {
-        lines.push(format!("--oidc-signing-algs={}", expected.algorithm));
-    }
-    if expected.has_trusted_peers() && expected.always_has_azp() {
-        lines.push(format!("--oidc-required-claim=azp={}", expected.cluster.client));
+    if let Some(algorithm) = expected.algorithm.filter(|algorithm| *algorithm != "RS256") {
+        lines.push(format!("--oidc-signing-algs={algorithm}"));
     }
     if let Some(file) = &arguments.certificate_authority {
         lines.push(format!("--oidc-ca-file={}", file.display()));
@@ -88,6 +92,12 @@ fn flags(expected: &Expected<'_>, arguments: &ClusterConfigArguments) -> String 
          --authentication-config.\n",
         expected.cluster.name
     );
+    if expected.algorithm.is_none() {
+        text.push_str(
+            "# The key in Vault decides the algorithm. Unless it is an RSA key, add --oidc-signing-algs with ES256, \
+             ES384 or ES512.\n",
+        );
+    }
     for line in lines {
         // Writing to a `String` cannot fail.
         let _ = writeln!(text, "- {}", quoted(&line));
@@ -112,9 +122,14 @@ fn configuration(
     if let Some(pem) = pem {
         let _ = writeln!(text, "      certificateAuthority: {}", quoted(pem));
     }
-    if expected.has_trusted_peers() {
-        // An expression, because a token for one audience may lack `azp`.
-        let rule = format!("!has(claims.azp) || claims.azp == '{}'", expected.cluster.client);
+    let peers = expected.trusted_peers();
+    if !peers.is_empty() {
+        // An expression, because a token for one audience may lack `azp`. The peers are named, because
+        // `kubectl countersign login` obtains the tokens of a cluster with its own client by one of them. A list of
+        // JSON is one of CEL.
+        let clients: Vec<&str> =
+            std::iter::once(expected.cluster.client.as_str()).chain(peers).collect();
+        let rule = format!("!has(claims.azp) || claims.azp in {}", serde_json::json!(clients));
         let _ = write!(
             text,
             "    claimValidationRules:\n      - expression: {}\n        message: issued to another client\n",

@@ -167,15 +167,41 @@ fn check_rule(rule: &Node, expected: &Expected<'_>, found: &mut Problems) {
         check_required_azp(rule.mark, wanted, expected, found);
     }
     let expression = get(rule, "expression").and_then(text).unwrap_or_default();
-    let reads_azp = expression.contains("claims.azp");
+    if !expression.contains("claims.azp") && !expression.contains("claims.?azp") {
+        return;
+    }
     let is_guarded = expression.contains("has(claims.azp)") || expression.contains("claims.?azp");
-    if reads_azp && !is_guarded && !expected.always_has_azp() {
-        let reason = "a token for one audience has no azp, and the expression then fails";
-        found.error(rule.mark, format!("{reason}: write !has(claims.azp) || claims.azp == ..."));
+    if (!is_guarded || requires_azp(expression)) && !expected.always_has_azp() {
+        let effect = if is_guarded { "refuses it" } else { "then fails" };
+        let reason = "a token for one audience has no azp, and the expression";
+        let todo = "write !has(claims.azp) || claims.azp == ...";
+        found.error(rule.mark, format!("{reason} {effect}: {todo}"));
+    }
+    let unnamed = |peer: &&str| !expression.contains(*peer);
+    let refused: Vec<&str> = expected.trusted_peers().into_iter().filter(unnamed).collect();
+    warn_of_refused_peers(rule.mark, &refused, found);
+}
+
+/// Whether a token without `azp` is refused by `has(claims.azp) && ...`, as far as the text shows.
+fn requires_azp(expression: &str) -> bool {
+    let has_alternative = expression.contains("||") || expression.contains('?');
+    !has_alternative && !expression.contains("!has(claims.azp)")
+}
+
+/// `kubectl countersign login` obtains the tokens of a cluster with its own client by a trusted peer.
+fn warn_of_refused_peers(mark: Mark, refused: &[&str], found: &mut Problems) {
+    if !refused.is_empty() {
+        let reason = "kubectl countersign with such a client is refused";
+        let names = refused.join(", ");
+        found.warning(mark, format!("tokens that trustedPeers obtain ({names}): {reason}"));
     }
 }
 
 fn check_required_azp(mark: Mark, wanted: &str, expected: &Expected<'_>, found: &mut Problems) {
+    let peers = expected.trusted_peers();
+    if peers.contains(&wanted) {
+        return;
+    }
     if !expected.always_has_azp() {
         let reason = "a token for one audience has no azp (OpenID Connect Core 2)";
         let todo = "give the client a kubernetes block, or use an expression with has(claims.azp)";
@@ -183,6 +209,8 @@ fn check_required_azp(mark: Mark, wanted: &str, expected: &Expected<'_>, found: 
     } else if wanted != expected.cluster.client.as_str() {
         let client = &expected.cluster.client;
         found.error(mark, format!("azp is the requesting client, {client}, not {wanted}"));
+    } else {
+        warn_of_refused_peers(mark, &peers, found);
     }
 }
 
@@ -241,7 +269,7 @@ fn check_prefix_text(mark: Mark, prefix: &str, what: &str, found: &mut Problems)
 }
 
 fn check_peers(entry: &Node, whole: &str, expected: &Expected<'_>, found: &mut Problems) {
-    if expected.has_trusted_peers() && !whole.contains("azp") {
+    if !expected.trusted_peers().is_empty() && !whole.contains("azp") {
         let reason = "its trustedPeers can obtain tokens for this cluster; without a rule about azp it accepts them";
         found.warning(entry.mark, format!("{}: {reason}", expected.cluster.client));
     }

@@ -8,6 +8,9 @@ use super::api_client::RequestFields;
 
 /// Characters of an id made by `countersign_core::ids::random_id`.
 const ID_LENGTH: usize = 32;
+/// Ids of other systems are at least this long if they are random, such as the `sub` of Microsoft Entra; several short
+/// options in one argument are not.
+const MIN_LENGTH: usize = 20;
 
 /// Validates an instant here, so that the message names the option; the backend parses it.
 pub fn instant(text: &str) -> Result<String, String> {
@@ -24,8 +27,8 @@ pub fn instant(text: &str) -> Result<String, String> {
     }
 }
 
-/// Parses a session or grant id. Ids created by earlier versions may begin with `-`; any other value that does is a
-/// misspelt option.
+/// Parses an id of a session, a grant or a user. Ids of earlier versions and of upstreams may begin with `-`; any other
+/// value that does is a misspelt option.
 pub fn id(text: &str) -> Result<String, String> {
     match text.starts_with('-') && !is_hyphenated_id(text) {
         true => Err("is neither an option of this command nor an id; see --help".to_owned()),
@@ -36,7 +39,8 @@ pub fn id(text: &str) -> Result<String, String> {
 /// Whether the text is an id that a command line would parse as an option.
 pub fn is_hyphenated_id(text: &str) -> bool {
     let is_base64url = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    text.starts_with('-') && text.len() == ID_LENGTH && is_base64url
+    let is_long = text.len() == ID_LENGTH || text.len() >= MIN_LENGTH && !text.starts_with("--");
+    text.starts_with('-') && is_long && is_base64url
 }
 
 /// The fields that have a value, as request fields.
@@ -53,7 +57,7 @@ pub struct Filters {
     #[arg(long)]
     text: Option<String>,
     /// The whole user id, login or e-mail address
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = id)]
     user: Option<String>,
     /// The whole name of a group of the user
     #[arg(long)]
@@ -105,7 +109,12 @@ mod tests {
     #[test]
     fn an_id_may_begin_with_a_hyphen_and_a_misspelt_option_is_none() {
         assert!(id("-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi").is_ok());
+        assert!(
+            id("-1sjXtFPdgTDmZf0r8kEwvE7XhWbyCtQm2aLUqKoIyc").is_ok(),
+            "a `sub` of an upstream"
+        );
         assert!(id("nobody").is_ok());
+        assert!(id("--seen-before-yesterday").is_err());
         assert!(id("--evrything").is_err());
         assert!(id("-q").is_err());
     }

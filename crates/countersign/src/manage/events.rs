@@ -49,7 +49,7 @@ pub struct EventArguments {
     #[arg(long, value_name = "ID")]
     pub connector: Option<String>,
     /// Of this user: the user id at the connector
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = id)]
     user: Option<String>,
     /// By this actor: user:ID, user:ID@CONNECTOR, client:ID, machine:ACCOUNT, upstream or system
     #[arg(long)]

@@ -211,7 +211,8 @@ fn render_session(view: &SessionDetailView, terminal: &Terminal) -> String {
         ("last token until", last_token),
     ];
     if let Some(end) = &session.ended {
-        lines.push(("ended", format!("{} by {}: {}", at(&end.at), end.by, end.reason)));
+        let by = end.by_name.as_ref().unwrap_or(&end.by);
+        lines.push(("ended", format!("{} by {by}: {}", at(&end.at), end.reason)));
     }
     let mut text = facts(terminal, &lines);
     text += &section(terminal, "Grants", "No client has been granted anything.", || {

@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use countersign_core::client::OUT_OF_BAND;
-use countersign_core::{Client, Code, Secret, Session, identity, scopes};
+use countersign_core::{Client, Code, Secret, Session, Timestamp, identity, scopes};
 use countersign_jose::hash;
 use countersign_store::IssueCodeOutcome;
 
 use super::request::AuthRequest;
 use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 use super::{ConnectorChoice, PendingLogin, Step};
+use crate::circuit_breakers::LOGIN_COMPLETION_TIME;
 use crate::{Issuer, IssuerError};
 
 const CODE_PURPOSE: &str = "authorization code";
@@ -36,8 +37,15 @@ impl Issuer {
     ) -> Result<Step, IssuerError> {
         let silent = pending.request.prompt.none.then(|| pending.clone());
         match (self.evaluate(pending, cookie, approved).await, silent) {
-            // `prompt=none` must not show a page: the error is sent to the client.
-            (Err(IssuerError::Unavailable { what, cause }), Some(pending)) => {
+            // `prompt=none` must not show a page: the error is sent to the client, which can ask again also when it is
+            // unknown whether a code was stored, because that code was not sent.
+            (
+                Err(
+                    IssuerError::Unavailable { what, cause }
+                    | IssuerError::OutcomeUnknown { what, cause },
+                ),
+                Some(pending),
+            ) => {
                 tracing::error!(what, cause, "a silent request could not be answered");
                 let (code, text) = (ErrorCode::TemporarilyUnavailable, "Ask again later");
                 Ok(self.refuse(&pending, code, text))
@@ -135,35 +143,42 @@ impl Issuer {
         }
     }
 
-    /// True when the session's connector is the requested one and allowed for the client, its fingerprint is
-    /// unchanged, and its login requested everything of the upstream that this request needs.
+    /// True when the session's connector is the requested one and allowed for the client and the grant type, its
+    /// fingerprint is unchanged, and its login requested everything of the upstream that this request needs.
     pub(crate) fn is_usable_for(
         &self,
         request: &AuthRequest,
         client: &Client,
         session: &Session,
     ) -> bool {
-        request.connector.as_ref().is_none_or(|id| *id == session.connector)
-            && self.connectors.allowed(client, &session.connector).is_some()
+        let (connector, grant_type) = (&session.connector, request.grant_type());
+        request.connector.as_ref().is_none_or(|id| id == connector)
+            && self.connectors.allowed_for(client, connector, grant_type).is_some()
             && !self.fingerprint_changed(session)
             && session
                 .login_scopes
                 .covers(self.login_scopes_needed(session, request.login_scopes()))
     }
 
-    /// Asks for a login because the upstream identity cannot be used. A login already made for this request is not
-    /// repeated: with an upstream that logs in without interaction that would be an endless redirect.
+    /// Asks for a login because the upstream identity cannot be used. A login just made for this request is not
+    /// repeated: with an upstream that logs in without interaction that would be an endless redirect. One whose user has
+    /// been at the approval page since may be too old by now.
     fn login_again(&self, pending: PendingLogin, client: &Client) -> Step {
-        if pending.logged_in.is_none() {
+        let is_fresh = |at: Timestamp| self.now().since(at) <= LOGIN_COMPLETION_TIME;
+        if !pending.logged_in.is_some_and(is_fresh) {
             return self.require_login(pending, client);
         }
-        let reason = "The upstream accepted the login and then refused the user";
+        let reason = "The upstream accepted the login and then did not confirm the user";
         self.refuse(&pending, ErrorCode::AccessDenied, reason)
     }
 
     fn require_login(&self, mut pending: PendingLogin, client: &Client) -> Step {
         if pending.request.prompt.none {
-            return self.refuse(&pending, ErrorCode::LoginRequired, "Nobody is signed in");
+            return self.refuse(
+                &pending,
+                ErrorCode::LoginRequired,
+                "A login is needed, and this request shows no page",
+            );
         }
         pending.session = None;
         pending.logged_in = None;

@@ -3,7 +3,7 @@
 
 use countersign_core::ids::{self, NoRandomness};
 use countersign_core::{SessionId, Timestamp};
-use countersign_jose::SealingKeys;
+use countersign_jose::{SealingKeys, hash};
 use serde::{Deserialize, Serialize};
 
 use super::AuthRequest;
@@ -14,10 +14,9 @@ const PURPOSE: &str = "authorization request";
 /// The cookie that identifies a browser. Its value is a list of tokens: one sign-in token per sign-in, the current one
 /// first, and last the browser token, which never changes.
 ///
-/// A pending login without a session is sealed to the browser token, so it survives any number of sign-ins in other
-/// tabs. One with a session is sealed to the current sign-in token as well: an attacker who planted a cookie before a
-/// sign-in cannot open what that sign-in produced. Under one of the few earlier sign-in tokens it opens without its
-/// session, like a login that has just begun.
+/// A pending login is sealed to the browser token, so it survives any number of sign-ins in other tabs. One with a
+/// session also has the current sign-in token: an attacker who planted a cookie before a sign-in cannot open what that
+/// sign-in produced. After another sign-in it opens without its session, like a login that has just begun.
 #[derive(Clone, Debug)]
 pub struct BrowserBinding {
     browser: String,
@@ -47,14 +46,18 @@ impl BrowserBinding {
         tokens.map(String::as_str).collect::<Vec<_>>().join(".")
     }
 
-    /// The value that a login without a session is sealed to.
+    /// The value that a pending login is sealed to.
     pub(super) fn browser(&self) -> &str {
         &self.browser
     }
 
-    /// The value that a login with a session is sealed to.
+    /// Browser token and current sign-in token.
     pub(crate) fn current(&self) -> String {
         self.with(self.sign_ins.first().map_or("", String::as_str))
+    }
+
+    fn sign_in_hash(&self) -> String {
+        hash::sha256(&self.current())
     }
 
     fn earlier(&self) -> impl Iterator<Item = String> {
@@ -95,31 +98,55 @@ impl PendingLogin {
         Self { request, session: None, logged_in: None, switch: false }
     }
 
-    /// Seals it to the browser; once it belongs to a session, to the current value of the binding cookie.
+    /// Seals it to the browser; once it belongs to a session, with the current sign-in token.
     pub fn seal(
         &self,
         keys: &SealingKeys,
         binding: &BrowserBinding,
     ) -> Result<String, IssuerError> {
-        let plain = serde_json::to_vec(self).map_err(|e| IssuerError::Broken(e.to_string()))?;
-        let bound_to = match self.session.is_some() || self.logged_in.is_some() {
-            true => binding.current(),
-            false => binding.browser().to_owned(),
-        };
-        Ok(keys.seal(PURPOSE, bound_to.as_bytes(), &plain)?)
+        let has_session = self.session.is_some() || self.logged_in.is_some();
+        let sign_in = has_session.then(|| binding.sign_in_hash());
+        let plain = serde_json::to_vec(&WithSignIn { pending: self, sign_in })
+            .map_err(|e| IssuerError::Broken(e.to_string()))?;
+        Ok(keys.seal(PURPOSE, binding.browser().as_bytes(), &plain)?)
     }
 
     /// `None`: not sealed by this issuer, or for another browser.
     pub fn open(keys: &SealingKeys, binding: &BrowserBinding, sealed: &str) -> Option<Self> {
-        let open = |bound_to: &str| -> Option<Self> {
+        let open = |bound_to: &str| -> Option<(Self, SignInOf)> {
             let plain = keys.open(PURPOSE, bound_to.as_bytes(), sealed)?;
-            serde_json::from_slice(&plain).ok()
+            Some((serde_json::from_slice(&plain).ok()?, serde_json::from_slice(&plain).ok()?))
         };
-        open(binding.browser()).or_else(|| open(&binding.current())).or_else(|| {
-            let pending = binding.earlier().find_map(|bound_to| open(&bound_to))?;
+        if let Some((pending, of)) = open(binding.browser()) {
+            if of.sign_in.is_none_or(|hash| hash == binding.sign_in_hash()) {
+                return Some(pending);
+            }
+            let has_signed_in = !binding.sign_ins.is_empty();
+            return has_signed_in.then(|| Self::new(pending.request));
+        }
+        // Earlier versions sealed a login with a session to the sign-in token.
+        open(&binding.current()).map(|(pending, _)| pending).or_else(|| {
+            let (pending, _) = binding.earlier().find_map(|bound_to| open(&bound_to))?;
             Some(Self::new(pending.request))
         })
     }
+}
+
+/// What is sealed.
+#[derive(Serialize)]
+struct WithSignIn<'a> {
+    #[serde(flatten)]
+    pending: &'a PendingLogin,
+    /// Hash of the sign-in token that the session belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in: Option<String>,
+}
+
+/// The member of [`WithSignIn`] beside the pending login.
+#[derive(Deserialize)]
+struct SignInOf {
+    #[serde(default)]
+    sign_in: Option<String>,
 }
 
 #[cfg(test)]

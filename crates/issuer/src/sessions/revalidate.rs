@@ -32,30 +32,34 @@ impl Issuer {
         if self.fingerprint_changed(&session) {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
-        let age = self.now().since(session.identity_at);
-        let policy = &self.settings.sign_on;
         // Some upstreams issue a refresh token only if the login requested offline access.
         let can_refresh =
             |r: &&Arc<dyn Refresh>| session.login_scopes.offline || !r.needs_offline_login();
         let Some(refresh) = connector.refresh.as_ref().filter(can_refresh) else {
-            // A login within the last minute is accepted however short the limit is; otherwise it could never be
-            // completed.
-            let is_old = age > policy.max_snapshot_age && age > LOGIN_COMPLETION_TIME;
-            return Ok(match is_old {
-                true => Revalidation::Rejected(RejectReason::CannotRevalidate),
-                false => valid(session, None),
-            });
+            return Ok(self.valid_unless_old(session));
         };
         if refresh.needs_no_request() {
             return self.refresh_identity(connector, &**refresh, session, None).await;
         }
-        if age < policy.upstream_refresh_interval {
+        let age = self.now().since(session.identity_at);
+        if age < self.settings.sign_on.upstream_refresh_interval {
             return Ok(valid(session, None));
         }
         if self.skips_revalidation(connector, &session)? {
             return Ok(valid(session, None));
         }
         self.refresh_or_wait(connector, &**refresh, session).await
+    }
+
+    /// For a session whose upstream cannot be asked again: valid until its identity is older than
+    /// `sessions.maxSnapshotAge`. An identity of the last minute is accepted however short that is; otherwise no login
+    /// could be completed.
+    fn valid_unless_old(&self, session: Session) -> Revalidation {
+        let age = self.now().since(session.identity_at);
+        match age > self.settings.sign_on.max_snapshot_age && age > LOGIN_COMPLETION_TIME {
+            true => Revalidation::Rejected(RejectReason::CannotRevalidate),
+            false => valid(session, None),
+        }
     }
 
     /// Refreshes while holding the lease, or waits until the holder has stored a result or released it.
@@ -149,18 +153,19 @@ impl Issuer {
         for step in trace.steps() {
             tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
         }
+        let is_current = match &result {
+            Ok(RefreshOutcome::Current(person)) => is_same_user(person, &session),
+            _ => false,
+        };
+        if !is_current {
+            self.keep_successor(refresh, &session, upstream.as_ref()).await?;
+        }
         let refusal = match result.map_err(|down| IssuerError::upstream(&down))? {
             RefreshOutcome::Current(person) => {
                 self.record_success(&session);
                 return self.accept_refresh(session, *person, lease);
             }
-            RefreshOutcome::NotPossible => {
-                let age = self.now().since(session.identity_at);
-                return Ok(match age > self.settings.sign_on.max_snapshot_age {
-                    true => Revalidation::Rejected(RejectReason::CannotRevalidate),
-                    false => valid(session, None),
-                });
-            }
+            RefreshOutcome::NotPossible => return Ok(self.valid_unless_old(session)),
             RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
             RefreshOutcome::Missing { reason } => UpstreamRefusal::Missing { reason },
         };
@@ -181,6 +186,23 @@ impl Issuer {
         }))
     }
 
+    /// Stores what the upstream returned for a refresh token that was used in vain: the identity could not be read
+    /// afterwards, or the user is refused. The upstream does not accept the used token again, so the next revalidation
+    /// would be refused and could end the session.
+    async fn keep_successor(
+        &self,
+        refresh: &dyn Refresh,
+        session: &Session,
+        upstream: Option<&Secret>,
+    ) -> Result<(), IssuerError> {
+        let (Some(upstream), Some(before)) = (upstream, &session.upstream) else { return Ok(()) };
+        let successor = refresh.successor(upstream).await;
+        if let Some(after) = self.seal_upstream(successor.as_ref())? {
+            self.store.replace_upstream(&session.id, before, &after).await?;
+        }
+        Ok(())
+    }
+
     fn accept_refresh(
         &self,
         mut session: Session,
@@ -194,15 +216,16 @@ impl Issuer {
         {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
-        if person.identity.user_id != session.identity.user_id {
+        if !is_same_user(&person, &session) {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
         if lease.is_none() && person.identity == session.identity {
             return Ok(valid(session, None));
         }
+        let used_upstream = session.upstream.clone();
         let upstream = match &person.upstream {
             Some(data) => self.seal_upstream(Some(data))?,
-            None => session.upstream.clone(),
+            None => used_upstream.clone(),
         };
         session.identity = person.identity;
         session.identity_at = self.now();
@@ -212,6 +235,7 @@ impl Issuer {
             identity: session.identity.clone(),
             fingerprint: session.fingerprint.clone(),
             upstream,
+            used_upstream,
             auth_time: session.auth_time,
             lease,
             now: session.identity_at,
@@ -236,6 +260,10 @@ impl Issuer {
             .map_err(|_| IssuerError::Broken("upstream data is not text".to_owned()))?;
         Ok(Some(Secret::new(text)))
     }
+}
+
+fn is_same_user(person: &SignedIn, session: &Session) -> bool {
+    person.identity.user_id == session.identity.user_id
 }
 
 fn valid(session: Session, snapshot: Option<Snapshot>) -> Revalidation {

@@ -5,21 +5,27 @@
 //! other scope `client_credentials` must be in `oauth2.grantTypes`; those tokens are like a user's, with the client as
 //! subject.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::{Client, ClientId, GrantType, Scopes, Timestamp, ids, scopes};
-use countersign_jose::hash;
+use countersign_jose::{Claims, hash};
 use serde::Serialize;
 
-use super::issue::Audience;
+use super::audience::Audience;
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 
 /// The token has no grant and cannot be revoked, so its lifetime is short.
 const LONGEST: Duration = Duration::from_mins(15);
 
-/// RFC 9068 section 2.2, and the claims of an ID token where it is one. `sub` begins with a word and a colon, which no
-/// user's does (those are base64url), so a client cannot be mistaken for a user.
+/// `sub` of a client's own tokens. It begins with a word and a colon, which no user's does (those are base64url), so a
+/// client cannot be mistaken for a user.
+fn subject_of(client: &ClientId) -> String {
+    format!("client:{client}")
+}
+
+/// RFC 9068 section 2.2, and the claims of an ID token where it is one.
 #[derive(Clone, Serialize)]
 struct ClientToken {
     iss: String,
@@ -79,6 +85,15 @@ impl Issuer {
         self.sign_client_tokens(client, scope, aud).await
     }
 
+    /// The client whose own access token has these claims, if it may still obtain such tokens; for introspection.
+    pub(super) fn client_of_own_token(&self, claims: &Claims) -> Option<Arc<Client>> {
+        let id = ClientId::new(claims.text("client_id")?);
+        let client = self.clients.get(&id)?;
+        let is_own = claims.text("sub") == Some(subject_of(&id).as_str());
+        let for_api = Scopes::parse(claims.text("scope")?).has(scopes::ADMIN);
+        (is_own && self.check_client(&client, for_api).is_ok()).then_some(client)
+    }
+
     /// RFC 6749 section 4.4: confidential clients only. A public client is refused even with a secret, because every
     /// copy of it contains that secret.
     fn check_client(&self, client: &Client, for_api: bool) -> Result<(), TokenError> {
@@ -112,7 +127,11 @@ impl Issuer {
         aud: TokenAudience,
     ) -> Result<Tokens, TokenError> {
         let now = self.now();
-        let until = now + self.settings.token_lifetime_of(client).min(LONGEST);
+        let lifetime = match &aud {
+            TokenAudience::Api(_) => self.settings.token_lifetime_of(client),
+            TokenAudience::Clients(audience) => self.lifetime_for(client, audience),
+        };
+        let until = now + lifetime.min(LONGEST);
         let access = self.client_token(client, &scope, aud, until)?;
         let has_id_token = scope.has(scopes::OPENID);
         let id =
@@ -148,16 +167,19 @@ impl Issuer {
         aud: TokenAudience,
         until: Timestamp,
     ) -> Result<ClientToken, TokenError> {
-        let several = matches!(&aud, TokenAudience::Clients(Audience::Many(_)));
+        let has_azp = match &aud {
+            TokenAudience::Api(_) => false,
+            TokenAudience::Clients(audience) => self.has_azp(audience),
+        };
         let groups = if scope.has(scopes::GROUPS) { client.own_groups.clone() } else { Vec::new() };
         Ok(ClientToken {
             iss: self.settings.issuer.as_str().to_owned(),
-            sub: format!("client:{}", client.id),
+            sub: subject_of(&client.id),
             aud,
             exp: until.secs(),
             iat: self.now().secs(),
             jti: ids::random_id()?,
-            azp: several.then(|| client.id.clone()),
+            azp: has_azp.then(|| client.id.clone()),
             client_id: Some(client.id.clone()),
             scope: Some(scope.to_string()),
             at_hash: None,

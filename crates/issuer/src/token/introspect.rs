@@ -34,7 +34,9 @@ struct About {
     iss: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
-    sid: String,
+    /// `None` for a client's own token, which has no session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
     /// Dex's extra claims (`ext`); Dovecot and Go clients read the user's claims from there.
     ext: Ext,
 }
@@ -44,7 +46,8 @@ struct About {
 struct Ext {
     #[serde(skip_serializing_if = "Option::is_none")]
     azp: Option<ClientId>,
-    sid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
     #[serde(flatten)]
     person: serde_json::Value,
 }
@@ -58,6 +61,10 @@ impl Issuer {
         token: &Secret,
     ) -> Result<Introspection, IssuerError> {
         let claims = self.access_token(token);
+        let own = claims.as_ref().and_then(|claims| self.about_own_token(caller, claims));
+        if own.is_some() {
+            return Ok(Introspection { active: true, about: own });
+        }
         let refresh_token = match claims {
             Some(_) => None,
             None => self.read_refresh_token(token).await?,
@@ -84,6 +91,35 @@ impl Issuer {
                 .and_then(|token| self.about_refresh_token(&owner, &token, &grant, &session)),
         };
         Ok(Introspection { active: about.is_some(), about })
+    }
+
+    /// For a client's own access token (`client_credentials`), which has neither grant nor session.
+    fn about_own_token(&self, caller: &Client, claims: &Claims) -> Option<About> {
+        let owner = self.client_of_own_token(claims)?;
+        if owner.id != caller.id && !claims.is_for(caller.id.as_str()) {
+            return None;
+        }
+        let person = ["groups", "name"].into_iter();
+        let person = person.filter_map(|name| Some((name.to_owned(), claims.get(name)?.clone())));
+        Some(About {
+            scope: claims.text("scope").unwrap_or_default().to_owned(),
+            client_id: owner.id.clone(),
+            username: String::new(),
+            token_type: "Bearer",
+            token_use: "access_token",
+            exp: claims.number("exp"),
+            iat: claims.number("iat").unwrap_or_default(),
+            sub: claims.text("sub").unwrap_or_default().to_owned(),
+            aud: claims.texts("aud").into_iter().map(ClientId::new).collect(),
+            iss: self.settings.issuer.as_str().to_owned(),
+            jti: claims.text("jti").map(str::to_owned),
+            sid: None,
+            ext: Ext {
+                azp: claims.text("azp").map(ClientId::new),
+                sid: None,
+                person: serde_json::Value::Object(person.collect()),
+            },
+        })
     }
 
     /// The grant that an access or refresh token belongs to; the grant may have ended.
@@ -154,7 +190,7 @@ impl Issuer {
             aud: vec![grant.client.clone()],
             iss: self.settings.issuer.as_str().to_owned(),
             jti: None,
-            sid: session.id.to_string(),
+            sid: Some(session.id.to_string()),
             ext: ext(&grant.scopes, None, session),
         }
     }
@@ -162,7 +198,7 @@ impl Issuer {
 
 fn ext(scopes: &Scopes, azp: Option<ClientId>, session: &Session) -> Ext {
     let person = serde_json::to_value(PersonClaims::of(session, scopes)).unwrap_or_default();
-    Ext { azp, sid: session.id.to_string(), person }
+    Ext { azp, sid: Some(session.id.to_string()), person }
 }
 
 impl Issuer {

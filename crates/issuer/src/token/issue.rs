@@ -1,24 +1,23 @@
 //! Signs tokens: ID tokens with Dex's claims, access tokens according to RFC 9068.
 
-use std::time::Duration;
-
 use countersign_core::identity;
 use countersign_core::{
     Client, ClientId, Grant, Identity, Scopes, Secret, Session, Timestamp, ids, scopes,
 };
-use countersign_jose::hash;
-use serde::{Deserialize, Serialize};
+use countersign_jose::{MAX_TOKEN_BYTES, hash};
+use serde::Serialize;
 
+use super::audience::Audience;
 use super::distributed_claims::DistributedClaims;
 use super::refresh_token::RefreshTokenClaims;
-use super::{TokenError, TokenErrorCode, Tokens};
+use super::{TokenError, Tokens};
 use crate::keyring::{SigningTurn, TokenSigner};
 use crate::{Issuer, IssuerError};
 
 /// `typ` of an access token (RFC 9068 section 2.1).
 pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// Tokens of this size or larger are logged as a warning.
+/// Tokens of this size or larger are logged as a warning. Those over [`MAX_TOKEN_BYTES`] are not issued.
 const LARGE_TOKEN_BYTES: usize = 8 * 1024;
 
 pub(super) struct TokenSubject {
@@ -127,9 +126,7 @@ impl<'a> PersonClaims<'a> {
                 .then(|| FederatedClaims { connector_id: session.connector.as_str(), user_id }),
         }
     }
-}
 
-impl<'a> PersonClaims<'a> {
     /// Replaces the groups by the distributed claims, if there are any.
     fn groups_at(self, distributed: Option<&'a DistributedClaims>) -> Self {
         let groups = if distributed.is_some() { &[] } else { self.groups };
@@ -156,11 +153,7 @@ impl Issuer {
     ) -> Result<PreparedTokens, TokenError> {
         let now = self.now();
         let audience = self.audience(client, &scopes)?;
-        // The shortest lifetime of all audiences: a cluster with short-lived tokens does not receive longer ones
-        // through a peer.
-        let named = audience.iter().filter_map(|id| self.clients.get(id));
-        let lifetimes = named.map(|named| self.settings.token_lifetime_of(&named));
-        let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
+        let lifetime = self.lifetime_for(client, &audience);
         Ok(PreparedTokens { audience, scopes, issued_at: now, tokens_until: now + lifetime })
     }
 
@@ -175,9 +168,7 @@ impl Issuer {
         let PreparedTokens { audience, scopes, tokens_until, issued_at } = &prepared;
         let keys = self.keyring.keys();
         let grant = &subject.grant.id;
-        let for_cluster = audience
-            .iter()
-            .any(|id| self.clients.get(id).is_some_and(|client| client.kubernetes.is_some()));
+        let (for_cluster, has_azp) = (self.is_for_cluster(audience), self.has_azp(audience));
         let work = SigningJob {
             signer: keys.signer(*issued_at)?,
             access_token_signer: keys.access_token_signer(*issued_at)?,
@@ -185,20 +176,23 @@ impl Issuer {
             prepared,
             subject,
             for_cluster,
+            has_azp,
             iss: self.settings.issuer.as_str().to_owned(),
             access_jti: ids::random_id()?,
             id_jti: ids::random_id()?,
         };
         let turn = work.signer.turn(&self.keyring.signing_threads).await?;
         let (access_token, id_token) = work.sign(turn.as_ref()).await?;
-        Ok(SignedTokens { work, access_token, id_token })
+        let signed = SignedTokens { work, access_token, id_token };
+        signed.check_size()?;
+        Ok(signed)
     }
 
     /// The response with tokens of a grant that the store has accepted, with its generation.
     pub(super) fn issue(&self, signed: SignedTokens, generation: i64) -> Tokens {
+        signed.work.log_issuance();
+        signed.work.log_size(signed.size_bytes());
         let SignedTokens { work, access_token, id_token } = signed;
-        work.log_issuance();
-        work.log_size(access_token.len().max(id_token.as_ref().map_or(0, String::len)));
         let SigningJob { prepared: PreparedTokens { scopes, tokens_until, .. }, subject, .. } =
             work;
         let grant = subject.grant;
@@ -214,31 +208,6 @@ impl Issuer {
             scope: scopes.to_string(),
         }
     }
-
-    /// The clients of the `audience:` scopes in their order, then the client itself unless it is one of them. Trust is
-    /// checked again here, because the configuration may have changed since `/auth`.
-    pub(super) fn audience(
-        &self,
-        client: &Client,
-        scopes: &Scopes,
-    ) -> Result<Audience, TokenError> {
-        let mut audience: Vec<ClientId> = scopes.audience_clients().collect();
-        for peer in &audience {
-            if !self.clients.get(peer).is_some_and(|peer| peer.trusts(&client.id)) {
-                return Err(TokenError::refused(
-                    TokenErrorCode::InvalidScope,
-                    format!("Client may not ask for tokens for {peer}."),
-                ));
-            }
-        }
-        if !audience.contains(&client.id) {
-            audience.push(client.id.clone());
-        }
-        Ok(match audience.as_slice() {
-            [only] => Audience::One(only.clone()),
-            _ => Audience::Many(audience),
-        })
-    }
 }
 
 /// Tokens that nobody has received yet.
@@ -250,6 +219,30 @@ pub(super) struct SignedTokens {
 }
 
 impl SignedTokens {
+    /// The size of the larger token.
+    fn size_bytes(&self) -> usize {
+        self.access_token.len().max(self.id_token.as_ref().map_or(0, String::len))
+    }
+
+    /// Our own endpoints and the webhook refuse tokens over [`MAX_TOKEN_BYTES`], so none is issued. Only an administrator
+    /// can limit the groups that make a token so long.
+    fn check_size(&self) -> Result<(), IssuerError> {
+        let size_bytes = self.size_bytes();
+        if size_bytes <= MAX_TOKEN_BYTES {
+            return Ok(());
+        }
+        let TokenSubject { grant: Grant { client, .. }, session, .. } = &self.work.subject;
+        let Identity { user_id, groups, .. } = &session.identity;
+        let size = format!("{} groups make a token of {size_bytes} bytes", groups.len());
+        Err(IssuerError::Misconfigured {
+            what: session.connector.to_string(),
+            missing: format!("Your {size}, and at most {MAX_TOKEN_BYTES} are accepted."),
+            cause: format!(
+                "{size} for {user_id} at {client}, and at most {MAX_TOKEN_BYTES} are issued: filter the groups of the connector"
+            ),
+        })
+    }
+
     /// The session that the tokens are about.
     pub fn session(&self) -> &Session {
         &self.work.subject.session
@@ -265,6 +258,7 @@ struct SigningJob {
     distributed: Option<DistributedClaims>,
     /// One of the audiences is a Kubernetes cluster's client.
     for_cluster: bool,
+    has_azp: bool,
     iss: String,
     access_jti: String,
     id_jti: String,
@@ -306,10 +300,7 @@ impl SigningJob {
         let sub = identity::subject(&session.identity.user_id, &session.connector);
         // Claims of both tokens, because an API server accepts an access token in place of an ID token.
         let person = || PersonClaims::of(session, scopes).groups_at(self.distributed.as_ref());
-        // OpenID Connect Core 2 requires `azp` with several audiences. A cluster's tokens always have it, so that
-        // `requiredClaims` can distinguish tokens of its own client from those a peer requested.
-        let several = matches!(audience, Audience::Many(_));
-        let azp = (several || self.for_cluster).then_some(&grant.client);
+        let azp = self.has_azp.then_some(&grant.client);
         let access = AccessToken {
             iss: &self.iss,
             sub: &sub,
@@ -355,22 +346,4 @@ impl SigningJob {
 
 pub(crate) fn json(claims: &impl Serialize) -> Result<Vec<u8>, IssuerError> {
     serde_json::to_vec(claims).map_err(|e| IssuerError::Broken(e.to_string()))
-}
-
-/// One audience is serialized as a string, several as a list, as in Dex.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Audience {
-    One(ClientId),
-    Many(Vec<ClientId>),
-}
-
-impl Audience {
-    pub fn iter(&self) -> impl Iterator<Item = &ClientId> {
-        match self {
-            Self::One(only) => std::slice::from_ref(only),
-            Self::Many(all) => all,
-        }
-        .iter()
-    }
 }

@@ -59,7 +59,20 @@ impl Issuer {
         client: &Client,
         grant: Grant,
     ) -> Result<(PreparedTokens, Grant), TokenError> {
-        let prepared = self.prepare(client, grant.scopes.clone())?;
+        self.prepare_grant_until(client, grant, None)
+    }
+
+    /// Like [`Issuer::prepare_grant`], with tokens that expire at `limit` at the latest.
+    pub(super) fn prepare_grant_until(
+        &self,
+        client: &Client,
+        grant: Grant,
+        limit: Option<Timestamp>,
+    ) -> Result<(PreparedTokens, Grant), TokenError> {
+        let mut prepared = self.prepare(client, grant.scopes.clone())?;
+        if let Some(limit) = limit {
+            prepared.tokens_until = prepared.tokens_until.min(limit);
+        }
         let grant = Grant { tokens_until: prepared.tokens_until, ..grant };
         Ok((prepared, grant))
     }

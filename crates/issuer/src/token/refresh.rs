@@ -20,7 +20,11 @@ use crate::settings::RefreshPolicy;
 const INVALID_TOKEN: &str =
     "Refresh token is invalid or has already been claimed by another client.";
 const ACCOUNT_CHANGED: &str = "Sign in again: the account has changed.";
+/// The upstream cannot be queried without the user, and what it returned at sign-in is too old.
+const TOO_OLD: &str = "Sign in again: the upstream confirms this person only at sign-in.";
 const ACCOUNT_BLOCKED: &str = "This account is blocked by an administrator.";
+/// The user may be unknown there or in no required group, or the upstream's own refresh token has ended.
+const NOT_CONFIRMED: &str = "Sign in again: the upstream no longer confirms this person.";
 const SESSION_ENDED: &str = "The session this refresh token belongs to has ended.";
 
 /// What a refresh will issue if the store accepts the rotation.
@@ -137,12 +141,15 @@ impl Issuer {
             Revalidation::Rejected(RejectReason::Ended) => {
                 Err(TokenError::invalid_grant(SESSION_ENDED))
             }
-            Revalidation::Rejected(RejectReason::Missing { .. }) => Err(TokenError::invalid_grant(
-                "The upstream no longer knows this person, or not in a required group.",
-            )),
-            Revalidation::Rejected(
-                RejectReason::CannotRevalidate | RejectReason::FingerprintChanged,
-            ) => Err(TokenError::invalid_grant(ACCOUNT_CHANGED)),
+            Revalidation::Rejected(RejectReason::Missing { .. }) => {
+                Err(TokenError::invalid_grant(NOT_CONFIRMED))
+            }
+            Revalidation::Rejected(RejectReason::CannotRevalidate) => {
+                Err(TokenError::invalid_grant(TOO_OLD))
+            }
+            Revalidation::Rejected(RejectReason::FingerprintChanged) => {
+                Err(TokenError::invalid_grant(ACCOUNT_CHANGED))
+            }
         }
     }
 
@@ -227,9 +234,8 @@ fn ended_description(ended: &Ended) -> String {
         EndReason::Administrator => "by an administrator",
         EndReason::EndedByUser | EndReason::SignedOut => "by the user",
         EndReason::Revoked => "by its client",
-        EndReason::UpstreamDisabled | EndReason::UpstreamMissing => {
-            "because the account is disabled"
-        }
+        EndReason::UpstreamDisabled => "because the account is disabled",
+        EndReason::UpstreamMissing => "because the upstream no longer confirmed this person",
         EndReason::ConsentWithdrawn => "because the consent was withdrawn",
         _ => return format!("{} At {}.", SESSION_ENDED, ended.at),
     };

@@ -2,7 +2,8 @@
 //! audience or fewer scopes. For example, a tool that signed in once obtains a token for each cluster.
 //!
 //! The subject token must have been issued to the caller or have the caller in `aud`, and its grant must be live.
-//! Rights are never extended: the scopes must be a subset, and each audience must trust the caller.
+//! Rights are never extended: the scopes must be a subset, each audience must trust the caller, and the new token
+//! expires with the subject token at the latest, so that a chain of exchanges does not replace a refresh.
 //!
 //! With `connector_id` (Dex) the subject token is an ID token of that upstream.
 
@@ -10,7 +11,7 @@ use countersign_core::connector::{LoginMethod, LoginOutcome};
 use countersign_core::identity::subject;
 use countersign_core::{
     Client, ClientId, ConnectorId, Grant, GrantId, GrantType, LoginScopes, Scopes, Secret, Session,
-    Trace, scopes,
+    Timestamp, Trace, scopes,
 };
 use countersign_jose::{Claims, Expected, Typ};
 
@@ -49,13 +50,24 @@ impl std::fmt::Debug for TokenExchangeRequest {
     }
 }
 
+/// A valid subject token of ours.
+struct ExchangedSubject {
+    /// The scopes that it was issued with.
+    granted: Scopes,
+    session: Session,
+    expires_at: Timestamp,
+}
+
+fn invalid(reason: &str) -> TokenError {
+    TokenError::refused(TokenErrorCode::InvalidRequest, reason)
+}
+
 impl Issuer {
     pub(super) async fn exchange_token(
         &self,
         client: &Client,
         request: TokenExchangeRequest,
     ) -> Result<Tokens, TokenError> {
-        let invalid = |reason: &str| TokenError::refused(TokenErrorCode::InvalidRequest, reason);
         if !self.settings.allows(GrantType::TokenExchange) {
             let reason = "Token exchange is not enabled (oauth2.grantTypes)";
             return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, reason));
@@ -68,14 +80,14 @@ impl Issuer {
             Some(ID_TOKEN) => true,
             Some(_) => return Err(invalid("Invalid requested_token_type.")),
         };
-        let (granted, session, new_session) = match &request.connector_id {
+        let (granted, session, limit, new_session) = match &request.connector_id {
             Some(connector) => {
                 let (granted, new) = self.upstream_subject(client, &request, connector).await?;
-                (granted, new.session(), Some(new))
+                (granted, new.session(), None, Some(new))
             }
             None => {
-                let (granted, session) = self.exchanged_subject(client, &request).await?;
-                (granted, session, None)
+                let subject = self.exchanged_subject(client, &request).await?;
+                (subject.granted, subject.session, Some(subject.expires_at), None)
             }
         };
         let scopes = self.exchanged_scopes(client, &request, &granted)?;
@@ -83,10 +95,14 @@ impl Issuer {
             let reason = "An ID token needs the scope openid.";
             return Err(TokenError::refused(TokenErrorCode::InvalidScope, reason));
         }
+        let session = match new_session {
+            Some(_) => session,
+            None => Box::pin(self.current_session(session)).await?,
+        };
         let auth_time = session.auth_time;
         let grant =
             self.new_grant(client, &session, GrantTerms { scopes, nonce: None, auth_time })?;
-        let (prepared, grant) = self.prepare_grant(client, grant)?;
+        let (prepared, grant) = self.prepare_grant_until(client, grant, limit)?;
         let subject = TokenSubject::new(grant.clone(), session);
         let (signed, generation) = (self.sign_tokens(prepared, subject).await?, grant.generation);
         match new_session {
@@ -100,32 +116,28 @@ impl Issuer {
                 None => return Err(invalid("The subject token's session has ended.")),
             },
         }
-        let mut tokens = self.issue(signed, generation);
-        // Section 2.2.1: the issued token is returned in `access_token`, whatever its type.
-        tokens.issued_token_type = Some(if requests_id_token { ID_TOKEN } else { ACCESS_TOKEN });
-        if let Some(id_token) = tokens.id_token.take().filter(|_| requests_id_token) {
-            tokens.access_token = id_token;
-        }
-        Ok(tokens)
+        Ok(exchanged(self.issue(signed, generation), requests_id_token))
     }
 
-    /// The scopes that the subject token was issued with, and its live session.
+    /// The session with its current groups, as before a code is issued (`sessions.upstreamRefreshInterval`).
+    async fn current_session(&self, session: Session) -> Result<Session, TokenError> {
+        let current = self.revalidate_and_store(session).await?;
+        let reason = "The user of the subject token must sign in again.";
+        current.ok_or_else(|| invalid(reason))
+    }
+
+    /// Verifies a subject token of ours.
     async fn exchanged_subject(
         &self,
         client: &Client,
         request: &TokenExchangeRequest,
-    ) -> Result<(Scopes, Session), TokenError> {
-        let refused = || {
-            let reason = "The subject token is invalid, expired, revoked or not for this client.";
-            TokenError::refused(TokenErrorCode::InvalidRequest, reason)
-        };
+    ) -> Result<ExchangedSubject, TokenError> {
+        let refused =
+            || invalid("The subject token is invalid, expired, revoked or not for this client.");
         let typ = match request.subject_token_type.as_str() {
             ACCESS_TOKEN => Typ::Exactly(ACCESS_TOKEN_TYPE),
             ID_TOKEN => Typ::IdToken,
-            _ => {
-                let reason = "Invalid subject_token_type.";
-                return Err(TokenError::refused(TokenErrorCode::InvalidRequest, reason));
-            }
+            _ => return Err(invalid("Invalid subject_token_type.")),
         };
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
@@ -136,6 +148,7 @@ impl Issuer {
         let token = request.subject_token.expose();
         let claims = self.keyring.keys().verifiers.verify(token, &expected);
         let claims = claims.map_err(|_| refused())?;
+        let expires_at = claims.number("exp").map(Timestamp::from_secs).ok_or_else(refused)?;
         let (grant, session) = self.subject_grant(&claims).await?.ok_or_else(refused)?;
         let is_own = grant.client == client.id || claims.is_for(client.id.as_str());
         let is_same = claims.text("sub")
@@ -144,11 +157,14 @@ impl Issuer {
         if !is_own || !is_same || !self.is_valid(Some(client), &session).await? {
             return Err(refused());
         }
+        if !self.connectors.serves(&session.connector, GrantType::TokenExchange) {
+            return Err(invalid("The connector of this user does not serve token exchange."));
+        }
         let granted = match claims.text("scope") {
             Some(scope) => Scopes::parse(scope),
             None => grant.scopes,
         };
-        Ok((granted, session))
+        Ok(ExchangedSubject { granted, session, expires_at })
     }
 
     /// The live grant of a subject token. An ID token contains its grant id only if it is for a cluster; others are
@@ -160,6 +176,9 @@ impl Issuer {
 
     /// The requested subset of the subject token's scopes, without `offline_access` and administration, followed by the
     /// audiences, each of which must trust the caller (`invalid_target`, section 2.2.2).
+    ///
+    /// `offline_access` is ignored and not refused: a client that requests the scopes of its login again does not know
+    /// that the connector cannot refresh.
     pub(super) fn exchanged_scopes(
         &self,
         client: &Client,
@@ -175,17 +194,29 @@ impl Issuer {
                 return Err(TokenError::refused(TokenErrorCode::InvalidTarget, reason));
             }
         }
-        let is_plain = |scope: &str| !scope.starts_with(scopes::AUDIENCE);
-        let plain = requested.filtered(|scope| is_plain(scope) && Scopes::is_known(scope));
+        let is_plain = |scope: &str| {
+            !scope.starts_with(scopes::AUDIENCE)
+                && scope != scopes::OFFLINE_ACCESS
+                && (self.settings.strict_scopes || Scopes::is_known(scope))
+        };
+        let plain = requested.filtered(is_plain);
         if !plain.within(granted) {
             let reason = "The scopes go beyond those of the subject token.";
             return Err(TokenError::refused(TokenErrorCode::InvalidScope, reason));
         }
-        let kept =
-            plain.filtered(|scope| scope != scopes::OFFLINE_ACCESS && scope != scopes::ADMIN);
+        let kept = plain.filtered(|scope| scope != scopes::ADMIN);
         let audience = audience.iter().map(|target| format!("{}{target}", scopes::AUDIENCE));
         Ok(kept.iter().map(str::to_owned).chain(audience).collect())
     }
+}
+
+/// Section 2.2.1: the issued token is returned in `access_token`, whatever its type.
+fn exchanged(mut tokens: Tokens, requests_id_token: bool) -> Tokens {
+    tokens.issued_token_type = Some(if requests_id_token { ID_TOKEN } else { ACCESS_TOKEN });
+    if let Some(id_token) = tokens.id_token.take().filter(|_| requests_id_token) {
+        tokens.access_token = id_token;
+    }
+    tokens
 }
 
 /// Reduces a client id to the characters of an `error_description`.
@@ -203,7 +234,6 @@ impl Issuer {
         request: &TokenExchangeRequest,
         connector: &ConnectorId,
     ) -> Result<(Scopes, NewSession), TokenError> {
-        let invalid = |text: &str| TokenError::refused(TokenErrorCode::InvalidRequest, text);
         if request.subject_token_type != ID_TOKEN {
             return Err(invalid(
                 "Of an upstream only ID tokens are exchanged (subject_token_type).",
@@ -236,12 +266,9 @@ impl Issuer {
             Ok(None) => return Err(unknown()),
             Ok(Some(LoginOutcome::Accepted(person))) => person,
             Ok(Some(LoginOutcome::Refused(refusal))) => {
-                return Err(refused(&format!("{refusal:?}")));
+                return Err(refused(&refusal.to_string()));
             }
-            Err(error @ countersign_core::connector::ConnectorError::Unavailable { .. }) => {
-                return Err(crate::IssuerError::upstream(&error).into());
-            }
-            Err(error) => return Err(refused(error.cause())),
+            Err(error) => return Err(crate::IssuerError::upstream(&error).into()),
         };
         let login_scopes = LoginScopes { offline: false, groups: granted.has(scopes::GROUPS) };
         let user = AuthenticatedUser {

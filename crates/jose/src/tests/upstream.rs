@@ -55,6 +55,7 @@ fn only_the_signature_keys_of_an_upstream_are_used() {
         without(named("bare", json!({ "x5t": "AAAA" })), &["alg", "use"]),
         changed(&EC.public_jwk, json!({ "kid": "ec", "key_ops": ["verify"] })),
         named("ec", json!({})),
+        named("nulls", json!({ "use": null, "key_ops": null, "alg": null })),
         named("enc", json!({ "use": "enc" })),
         named("wrap", json!({ "key_ops": ["wrapKey"] })),
         named("rs512", json!({ "alg": "RS512" })),
@@ -68,6 +69,7 @@ fn only_the_signature_keys_of_an_upstream_are_used() {
     ]);
     let kid = |kid: &str| verify_with(&set, &rsa_token(json!({ "alg": "RS256", "kid": kid })));
     assert_eq!(kid("bare"), Ok(UpstreamAlgorithm::RS256));
+    assert_eq!(kid("nulls"), Ok(UpstreamAlgorithm::RS256));
     assert_eq!(kid("ec"), Err(Refused::BadSignature), "the first of a name counts");
     assert_eq!(kid("rs512"), Err(Refused::BadSignature), "it is for another algorithm");
     for unusable in ["enc", "wrap", "weak", "named-hs", "short", "hmac", "ed", "", "other"] {
@@ -113,6 +115,8 @@ fn unknown_headers_are_ignored_and_those_that_change_the_meaning_are_refused() {
         let token = rsa_token(json!({ "alg": "RS256", "kid": "rsa", "typ": "JWT", harmless: "A" }));
         assert!(verify_with(&usual(), &token).is_ok(), "{harmless}");
     }
+    let nulls = rsa_token(json!({ "alg": "RS256", "kid": null, "typ": null }));
+    assert!(verify_with(&usual(), &nulls).is_ok());
     for hostile in ["crit", "b64", "zip", "enc", "epk"] {
         let token = rsa_token(json!({ "alg": "RS256", "kid": "rsa", hostile: "A" }));
         assert_eq!(verify_with(&usual(), &token), Err(Refused::Malformed), "{hostile}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::TokenCacheStorage;
 use super::keyring::{Keyring, KeyringError};
-use super::record::{LoginRecord, Tokens, local, read_record, replace};
+use super::record::{LoginRecord, Tokens, local, read_record, replace, temporary};
 use crate::error::Error;
 
 /// Interval at which a waiting process tries to acquire the lock.
@@ -23,7 +23,7 @@ pub struct LockedRecord {
     pub(super) entry: String,
     pub(super) storage: Option<TokenCacheStorage>,
     pub(super) keyring: Keyring,
-    pub(super) _lock: Lock,
+    pub(super) _lock: Option<Lock>,
 }
 
 impl LockedRecord {
@@ -94,11 +94,14 @@ impl LockedRecord {
             Some(TokenCacheStorage::Disk) if !is_in_keyring => Ok(()),
             _ => self.keyring.remove(&self.entry).await,
         };
-        match fs::remove_file(&self.file) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                return Err(local(&self.file, &cause));
+        // A process that was killed while it wrote has left its tokens in the temporary file.
+        for file in [&temporary(&self.file), &self.file] {
+            match fs::remove_file(file) {
+                Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                    return Err(local(file, &cause));
+                }
+                _ => {}
             }
-            _ => {}
         }
         match removed {
             Err(problem) if is_in_keyring => Err(Error::Local(format!(
@@ -178,6 +181,9 @@ pub fn required(problem: &KeyringError) -> Error {
     ))
 }
 
+/// A wait that is longer is explained on standard error; a refresh takes less.
+const SILENT_WAIT: Duration = Duration::from_secs(2);
+
 /// A lock between processes, held until this value is dropped.
 pub struct Lock {
     _file: File,
@@ -199,6 +205,9 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::WouldBlock) if waited < wait_limit => {
+                    if waited == SILENT_WAIT {
+                        eprintln!("Another process is signing in; waiting for it ...");
+                    }
                     tokio::time::sleep(POLL_INTERVAL).await;
                     waited += POLL_INTERVAL;
                 }
@@ -209,7 +218,14 @@ impl Lock {
                         path.display()
                     )));
                 }
-                Err(TryLockError::Error(cause)) => return Err(local(path, &cause)),
+                // A network file system whose server has no locks.
+                Err(TryLockError::Error(cause)) => {
+                    return Err(Error::Local(format!(
+                        "{} cannot be locked: {cause}; put the cached tokens on a local disk with --token-cache-dir or \
+                         KUBECTL_COUNTERSIGN_CACHE_DIR",
+                        path.display()
+                    )));
+                }
             }
         }
     }

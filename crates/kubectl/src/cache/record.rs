@@ -11,10 +11,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::keyring::KeyringError;
 use crate::error::Error;
-use crate::profile::{LoginProfile, StoredSecret};
+use crate::profile::{LoginProfile, StoredSecret, Subject};
 
 /// A record with thousands of groups takes some tens of kilobytes.
 const MAX_RECORD_BYTES: u64 = 4 << 20;
@@ -36,7 +37,7 @@ pub struct LoginRecord {
     /// Why the tokens in the keyring could not be read. Then `tokens` is empty.
     #[serde(skip)]
     pub unreadable: Option<KeyringError>,
-    /// When the issuer last confirmed that the grant is live.
+    /// When the issuer last confirmed that the grant is live, or last did not respond.
     pub checked_at: Option<Timestamp>,
     /// The last login attempt, if it failed.
     pub failure: Option<Failure>,
@@ -55,11 +56,18 @@ pub struct Tokens {
     pub by_audience: BTreeMap<String, StoredSecret>,
 }
 
-/// A failed login: other processes report it instead of opening a browser again.
+/// A login that failed, or that was begun and not completed: other processes report it instead of opening a browser again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     pub at: Timestamp,
     pub reason: String,
+    /// A login page was opened, or a URL or code was shown. `true` in the file of an earlier version.
+    #[serde(default = "yes")]
+    pub was_shown: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Tokens {
@@ -71,10 +79,9 @@ impl Tokens {
 }
 
 /// Writes a new file beside `file` and renames it, so that a killed process leaves the old or the new file. The mode
-/// is that of `like`, otherwise 0600.
+/// and, as far as that is permitted, the owner are those of `like`, otherwise 0600.
 pub fn replace(file: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> std::io::Result<()> {
-    let mut temporary = file.as_os_str().to_owned();
-    temporary.push(".new");
+    let temporary = temporary(file);
     // Left behind by a process that was killed.
     match fs::remove_file(&temporary) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),
@@ -82,11 +89,20 @@ pub fn replace(file: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> std::i
     }
     let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     if let Some(like) = like {
+        // The owner changes only if root edits the file of somebody else.
+        let _ = std::os::unix::fs::fchown(&new, Some(like.uid()), Some(like.gid()));
         new.set_permissions(like.permissions())?;
     }
     new.write_all(bytes)?;
     new.sync_all()?;
     fs::rename(&temporary, file)
+}
+
+/// The file beside `file` in which [`replace`] writes; its name is not one that somebody gives to a file of their own.
+pub fn temporary(file: &Path) -> PathBuf {
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".kubectl-countersign-new");
+    PathBuf::from(temporary)
 }
 
 /// # Errors
@@ -116,18 +132,27 @@ pub fn file_name(profile: &LoginProfile) -> String {
     parameters.sort();
     let mut scopes = profile.scopes.clone();
     scopes.sort();
-    let key = serde_json::json!([profile.issuer, profile.client_id, scopes, parameters]);
+    let key = match &profile.subject {
+        Subject::User => json!([profile.issuer, profile.client_id, scopes, parameters]),
+        subject => json!([profile.issuer, profile.client_id, scopes, parameters, subject]),
+    };
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.to_string().as_bytes());
     URL_SAFE_NO_PAD.encode(digest).replace('-', "_")
 }
 
+/// `~/.kube/cache/countersign`. `KUBECACHEDIR` replaces `~/.kube/cache`, as for kubectl and kubelogin.
 pub fn default_directory() -> Result<PathBuf, Error> {
+    if let Some(parent) = crate::environment_variable("KUBECACHEDIR").filter(|dir| !dir.is_empty())
+    {
+        return Ok(PathBuf::from(parent).join("countersign"));
+    }
     let home = crate::environment_variable("HOME")
         .ok_or_else(|| Error::Local("HOME is not set; use --token-cache-dir".to_owned()))?;
     Ok(PathBuf::from(home).join(".kube/cache/countersign"))
 }
 
-pub fn prepare(directory: &Path) -> Result<(), Error> {
+/// Creates the directory if it does not exist, with mode 0700, and returns its canonical path.
+pub fn prepare(directory: &Path) -> Result<PathBuf, Error> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -142,7 +167,7 @@ pub fn prepare(directory: &Path) -> Result<(), Error> {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
             .map_err(|cause| local(directory, &cause))?;
     }
-    Ok(())
+    fs::canonicalize(directory).map_err(|cause| local(directory, &cause))
 }
 
 fn own_uid() -> u32 {

@@ -138,7 +138,8 @@ async fn tokens_in_a_locked_keyring_are_found_again() {
         (Some(KeyringError::Locked), None)
     );
     // A login that fails meanwhile is recorded.
-    record.failure = Some(super::Failure { at: Timestamp::default(), reason: "closed".to_owned() });
+    let (at, reason) = (Timestamp::default(), "closed".to_owned());
+    record.failure = Some(super::Failure { at, reason, was_shown: true });
     locked.write(&mut record).await.unwrap();
     keyring.lock().unwrap().error = None;
     let record = locked.read().await.unwrap();

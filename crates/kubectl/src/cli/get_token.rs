@@ -10,7 +10,7 @@ use countersign_core::Secret;
 use url::Url;
 
 use super::{CacheArguments, IGNORED};
-use crate::profile::{LoginProfile, Transport};
+use crate::profile::{LoginProfile, Subject, Transport};
 use crate::sign_in::{self, GrantType};
 
 #[derive(Args, Clone)]
@@ -56,8 +56,8 @@ pub struct GetTokenArguments {
     #[arg(long, value_name = "HOST", default_value = "localhost")]
     pub oidc_redirect_url_hostname: String,
     /// Redirect URI, where the issuer demands one that is not made of the listen address
-    #[arg(long, value_name = "URL")]
-    pub oidc_redirect_url: Option<Url>,
+    #[arg(long, value_name = "URL", value_parser = url_as_written)]
+    pub oidc_redirect_url: Option<String>,
     /// PEM file with a certificate for the redirect: then it is https
     #[arg(long, value_name = "FILE", value_parser = path, requires = "local_server_key")]
     pub local_server_cert: Option<PathBuf>,
@@ -82,10 +82,10 @@ pub struct GetTokenArguments {
     /// Print the access token instead of the ID token
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, action = clap::ArgAction::Set)]
     pub oidc_use_access_token: bool,
-    /// User name for the grant type password
+    /// User name for the grant type password, which it selects; without it a terminal is prompted
     #[arg(long, value_name = "NAME")]
     pub username: Option<String>,
-    /// Password for the grant type password
+    /// Password for the grant type password; without it a terminal is prompted
     #[arg(long, value_name = "PASSWORD", env = "OIDC_PASSWORD", hide_env_values = true)]
     pub password: Option<String>,
     #[command(flatten)]
@@ -124,13 +124,27 @@ impl GetTokenArguments {
         let scopes = &self.oidc_extra_scope;
         LoginProfile {
             extra_parameters: self.oidc_auth_request_extra_params.clone(),
+            subject: match self.grant_type() {
+                GrantType::Password => Subject::Username(self.username.clone().unwrap_or_default()),
+                GrantType::ClientCredentials => Subject::Client,
+                _ => Subject::User,
+            },
             ..LoginProfile::new(&self.oidc_issuer_url, &self.oidc_client_id, scopes, transport)
         }
     }
 
+    /// `auto` with a user name is the password grant, as in kubelogin.
+    fn grant_type(&self) -> GrantType {
+        match (self.grant_type, &self.username) {
+            (GrantType::Auto, Some(name)) if !name.is_empty() => GrantType::Password,
+            (grant_type, _) => grant_type,
+        }
+    }
+
     pub fn sign_in_options(&self) -> sign_in::Options {
+        let is_set = |text: &&String| !text.is_empty();
         sign_in::Options {
-            grant_type: self.grant_type,
+            grant_type: self.grant_type(),
             listen_addresses: match self.listen_address.is_empty() {
                 true => sign_in::default_listen_addresses(),
                 false => self.listen_address.clone(),
@@ -142,8 +156,8 @@ impl GetTokenArguments {
             browser_command: self.browser_command.clone(),
             page_after_login: self.open_url_after_authentication.clone(),
             timeout: Duration::from_secs(self.authentication_timeout_sec),
-            username: self.username.clone(),
-            password: self.password.clone().map(Secret::new),
+            username: self.username.as_ref().filter(is_set).cloned(),
+            password: self.password.as_ref().filter(is_set).map(Secret::new),
         }
     }
 }
@@ -151,6 +165,11 @@ impl GetTokenArguments {
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A URL that an issuer compares byte by byte with the registered one. `Url` would add a slash to a bare host.
+fn url_as_written(text: &str) -> Result<String, String> {
+    Url::parse(text).map(|_| text.to_owned()).map_err(|cause| cause.to_string())
 }
 
 /// Parses `127.0.0.1:8000`, `[::1]:8000` or `localhost:8000`.

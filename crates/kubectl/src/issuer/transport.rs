@@ -1,5 +1,5 @@
 //! HTTP requests without redirects, with limits on time and size, and the certificate authorities of the flags. Proxies
-//! are taken from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+//! are taken from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::text::error_chain;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response};
+use reqwest::{
+    Certificate, Client, ClientBuilder, NoProxy, Proxy, RequestBuilder, Response, StatusCode,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -31,7 +33,7 @@ struct ErrorResponse {
 /// redirects.
 pub fn http_client(transport: &Transport) -> Result<Client, Error> {
     // Following a redirect could send the request, with its secrets, to another host.
-    let mut builder = Client::builder()
+    let mut builder = with_socks_proxy(Client::builder())?
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
@@ -57,6 +59,21 @@ pub fn http_client(transport: &Transport) -> Result<Client, Error> {
         .map_err(|cause| Error::Local(format!("cannot set up TLS: {}", error_chain(&cause))))
 }
 
+/// The client library uses the proxies of the environment by itself, but gives a SOCKS proxy an address instead of a
+/// name. kubectl and kubelogin leave names to the proxy, for example a jump host that knows more of them than this machine.
+pub fn with_socks_proxy(builder: ClientBuilder) -> Result<ClientBuilder, Error> {
+    let of_environment = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .into_iter()
+        .filter_map(|name| crate::environment_variable(name)?.into_string().ok())
+        .find(|value| !value.is_empty())
+        .unwrap_or_default();
+    let Some(address) = of_environment.strip_prefix("socks5://") else { return Ok(builder) };
+    let proxy = Proxy::https(format!("socks5h://{address}")).map_err(|cause| {
+        Error::Local(format!("the proxy socks5://{address}: {}", error_chain(&cause)))
+    })?;
+    Ok(builder.proxy(proxy.no_proxy(NoProxy::from_env())))
+}
+
 pub async fn send(request: RequestBuilder, url: &str) -> Result<Response, Error> {
     request.send().await.map_err(|cause| {
         let cause = error_chain(&cause.without_url());
@@ -75,17 +92,30 @@ pub async fn json<T: DeserializeOwned>(response: Response, url: &str) -> Result<
 pub async fn refusal(response: Response, url: &str) -> Error {
     let status = response.status();
     match body(response, url).await.map(|bytes| serde_json::from_slice::<ErrorResponse>(&bytes)) {
-        Ok(Ok(refused)) => {
+        // A proxy in front of the issuer may have JSON pages too, whose `error` is no code of OAuth.
+        Ok(Ok(refused))
+            if !is_out_of_order(status) || OUT_OF_ORDER.contains(&refused.error.as_str()) =>
+        {
             Error::Refused { code: refused.error, description: refused.error_description }
         }
-        _ if status.is_server_error() => {
-            Error::Unreachable { url: url.to_owned(), cause: format!("the status is {status}") }
-        }
+        _ if is_out_of_order(status) => out_of_order(status, url),
         _ => Error::InvalidResponse {
             url: url.to_owned(),
             cause: format!("the status is {status}, without an OAuth error"),
         },
     }
+}
+
+/// The OAuth errors of an issuer, or of a part of it, that does not work at present.
+const OUT_OF_ORDER: [&str; 3] = ["server_error", "temporarily_unavailable", "slow_down"];
+
+/// Whether the same request may succeed later: the issuer, or a proxy in front of it, is overloaded, restarts or fails.
+pub fn is_out_of_order(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+pub fn out_of_order(status: StatusCode, url: &str) -> Error {
+    Error::Unreachable { url: url.to_owned(), cause: format!("the status is {status}") }
 }
 
 async fn body(mut response: Response, url: &str) -> Result<Vec<u8>, Error> {

@@ -5,26 +5,45 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cache::replace;
+use crate::cache::{replace, temporary};
 use crate::error::Error;
 
 /// How long to wait for the lock of another program; kubectl holds it for milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// `--kubeconfig`, otherwise the first file of `KUBECONFIG`, otherwise `~/.kube/config`.
-pub fn path(option: Option<&Path>) -> Result<PathBuf, Error> {
-    if let Some(file) = option {
-        return Ok(file.to_owned());
+/// The file to write, and the others that kubectl merges with it.
+pub struct Files {
+    pub target: PathBuf,
+    /// Those of `KUBECONFIG` that kubectl reads after it.
+    pub hidden: Vec<PathBuf>,
+    /// `false`: kubectl reads the file with `--kubeconfig` only.
+    pub is_default: bool,
+}
+
+/// `--kubeconfig`; otherwise, as kubectl writes, the first file of `KUBECONFIG` that exists, or its last one; otherwise
+/// `~/.kube/config`.
+pub fn files(option: Option<&Path>) -> Result<Files, Error> {
+    let list = crate::environment_variable("KUBECONFIG").unwrap_or_default();
+    let merged = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
+    let home = crate::environment_variable("HOME").map(PathBuf::from);
+    chosen(option, merged.collect(), home)
+        .ok_or_else(|| Error::Local("HOME is not set; use --kubeconfig".to_owned()))
+}
+
+fn chosen(option: Option<&Path>, merged: Vec<PathBuf>, home: Option<PathBuf>) -> Option<Files> {
+    let merged = match (merged.is_empty(), home) {
+        (true, Some(home)) => vec![home.join(".kube/config")],
+        _ => merged,
+    };
+    if let Some(target) = option {
+        let is_default = matches!(merged.as_slice(), [only] if only == target);
+        return Some(Files { target: target.to_owned(), hidden: Vec::new(), is_default });
     }
-    if let Some(list) = crate::environment_variable("KUBECONFIG")
-        && let Some(first) = std::env::split_paths(&list).find(|path| !path.as_os_str().is_empty())
-    {
-        return Ok(first);
-    }
-    let home = crate::environment_variable("HOME")
-        .ok_or_else(|| Error::Local("HOME is not set; use --kubeconfig".to_owned()))?;
-    Ok(PathBuf::from(home).join(".kube/config"))
+    let index = merged.iter().position(|file| file.exists());
+    let index = index.unwrap_or(merged.len().saturating_sub(1));
+    let hidden = merged.iter().skip(index + 1).cloned().collect();
+    Some(Files { target: merged.get(index)?.clone(), hidden, is_default: true })
 }
 
 /// Replaces the file, or the target of a symbolic link, by the result of `edit`. The mode is preserved; a missing file
@@ -53,7 +72,21 @@ pub async fn edit(
     if edited == text {
         return Ok(());
     }
-    replace(&target, edited.as_bytes(), fs::metadata(&target).ok().as_ref()).map_err(local)
+    let metadata = fs::metadata(&target).ok();
+    if metadata.as_ref().is_some_and(|metadata| metadata.permissions().readonly()) {
+        return Err(Error::Local(format!(
+            "{} is read-only; make it writable, or name another file with --kubeconfig",
+            target.display()
+        )));
+    }
+    match replace(&target, edited.as_bytes(), metadata.as_ref()) {
+        // A file that is mounted into a container cannot be replaced, only written.
+        Err(cause) if cause.kind() == ErrorKind::ResourceBusy => {
+            let _ = fs::remove_file(temporary(&target));
+            fs::write(&target, edited).map_err(local)
+        }
+        result => result.map_err(local),
+    }
 }
 
 /// The file FILE.lock, which kubectl creates while it changes FILE (client-go, `clientcmd`).
@@ -98,9 +131,53 @@ impl Drop for Lock {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::{Path, PathBuf};
 
-    use super::edit;
+    use super::{chosen, edit};
+
+    /// The rule of kubectl (client-go, `clientcmd.PathOptions`).
+    #[test]
+    fn the_file_is_the_one_that_kubectl_would_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let [absent, first, second] =
+            ["absent", "first", "second"].map(|name| folder.path().join(name));
+        fs::write(&first, "").unwrap();
+        fs::write(&second, "").unwrap();
+        let home = Some(PathBuf::from("/home/alice"));
+        let of = |option: Option<&Path>, list: &[&PathBuf]| {
+            let list = list.iter().map(|path| (*path).clone()).collect();
+            let files = chosen(option, list, home.clone()).unwrap();
+            (files.target, files.hidden, files.is_default)
+        };
+        let default = PathBuf::from("/home/alice/.kube/config");
+        assert_eq!(of(None, &[]), (default.clone(), vec![], true));
+        let list = [&absent, &first, &second];
+        assert_eq!(of(None, &list), (first.clone(), vec![second.clone()], true));
+        assert_eq!(of(None, &[&absent]), (absent.clone(), vec![], true));
+        // kubectl does not read it by itself.
+        assert_eq!(of(Some(&second), &[]), (second.clone(), vec![], false));
+        assert_eq!(of(Some(&default), &[]), (default.clone(), vec![], true));
+        assert!(chosen(None, Vec::new(), None).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_read_only_file_and_files_with_similar_names_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, hers) = (folder.path().join("config"), folder.path().join("config.new"));
+        fs::write(&file, "old").unwrap();
+        fs::write(&hers, "a copy of her own").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o440)).unwrap();
+        let refused = edit(&file, |_| Ok("new".to_owned())).await.unwrap_err();
+        assert!(refused.to_string().contains("is read-only"), "{refused}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        edit(&file, |_| Ok("new".to_owned())).await.unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_to_string(&hers).unwrap(), "a copy of her own");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_lock_of_kubectl_is_respected_also_beside_a_symbolic_link() {

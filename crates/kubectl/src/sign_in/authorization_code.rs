@@ -1,7 +1,6 @@
 //! Authorization code with PKCE: by redirect to a loopback port (RFC 8252 section 7.3), or entered manually.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::io::IsTerminal;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,8 +8,9 @@ use countersign_core::Secret;
 use countersign_core::ids;
 use url::Url;
 
+use super::browser::Opened;
 use super::loopback::{Expected, Listener};
-use super::{LoginRequest, SignedIn, loopback};
+use super::{LoginRequest, SignedIn, browser, loopback, prompt};
 use crate::error::Error;
 use crate::profile::is_web_address;
 use crate::terminal::{Progress, Style};
@@ -24,31 +24,17 @@ pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     let tls = options.local_certificate.as_ref().map(|(cert, key)| loopback::acceptor(cert, key));
     let listener = Listener::bind(&options.listen_addresses, tls.transpose()?).await?;
     let redirect_uri = match &options.redirect_uri {
-        Some(url) => url.as_str().to_owned(),
+        Some(uri) => uri.clone(),
         None => listener.redirect_uri(&options.redirect_host),
     };
     let request = AuthorizationRequest::new(login, &redirect_uri)?;
     check_url(&request.url)?;
-    let opened = options.opens_browser
-        && options.can_open_browser()
-        && match open_browser(&request.url, options.browser_command.as_deref()) {
-            Ok(()) => true,
-            Err(cause) => {
-                eprintln!("{cause}");
-                false
-            }
-        };
-    if !opened {
-        let port = listener.port();
-        eprintln!(
-            "Open this URL in a browser on this machine:\n\n  {}\n\nFrom another machine, first forward the port:\n\n  \
-             ssh -L {port}:127.0.0.1:{port} HOST\n",
-            Style::for_stderr().bold(request.url.as_str())
-        );
-    }
+    (login.before_shown)()?;
+    let opened = browser::open(options, &request.url).await;
+    show_url(&request.url, listener.port(), opened);
     let seconds = options.timeout.as_secs();
-    let progress =
-        Progress::start(format!("Waiting up to {seconds} s for the login in the browser"));
+    let text = format!("Waiting up to {seconds} s for the login in the browser");
+    let progress = (opened != Opened::InTerminal).then(|| Progress::start(text));
     let expected = Expected {
         state: &request.state,
         issuer: &login.issuer.metadata.issuer,
@@ -69,6 +55,24 @@ pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     }
 }
 
+/// On a terminal the URL is shown also if a browser was opened: that may be on another screen, for example that of a desk
+/// whose tmux session is used over SSH.
+fn show_url(url: &Url, port: u16, opened: Opened) {
+    let style = Style::for_stderr();
+    match opened {
+        Opened::No => eprintln!(
+            "Open this URL in a browser on this machine:\n\n  {}\n\nFrom another machine, first forward the port:\n\n  \
+             ssh -L {port}:127.0.0.1:{port} HOST\n",
+            style.bold(url.as_str())
+        ),
+        Opened::InWindow if std::io::stderr().is_terminal() => eprintln!(
+            "A browser was opened. If it shows no login page, open:\n\n  {}\n",
+            style.dim(url.as_str())
+        ),
+        Opened::InWindow | Opened::InTerminal => {}
+    }
+}
+
 /// The user copies the code from a page of the issuer.
 pub async fn by_typed_code(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     if !login.is_person_present {
@@ -77,20 +81,12 @@ pub async fn by_typed_code(login: &LoginRequest<'_>) -> Result<SignedIn, Error> 
     }
     let request = AuthorizationRequest::new(login, OUT_OF_BAND)?;
     check_url(&request.url)?;
+    (login.before_shown)()?;
     eprintln!(
         "Open this URL in any browser:\n\n  {}\n",
         Style::for_stderr().bold(request.url.as_str())
     );
-    eprint!("Enter the code: ");
-    let typed = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    });
-    let line = tokio::time::timeout(login.options.timeout, typed)
-        .await
-        .map_err(|_| Error::LoginFailed("nobody typed the code in time".to_owned()))?
-        .map_err(|cause| Error::Local(cause.to_string()))?
-        .map_err(|cause| Error::Local(format!("cannot read the code: {cause}")))?;
+    let line = prompt::line("Enter the code: ", login.options.timeout).await?;
     if line.trim().is_empty() {
         return Err(Error::LoginFailed("no code was typed".to_owned()));
     }
@@ -103,22 +99,6 @@ fn check_url(url: &Url) -> Result<(), Error> {
     match is_web_address(url) {
         true => Ok(()),
         false => Err(Error::LoginFailed(format!("the issuer's login page {url} is not https"))),
-    }
-}
-
-/// Opens a URL that [`check_url`] has accepted, with `program` or the system's default browser, without a shell.
-fn open_browser(url: &Url, program: Option<&Path>) -> Result<(), Error> {
-    match program {
-        Some(program) => Command::new(program)
-            .arg(url.as_str())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map(drop)
-            .map_err(|cause| Error::Local(format!("cannot run {}: {cause}", program.display()))),
-        None => webbrowser::open(url.as_str())
-            .map_err(|cause| Error::Local(format!("cannot open a browser: {cause}"))),
     }
 }
 

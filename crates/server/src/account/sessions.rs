@@ -15,7 +15,7 @@ use crate::login::next_step::scope_for_display;
 use crate::page_error::PageError;
 use crate::pages::{self, ConsentLine, EndFlash, Page, PageErrorKind};
 use crate::request_context::RequestContext;
-use crate::response::{PagePolicy, page, with_cookies};
+use crate::response::{PagePolicy, page, see_other, with_cookies};
 
 const SIGN_INS_PER_PAGE: usize = 6;
 const GRANTS_PER_SIGN_IN: usize = 2;
@@ -132,8 +132,9 @@ pub async fn end(
     Form(pairs): Form,
 ) -> Result<Response, PageError> {
     check_form(&app, &context, &pairs)?;
+    // The session of this browser may have just ended by the same button, so no login begins here.
     let Some(mine) = live_session(&app, &context).await? else {
-        return Ok(sign_in_first(&app, "/", false));
+        return Ok(see_other(&app.path("/")));
     };
     let ip = context.address.to_string();
     let back = once(&pairs, "back").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
@@ -251,8 +252,10 @@ pub async fn withdraw_consent(
     let client = once(&pairs, "client").map(ClientId::new);
     let client =
         client.ok_or_else(|| PageError::from(PageErrorKind::BadRequest).detail("client"))?;
-    let ended = app.issuer.withdraw_account_consent(&mine, &client).await?;
-    let ended = ended.ok_or(PageErrorKind::NotFound)?;
+    let Some(ended) = app.issuer.withdraw_account_consent(&mine, &client).await? else {
+        // As by a second click: the list no longer has it.
+        return Ok(see_other(&app.path(CONSENTS_PATH)));
+    };
     let known = app.issuer.clients.get(&client);
     let name = known.as_ref().map_or(client.as_str(), |client| &client.name);
     consent_withdrawn(&app, &context, CONSENTS_PATH, name, ended.tokens_until)

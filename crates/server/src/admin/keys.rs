@@ -9,7 +9,7 @@ use crate::form::{Form, flash, redirect_with_flash};
 use crate::page_error::PageError;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
-use crate::response::{PagePolicy, json, page};
+use crate::response::{PagePolicy, json, page, see_other};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -157,8 +157,10 @@ pub async fn post_drop_page(
     if let Some(first) = admin.require_fresh_sign_in(&form)? {
         return Ok(first);
     }
-    let dropped = app.issuer.drop_key(&admin.who, &key).await?;
-    let dropped = dropped.ok_or(PageErrorKind::NotFound)?;
+    let Some(dropped) = app.issuer.drop_key(&admin.who, &key).await? else {
+        // As by a second click: the list no longer has it.
+        return Ok(see_other(&app.path(Section::Keys.path())));
+    };
     redirect_with_flash(app, context, Section::Keys.path(), ABOUT_DROP, &dropped)
 }
 

@@ -1,12 +1,13 @@
-//! `POST /action`: uses the tokens that the browser has obtained.
+//! `POST /action`: uses the tokens that the browser has obtained. `GET /poll`: polls for those of a device code.
 
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::Value;
 
 use super::callback::keep_tokens;
 use super::page::{self, back_to_page};
-use super::provider::{Metadata, Reply};
+use super::provider::{Metadata, Reply, TIMEOUT};
 use super::{BrowserState, DEVICE_CODE, ExampleApp, TOKEN_EXCHANGE};
 use crate::form::{self, once};
 use crate::response::see_other;
@@ -38,6 +39,21 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
             back_to_page()
         }
     }
+}
+
+/// While a device code is pending, the page goes here at the issuer's interval, and back.
+pub async fn get_poll(State(app): State<ExampleApp>, headers: HeaderMap) -> Response {
+    let Some((id, browser)) = app.browser(&headers) else { return back_to_page() };
+    let polled = match app.provider.metadata().await {
+        Ok(metadata) => {
+            poll(&Call { app: &app, id: &id, browser: &browser, metadata: &metadata }).await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = polled {
+        app.change(&id, |browser| browser.error = Some(error));
+    }
+    back_to_page()
 }
 
 struct Call<'a> {
@@ -133,21 +149,14 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// RFC 8628 section 3.4.
+    /// The button that says that the code is confirmed.
     async fn poll(&self) -> Result<(), String> {
-        let Some(device) = &self.browser.device else { return Ok(()) };
-        let fields = [("grant_type", DEVICE_CODE), ("device_code", device.device_code.as_str())];
-        let reply = self.app.provider.post(self.endpoint("token_endpoint")?, &fields).await?;
-        let error = reply.json.get("error").and_then(Value::as_str).unwrap_or_default();
-        match (reply.is_success(), error) {
-            (true, _) => {
-                let kept = (reply.json, "Device code", None);
-                keep_tokens(self.app, self.id, self.metadata, kept).await
-            }
-            (false, "authorization_pending" | "slow_down") => {
-                Err("Nobody has confirmed the code yet.".to_owned())
-            }
-            (false, _) => Err(reply.error()),
+        match poll(self).await? {
+            PollOutcome::Decided => Ok(()),
+            PollOutcome::Pending => Err("Nobody has confirmed the code yet.".to_owned()),
+            PollOutcome::TooEarly { interval_seconds } => Err(format!(
+                "The issuer allows one request in {interval_seconds} seconds. This page sends the next one by itself."
+            )),
         }
     }
 
@@ -167,4 +176,58 @@ impl Call<'_> {
         self.app.forget(self.id);
         Ok(url.into())
     }
+}
+
+enum PollOutcome {
+    /// There are tokens, or no device code was pending.
+    Decided,
+    Pending,
+    /// Nothing was sent, or the issuer answered `slow_down`.
+    TooEarly {
+        interval_seconds: u64,
+    },
+}
+
+/// RFC 8628 sections 3.4 and 3.5. An error other than `authorization_pending` and `slow_down` ends the polling, unless it
+/// is the server's own (5xx).
+async fn poll(call: &Call<'_>) -> Result<PollOutcome, String> {
+    let Some(device) = &call.browser.device else { return Ok(PollOutcome::Decided) };
+    let now = call.app.now();
+    let mut is_due = false;
+    call.app.change(call.id, |browser| {
+        if let Some(device) = browser.device.as_mut().filter(|device| device.may_poll(now)) {
+            // No second request while this one may be in progress: with it the code would be used twice.
+            device.polled_at = Some(now + TIMEOUT);
+            is_due = true;
+        }
+    });
+    if !is_due {
+        return Ok(PollOutcome::TooEarly { interval_seconds: device.interval_seconds });
+    }
+    let fields = [("grant_type", DEVICE_CODE), ("device_code", device.device_code.as_str())];
+    let reply = call.app.provider.post(call.endpoint("token_endpoint")?, &fields).await?;
+    if reply.is_success() {
+        let kept = (reply.json, "Device code", None);
+        keep_tokens(call.app, call.id, call.metadata, kept).await?;
+        return Ok(PollOutcome::Decided);
+    }
+    let (error, now) = (reply.json.get("error").and_then(Value::as_str), call.app.now());
+    let outcome = match error {
+        Some("authorization_pending") => Ok(PollOutcome::Pending),
+        Some("slow_down") => {
+            let interval_seconds = device.interval_seconds.saturating_add(5);
+            Ok(PollOutcome::TooEarly { interval_seconds })
+        }
+        _ => Err(reply.error()),
+    };
+    call.app.change(call.id, |browser| match (&mut browser.device, &outcome) {
+        // Temporary errors do not end it.
+        (device, Err(_)) if reply.status < 500 => *device = None,
+        (Some(device), Ok(PollOutcome::TooEarly { interval_seconds })) => {
+            (device.polled_at, device.interval_seconds) = (Some(now), *interval_seconds);
+        }
+        (Some(device), _) => device.polled_at = Some(now),
+        (None, _) => {}
+    });
+    outcome
 }

@@ -104,7 +104,13 @@ pub async fn keep_tokens(
     (response, by, nonce): (Map<String, Value>, &str, Option<&str>),
 ) -> Result<(), String> {
     let now = app.now();
-    let mut tokens = Tokens { received_at: now, by: by.to_owned(), response, verified: None };
+    let mut tokens = Tokens {
+        received_at: now,
+        by: by.to_owned(),
+        response,
+        verified: None,
+        has_nonce: nonce.is_some(),
+    };
     if let Some(id_token) = tokens.text("id_token") {
         tokens.verified = Some(verify(app, metadata, id_token, nonce).await);
     }

@@ -60,6 +60,7 @@ struct ScopeChoice {
 
 struct SignedIn {
     by: String,
+    has_nonce: bool,
     name: String,
     received_at: String,
     expires_in: Option<String>,
@@ -105,7 +106,7 @@ pub async fn get(State(app): State<ExampleApp>, headers: HeaderMap) -> Response 
     };
     let seconds = refresh_seconds(&browser);
     let mut response = html(StatusCode::OK, Page::render(&page));
-    // The page has no script: while a device code is pending it reloads itself.
+    // The page has no script: while a device code is pending it goes to the address that polls, and comes back.
     if let Some(value) = seconds.and_then(|seconds| HeaderValue::try_from(seconds).ok()) {
         response.headers_mut().insert("refresh", value);
     }
@@ -165,7 +166,7 @@ fn html(status: StatusCode, body: String) -> Response {
 
 fn refresh_seconds(browser: &BrowserState) -> Option<String> {
     let device = browser.device.as_ref()?;
-    Some(format!("{}; url=/", device.interval_seconds.clamp(5, 60)))
+    Some(format!("{}; url=/poll", device.interval_seconds.clamp(5, 60)))
 }
 
 fn flows(metadata: &Metadata) -> Vec<FlowChoice> {
@@ -205,6 +206,7 @@ fn signed_in(app: &ExampleApp, tokens: &Tokens, metadata: &Metadata) -> SignedIn
     };
     SignedIn {
         by: tokens.by.clone(),
+        has_nonce: tokens.has_nonce,
         name: name.to_owned(),
         received_at: tokens.received_at.to_string(),
         expires_in,

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use super::{Flow, Settings};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Of one request.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
 pub struct Provider {

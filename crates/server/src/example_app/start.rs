@@ -174,6 +174,7 @@ async fn begin_device(
             .get("interval")
             .and_then(serde_json::Value::as_u64)
             .unwrap_or(5),
+        polled_at: None,
     };
     app.change(id, |browser| browser.device = Some(device));
     Ok(())

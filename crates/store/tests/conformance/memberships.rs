@@ -25,6 +25,7 @@ async fn groups_become(world: &World, session: &SessionId, groups: &[&str], now:
         identity: identity("jane", groups),
         fingerprint: "fingerprint".into(),
         upstream: None,
+        used_upstream: None,
         auth_time: now,
         lease: None,
         now,

@@ -119,6 +119,7 @@ async fn the_revalidation_is_stored_whatever_the_outcome(world: &World) {
         identity: identity(user, groups),
         fingerprint: "fingerprint".into(),
         upstream: Some("newer".into()),
+        used_upstream: None,
         auth_time: NOW,
         lease: Some(NOW + HOUR),
         now: NOW + HOUR,

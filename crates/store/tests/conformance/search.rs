@@ -118,6 +118,7 @@ async fn a_name_is_found_in_any_case_and_literally(world: &World) {
         identity: renamed,
         fingerprint: String::new(),
         upstream: None,
+        used_upstream: None,
         auth_time: NOW + MINUTE,
         lease: None,
         now: NOW + MINUTE,

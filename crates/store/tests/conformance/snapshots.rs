@@ -11,6 +11,7 @@ fn snapshot(session: &SessionId, user: &str, groups: &[&str]) -> Snapshot {
         identity: identity(user, groups),
         fingerprint: "fingerprint".into(),
         upstream: None,
+        used_upstream: None,
         auth_time: NOW,
         lease: None,
         now: NOW + HOUR,
@@ -92,6 +93,41 @@ async fn a_revalidation_of_the_login_before_replaces_nothing(world: &World) {
     assert_eq!(session.identity_at, NOW + MINUTE);
 }
 
+async fn upstream_data_are_replaced_only_while_they_are_the_ones_that_were_used(world: &World) {
+    let jane = world.jane("c").await;
+    let replaces = |before, after| world.store.replace_upstream(&jane, before, after);
+    assert!(replaces("sealed", "second").await.unwrap());
+    let session = world.store.session(&jane).await.unwrap().unwrap();
+    assert_eq!(session.upstream.as_deref(), Some("second"));
+    assert_eq!((session.identity_at, session.missing_since), (NOW, None), "nothing else changes");
+    assert!(!replaces("sealed", "third").await.unwrap(), "another request has replaced them");
+
+    let over = ended(EndReason::Administrator, NOW);
+    world.store.end_session(&jane, over, None).await.unwrap();
+    assert!(!replaces("second", "third").await.unwrap());
+}
+
+/// The login returned no upstream data and kept those of before, which the revalidation has used up meanwhile.
+async fn a_login_without_upstream_data_does_not_keep_used_ones(world: &World) {
+    let jane = world.jane("c").await;
+    let again = SignIn {
+        previous_cookie: Some("c".into()),
+        upstream: None,
+        now: NOW + MINUTE,
+        ..sign_in("jane", "d")
+    };
+    assert_eq!(world.store.sign_in(again).await.unwrap().session(), jane);
+    let late = Snapshot {
+        upstream: Some("next".into()),
+        used_upstream: Some("sealed".into()),
+        ..snapshot(&jane, "jane", &["former"])
+    };
+    assert!(world.store.update_snapshot(late).await.unwrap());
+    let session = world.store.session(&jane).await.unwrap().unwrap();
+    assert_eq!(session.upstream.as_deref(), Some("next"));
+    assert_eq!(session.identity, identity("jane", &["dev", "ops"]), "that of the login");
+}
+
 async fn only_the_second_refusal_after_a_while_ends_the_session(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
@@ -118,5 +154,7 @@ on_both_engines!(
     an_expired_lease_is_not_released_for_its_successor,
     a_snapshot_replaces_the_identity,
     a_revalidation_of_the_login_before_replaces_nothing,
+    a_login_without_upstream_data_does_not_keep_used_ones,
+    upstream_data_are_replaced_only_while_they_are_the_ones_that_were_used,
     only_the_second_refusal_after_a_while_ends_the_session,
 );

@@ -152,6 +152,11 @@ fn each_error_gets_one_message() {
             "2:49: oauth2.pkce.codeChallengeMethodsSupported[0]: found \"s256\", expected S256 or plain",
         ),
         ("expiry: {idTokens: 0s}", "2:20: expiry.idTokens: found 0s, expected 1s or more"),
+        // A login that takes longer would begin again without an end (threat 168).
+        (
+            "sessions: {absoluteLifetime: 30s}",
+            "2:30: sessions.absoluteLifetime: found 30s, expected 1m or more",
+        ),
         ("rootKey: short", "2:10: rootKey: is too short, expected at least 32 characters"),
         ("rootKey: []", "2:10: rootKey: is an empty list"),
         (

@@ -122,6 +122,7 @@ issuer      https://login.example.com/dex
 storage     sqlite3 cs.db
 root key    in cs.db.rootkey, made at first start
 http        127.0.0.1:5556
+headers     98304 bytes in requests, 8 KiB in responses (nginx: proxy_buffer_size 16k)
 signing     RS256, a new key every 6h
 tokens      10m; codes 1m; logins 1h
 refresh     rotated, reusable for 30s, unused at most any time, in all at most any time

@@ -18,6 +18,14 @@ fn cluster(name: &str) -> KubernetesCluster {
 
 /// Every problem as one line, without its column.
 fn found(text: &str, client: &Client, algorithm: &'static str) -> Vec<String> {
+    found_with_algorithm(text, client, Some(algorithm))
+}
+
+fn found_with_algorithm(
+    text: &str,
+    client: &Client,
+    algorithm: Option<&'static str>,
+) -> Vec<String> {
     let (production, staging) = (cluster("production"), cluster("staging"));
     let expected = Expected {
         issuer: "https://login.example.com/dex",
@@ -101,7 +109,12 @@ fn the_traps_of_a_configuration_are_found() {
         (
             ISSUER,
             &by_claim("expression: claims.azp == 'production'"),
-            "8 error: a token for one audience has no azp",
+            "8 error: a token for one audience has no azp, and the expression then fails",
+        ),
+        (
+            ISSUER,
+            &by_claim("expression: has(claims.azp) && claims.azp == 'production'"),
+            "8 error: a token for one audience has no azp, and the expression refuses it",
         ),
         (
             ISSUER,
@@ -156,6 +169,34 @@ fn the_clients_own_configuration_counts() {
     assert!(problems.iter().any(|line| line.contains("trustedPeers")), "{problems:?}");
 }
 
+/// `kubectl countersign login` obtains a cluster's tokens by a client that the cluster's client trusts.
+#[test]
+fn rules_that_refuse_the_tokens_of_trusted_peers_are_found() {
+    let trusting = Client { trusted_peers: vec![ClientId::new("kubectl")], ..client() };
+    let kubernetes = Kubernetes { groups: GroupClaims::Distributed, webhook: None };
+    let with_block = Client { kubernetes: Some(kubernetes), ..trusting.clone() };
+    let refused = "8 warning: tokens that trustedPeers obtain (kubectl)";
+    let own = "expression: \"!has(claims.azp) || claims.azp == 'production'\"";
+    let all = "expression: \"!has(claims.azp) || claims.azp in ['production', 'kubectl']\"";
+    let required = |name: &str| format!("{{claim: azp, requiredValue: {name}}}");
+    for (rule, client, expected) in [
+        (own, &trusting, Some(refused)),
+        (all, &trusting, None),
+        (&required("kubectl"), &trusting, None),
+        (&required("production"), &trusting, Some("8 error: requiring azp refuses everybody")),
+        (&required("production"), &with_block, Some(refused)),
+        (&required("kubectl"), &with_block, None),
+    ] {
+        let rest = format!("claimValidationRules:\n  - {rule}\n  {MAPPINGS}");
+        let problems = found(&configuration(ISSUER, &rest), client, "RS256");
+        let is_as_expected = match expected {
+            Some(expected) => problems.iter().any(|line| line.starts_with(expected)),
+            None => problems.is_empty(),
+        };
+        assert!(is_as_expected, "{rule}: {problems:?}");
+    }
+}
+
 #[test]
 fn the_traps_of_plain_flags_are_found() {
     let flags = "    command:\n    - kube-apiserver\n    - --oidc-issuer-url=https://login.example.com/dex\n    \
@@ -179,6 +220,19 @@ fn the_traps_of_plain_flags_are_found() {
     assert!(lint_text_of("nothing").is_err());
 }
 
+/// `signer.type: vault`: the algorithm is that of the key.
+#[test]
+fn the_algorithm_of_a_key_in_vault_is_not_assumed() {
+    let flags = "- --oidc-issuer-url=https://login.example.com/dex\n- --oidc-client-id=production\n\
+                 - --oidc-username-claim=email\n- '--oidc-username-prefix=oidc:'\n\
+                 - --oidc-groups-claim=groups\n- \"--oidc-groups-prefix=oidc:\"\n";
+    let problems = found_with_algorithm(flags, &client(), None);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("1 warning: the key in Vault"), "{problems:?}");
+    let named = format!("{flags}- --oidc-signing-algs=ES256\n");
+    assert_eq!(found_with_algorithm(&named, &client(), None), [""; 0]);
+}
+
 fn lint_text_of(text: &str) -> Result<usize, String> {
     let production = cluster("production");
     let expected = Expected {
@@ -186,7 +240,7 @@ fn lint_text_of(text: &str) -> Result<usize, String> {
         cluster: &production,
         client: None,
         other_clusters: Vec::new(),
-        algorithm: "RS256",
+        algorithm: Some("RS256"),
     };
     lint_text(text, &expected).map(|problems| problems.len())
 }

@@ -6,6 +6,7 @@ use axum::response::Response;
 
 use countersign_core::{ConnectorId, GrantId, SessionId};
 use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::blocked_users::block::block_path;
 use super::super::events::{EventRow, row as event_row};
@@ -21,7 +22,7 @@ use crate::page_error::PageError;
 use crate::pages::messages::FormattedMessage;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Device, DisplayTime, Layout, Name, Page, PageErrorKind};
-use crate::response::{PagePolicy, page};
+use crate::response::{PagePolicy, page, see_other};
 
 #[derive(askama::Template)]
 #[template(path = "pages/admin_session.html")]
@@ -199,11 +200,16 @@ pub async fn post_page(
         return Ok(first);
     }
     let path = format!("/admin/sessions/{id}");
+    // What has ended already, as by a second click, is shown there with when and by whom.
+    let ended_before = || {
+        let id = utf8_percent_encode(id.as_str(), NON_ALPHANUMERIC);
+        Ok(see_other(&app.path(&format!("/admin/sessions/{id}"))))
+    };
     let result = match (once(&form, "session"), once(&form, "grant")) {
         (Some(named), None) if named == id.as_str() => {
             let end = app.issuer.end_session(&admin.who, &id).await?;
-            let end = end.ok_or(PageErrorKind::FormExpired)?;
-            let grants = end.grants_ended as u64;
+            let Some(end) = end else { return ended_before() };
+            let grants = end.grants_ended;
             EndResult { sessions: 1, grants, tokens_until: end.tokens_until, more: false }
         }
         (None, Some(grant)) => {
@@ -212,7 +218,7 @@ pub async fn post_page(
                 return Err(PageErrorKind::NotFound.into());
             }
             let end = app.issuer.end_grant(&admin.who, &grant).await?;
-            let end = end.ok_or(PageErrorKind::FormExpired)?;
+            let Some(end) = end else { return ended_before() };
             let until = Some(end.tokens_until);
             EndResult { sessions: 0, grants: 1, tokens_until: until, more: false }
         }

@@ -74,10 +74,17 @@ pub struct Ended<'a> {
 }
 
 impl EndSummary {
+    /// Otherwise nothing is known here of tokens that are still valid.
+    pub(crate) fn ended_something(&self) -> bool {
+        self.sessions > 0 || self.grants > 0
+    }
+
     pub(crate) fn message(&self, t: &Admin) -> String {
         let end = &t.end;
         match (self.sessions, self.grants) {
             (0, 1) => end.done_grant.to_owned(),
+            // The same button may have been pressed twice.
+            (0, 0) => end.nothing.to_owned(),
             (sessions, 0) => end.done_sessions.of(sessions),
             (sessions, grants) => {
                 format!("{} {}", end.done_sessions.of(sessions), end.done_grants.of(grants))

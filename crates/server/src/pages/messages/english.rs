@@ -67,8 +67,8 @@ const PASSWORD: Password = Password {
     locked_todo: "Wait a while, or ask your administrator to unlock it.",
     disabled: "This account is disabled.",
     disabled_todo: "Ask your administrator if you think it should not be.",
-    down: "The account directory does not answer.",
-    down_todo: "Your password was not checked. Try again in a moment.",
+    down: "Your sign-in could not be completed.",
+    down_todo: "This does not mean that your password is wrong. Try again in a moment.",
 };
 
 const APPROVAL: Approval = Approval {
@@ -177,8 +177,8 @@ const PROBLEMS: Problems = Problems {
         todo: "Trying again does not help. Show your administrator this page, or use another way to sign in.",
     },
     upstream_down: ErrorMessages {
-        title: "The sign-in service does not answer",
-        happened: "You did nothing wrong. Your identity provider cannot be reached right now:",
+        title: "The sign-in does not work right now",
+        happened: "You did nothing wrong. Something that this sign-in needs does not work right now:",
         todo: "Try again in a moment, or use another way to sign in. If it stays like this, contact your administrator \
                and give the reference below.",
     },
@@ -252,8 +252,8 @@ const LOGOUT: Logout = Logout {
         "{} requested a redirect to an address that is not registered for it, so you stay here. If you run the \
          application, register exactly this address as a postLogoutRedirectURI.",
     ),
-    hint_refused: "The application sent an id_token_hint that is not a valid ID token of this service. This browser \
-                   was not signed in, so no session was ended.",
+    hint_refused: "The application sent an id_token_hint that is not an ID token which it received from this service \
+                   for a session. This browser was not signed in, so no session was ended.",
 };
 
 const HAND_OVER: HandOver = HandOver {

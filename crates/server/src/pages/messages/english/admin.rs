@@ -74,7 +74,7 @@ pub const ADMIN: Admin = Admin {
         ("signed_out", "signed out"),
         ("replaced", "somebody else signed in there"),
         ("upstream_disabled", "disabled at the upstream"),
-        ("upstream_missing", "gone from the upstream"),
+        ("upstream_missing", "no longer confirmed by the upstream"),
         ("fingerprint_changed", "password or directory changed"),
         ("code_reused", "a code was used twice"),
         ("refresh_reused", "a refresh token was used twice"),

@@ -66,7 +66,7 @@ const ENDED: Ended = Ended {
         one: "One other sign-in has ended, with all its grants to applications.",
         many: "{} other sign-ins have ended, with all their grants to applications.",
     },
-    no_others: "There was no other sign-in to end.",
+    no_others: "There is no other sign-in.",
     consent: Message("{} is not allowed any more."),
     last_token: "The last token an application still holds stops working",
     no_token: "No application holds a token of it that still works.",
@@ -77,7 +77,7 @@ const ENDED: Ended = Ended {
 pub const GROUPS: Groups = Groups {
     heading: "Your groups",
     provided_by: Message("From {}, as of"),
-    stale: Message("{} does not answer right now; these are the groups it returned before."),
+    stale: Message("{} could not be read again; these are the groups it returned before."),
     not_requested: "This sign-in did not ask for your groups.",
     ask: "Sign in again to see them",
     all: PluralMessage { one: "Show your one group", many: "Show all {} groups" },
