@@ -59,10 +59,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
         .iter()
         .map(|cluster| entry(cluster, &profile, &flags, issuer.supports_token_exchange()))
         .collect();
-    let current = match clusters.as_slice() {
-        [only] => Some(only.name.as_str()),
-        _ => None,
-    };
+    let current = if let [only] = clusters.as_slice() { Some(only.name.as_str()) } else { None };
     check_hidden(&files, &entries)?;
     file::edit(&files.target, |text| kubeconfig::merge(text, &entries, current)).await?;
     match arguments.output {

@@ -20,7 +20,9 @@ pub fn print_script(shell: Shell) {
 /// its description after a tab, and from the last line whether file names are candidates too (0) or not (4).
 pub fn print_candidates(words: &[String]) {
     let candidates = candidates(words);
-    candidates.iter().for_each(|candidate| print_line(candidate));
+    for candidate in &candidates {
+        print_line(candidate);
+    }
     print_line(if candidates.is_empty() { ":0" } else { ":4" });
 }
 

@@ -48,7 +48,7 @@ async fn nothing_is_issued_once_the_user_is_blocked(world: &World) {
         identity: identity("jane", &["dev"]),
         fingerprint: "ldap:ldap.example.com".into(),
         upstream: Some("newer".into()),
-        used_upstream: Some("sealed".into()),
+        used_upstream: None,
         auth_time: NOW,
         lease: None,
         now: NOW,
