@@ -7,11 +7,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use axum::http::{Request, Version};
+use axum::http::Request;
 use countersign_core::Limits;
 use countersign_core::network::is_loopback;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -46,7 +46,6 @@ struct OpenConnection {
     /// Requests whose headers were complete, and those of them that have been read completely.
     begun_requests: AtomicUsize,
     read_requests: AtomicUsize,
-    is_http2: AtomicBool,
     slots: ConnectionSlots,
     _permit: OwnedSemaphorePermit,
 }
@@ -104,7 +103,6 @@ impl ConnectionSlots {
             handlers: AtomicUsize::default(),
             begun_requests: AtomicUsize::default(),
             read_requests: AtomicUsize::default(),
-            is_http2: AtomicBool::default(),
             slots: self.clone(),
             _permit: permit,
         })))
@@ -156,9 +154,6 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for CountedRequests<S> {
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if request.version() == Version::HTTP_2 {
-            self.connection.0.is_http2.store(true, Ordering::Relaxed);
-        }
         request.extensions_mut().insert(Arc::new(RequestSlot::new(&self.connection)));
         self.inner.call(request)
     }
@@ -186,8 +181,8 @@ impl Drop for RequestSlot {
 /// request bodies, so that unfinished headers on many connections do not use more.
 #[derive(Default)]
 pub struct HeadMemory {
-    /// The connection's requests so far: those that have begun, and those that were read completely.
-    requests: (usize, usize),
+    /// The connection's requests so far.
+    begun_requests: usize,
     received_bytes: usize,
     reserved: Option<OwnedSemaphorePermit>,
     reserved_bytes: usize,
@@ -205,13 +200,13 @@ impl HeadMemory {
         connection: &ConnectionSlot,
         process: &ProcessState,
     ) -> bool {
-        let read = connection.0.read_requests.load(Ordering::Relaxed);
-        let begun = connection.0.begun_requests.load(Ordering::Relaxed);
-        if self.requests != (begun, read) {
-            *self = Self { requests: (begun, read), ..Self::default() };
+        let read_requests = connection.0.read_requests.load(Ordering::Relaxed);
+        let begun_requests = connection.0.begun_requests.load(Ordering::Relaxed);
+        if begun_requests != self.begun_requests {
+            *self = Self { begun_requests, ..Self::default() };
         }
-        // Bytes of a body have a limit of their own. Over HTTP/2 they may also be of the headers of another request.
-        if read != begun && !connection.0.is_http2.load(Ordering::Relaxed) {
+        // Bytes of a body have a limit of their own.
+        if read_requests != begun_requests {
             return true;
         }
         self.received_bytes += bytes;
@@ -249,7 +244,6 @@ mod tests {
     use super::{ConnectionRefusal, ConnectionSlot, ConnectionSlots, HeadMemory, RequestSlot};
     use crate::process_state::ProcessState;
     use countersign_core::Limits;
-    use std::sync::atomic::Ordering;
 
     const KIB: usize = 1024;
     const MAX_HEAD_BYTES: usize = 112 * KIB;
@@ -310,14 +304,6 @@ mod tests {
         let all = process.reserve_body_bytes(16 * KIB * KIB - 4 * KIB).unwrap();
         assert!(!head.add(4 * KIB, &connection, &process), "all memory is in use");
         drop((head, all));
-        assert_eq!(in_use(), 0);
-
-        connection.0.is_http2.store(true, Ordering::Relaxed);
-        let (mut head, request) = (HeadMemory::default(), RequestSlot::new(&connection));
-        assert!(head.add(20 * KIB, &connection, &process));
-        assert_eq!(in_use(), 4 * KIB, "a body, or the headers of another request");
-        drop(request);
-        assert!(head.add(0, &connection, &process));
         assert_eq!(in_use(), 0);
     }
 
