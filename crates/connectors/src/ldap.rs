@@ -14,7 +14,8 @@ use countersign_core::connector::{
     Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
-use unicode_normalization::UnicodeNormalization;
+
+use crate::attempt_name::attempt_name;
 
 mod bind;
 mod config;
@@ -84,11 +85,8 @@ impl PasswordLogin for Ldap {
         &self.config.prompt
     }
 
-    /// Directories compare names without regard to case, width, and outer or repeated spaces (RFC 4518), so attempts
-    /// are counted under the folded name.
     fn canonical(&self, login: &str) -> String {
-        let folded: String = login.nfkc().flat_map(char::to_lowercase).nfkc().collect();
-        folded.split_whitespace().collect::<Vec<_>>().join(" ")
+        attempt_name(login)
     }
 
     async fn diagnose(

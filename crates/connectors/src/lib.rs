@@ -11,6 +11,7 @@
 use countersign_config::{Section, nearest};
 use countersign_core::{Connector, ConnectorId};
 
+mod attempt_name;
 mod authproxy;
 mod ber;
 mod bitbucket;

@@ -1,4 +1,5 @@
-//! What a connection occupies: one of `limits.connections`, and the tasks of the handlers of its requests.
+//! What a connection occupies: one of `limits.connections`, the tasks of the handlers of its requests, and the memory of
+//! headers that are not complete.
 //!
 //! A handler runs to its end although its client has cancelled the request or disconnected. It therefore keeps the slot
 //! of its connection, and a connection has a limited number of handlers: otherwise a client that resets each HTTP/2
@@ -8,10 +9,15 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
+use axum::http::Request;
 use countersign_core::Limits;
 use countersign_core::network::is_loopback;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Service;
+
+use crate::process_state::ProcessState;
 
 /// The connections of one listener. Clones share them.
 #[derive(Clone)]
@@ -25,6 +31,8 @@ struct SlotTable {
     /// all clients also gets that many.
     max_per_address: usize,
     max_handlers: usize,
+    /// Of unfinished headers, per connection.
+    max_head_bytes: usize,
 }
 
 /// One connection. Clones share it; it ends with the last one.
@@ -35,9 +43,22 @@ struct OpenConnection {
     /// `None`: not counted by address.
     address: Option<IpAddr>,
     handlers: AtomicUsize,
+    /// Requests whose headers were complete, and those of them that have been read completely.
+    begun_requests: AtomicUsize,
+    read_requests: AtomicUsize,
     slots: ConnectionSlots,
     _permit: OwnedSemaphorePermit,
 }
+
+/// A service that adds a [`RequestSlot`] to each request of a connection.
+#[derive(Clone)]
+pub struct CountedRequests<S> {
+    inner: S,
+    connection: ConnectionSlot,
+}
+
+/// Request extension, in an `Arc`: the request is being read until it is dropped with the request.
+pub struct RequestSlot(ConnectionSlot);
 
 /// A running handler.
 pub struct HandlerSlot(ConnectionSlot);
@@ -52,7 +73,7 @@ pub enum ConnectionRefusal {
 }
 
 impl ConnectionSlots {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, max_head_bytes: usize) -> Self {
         let connections = limits.connections.min(Semaphore::MAX_PERMITS);
         let streams = usize::try_from(limits.streams_per_connection).unwrap_or(usize::MAX);
         Self(Arc::new(SlotTable {
@@ -61,6 +82,7 @@ impl ConnectionSlots {
             max_per_address: connections - connections / 4,
             // Clients also cancel requests for good reasons.
             max_handlers: streams.saturating_mul(2),
+            max_head_bytes,
         }))
     }
 
@@ -76,9 +98,14 @@ impl ConnectionSlots {
             }
             *count += 1;
         }
-        let (handlers, slots) = (AtomicUsize::default(), self.clone());
-        let connection = OpenConnection { address, handlers, slots, _permit: permit };
-        Ok(ConnectionSlot(Arc::new(connection)))
+        Ok(ConnectionSlot(Arc::new(OpenConnection {
+            address,
+            handlers: AtomicUsize::default(),
+            begun_requests: AtomicUsize::default(),
+            read_requests: AtomicUsize::default(),
+            slots: self.clone(),
+            _permit: permit,
+        })))
     }
 }
 
@@ -111,6 +138,96 @@ impl Drop for HandlerSlot {
     }
 }
 
+impl<S> CountedRequests<S> {
+    pub fn new(inner: S, connection: ConnectionSlot) -> Self {
+        Self { inner, connection }
+    }
+}
+
+impl<S: Service<Request<B>>, B> Service<Request<B>> for CountedRequests<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        request.extensions_mut().insert(Arc::new(RequestSlot::new(&self.connection)));
+        self.inner.call(request)
+    }
+}
+
+impl RequestSlot {
+    pub fn new(connection: &ConnectionSlot) -> Self {
+        connection.0.begun_requests.fetch_add(1, Ordering::Relaxed);
+        Self(connection.clone())
+    }
+
+    pub fn connection(&self) -> &ConnectionSlot {
+        &self.0
+    }
+}
+
+impl Drop for RequestSlot {
+    fn drop(&mut self) {
+        self.0.0.read_requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The memory of the bytes that a connection has received of the headers of its next request. hyper keeps them until
+/// the headers are complete, up to `limits.headerBytes`; what exceeds a small amount is reserved from the memory of
+/// request bodies, so that unfinished headers on many connections do not use more.
+#[derive(Default)]
+pub struct HeadMemory {
+    /// The connection's requests so far.
+    begun_requests: usize,
+    received_bytes: usize,
+    reserved: Option<OwnedSemaphorePermit>,
+    reserved_bytes: usize,
+}
+
+impl HeadMemory {
+    /// Not reserved, because every connection has a buffer of this size.
+    const FREE_BYTES: usize = 16 * 1024;
+    const STEP_BYTES: usize = 4 * 1024;
+
+    /// Called after bytes were received, and before waiting for more with 0. False: all memory is in use.
+    pub fn add(
+        &mut self,
+        bytes: usize,
+        connection: &ConnectionSlot,
+        process: &ProcessState,
+    ) -> bool {
+        let read_requests = connection.0.read_requests.load(Ordering::Relaxed);
+        let begun_requests = connection.0.begun_requests.load(Ordering::Relaxed);
+        if begun_requests != self.begun_requests {
+            *self = Self { begun_requests, ..Self::default() };
+        }
+        // Bytes of a body have a limit of their own.
+        if read_requests != begun_requests {
+            return true;
+        }
+        self.received_bytes += bytes;
+        // hyper keeps no more than this; over HTTP/2 other frames are among the bytes.
+        let kept = self.received_bytes.min(connection.0.slots.0.max_head_bytes);
+        let needed = kept.saturating_sub(Self::FREE_BYTES).next_multiple_of(Self::STEP_BYTES);
+        if needed <= self.reserved_bytes {
+            return true;
+        }
+        let Some(more) = process.reserve_body_bytes(needed - self.reserved_bytes) else {
+            return false;
+        };
+        self.reserved_bytes = needed;
+        match &mut self.reserved {
+            Some(reserved) => reserved.merge(more),
+            None => self.reserved = Some(more),
+        }
+        true
+    }
+}
+
 /// Of an IPv6 address its /64 prefix, which is usually assigned to one customer.
 fn counted(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
@@ -124,12 +241,16 @@ fn counted(peer: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConnectionRefusal, ConnectionSlot, ConnectionSlots};
+    use super::{ConnectionRefusal, ConnectionSlot, ConnectionSlots, HeadMemory, RequestSlot};
+    use crate::process_state::ProcessState;
     use countersign_core::Limits;
+
+    const KIB: usize = 1024;
+    const MAX_HEAD_BYTES: usize = 112 * KIB;
 
     fn slots() -> ConnectionSlots {
         let limits = Limits { connections: 16, streams_per_connection: 2, ..Limits::default() };
-        ConnectionSlots::new(&limits)
+        ConnectionSlots::new(&limits, MAX_HEAD_BYTES)
     }
 
     fn occupied(slots: &ConnectionSlots, peer: &str, count: usize) -> Vec<ConnectionSlot> {
@@ -160,6 +281,30 @@ mod tests {
         for proxy in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(occupied(&slots(), proxy, 100).len(), 16, "{proxy}");
         }
+    }
+
+    #[test]
+    fn unfinished_headers_use_the_memory_of_bodies_until_the_request_begins() {
+        let process = ProcessState::new(&Limits::default());
+        let connection = occupied(&slots(), "127.0.0.1", 1).pop().unwrap();
+        let mut head = HeadMemory::default();
+        let in_use = || process.body_bytes_in_use();
+        assert!(head.add(16 * KIB, &connection, &process));
+        assert_eq!(in_use(), 0, "as much as every connection");
+        assert!(head.add(5 * KIB, &connection, &process));
+        assert_eq!(in_use(), 8 * KIB);
+        assert!(head.add(500 * KIB, &connection, &process));
+        assert_eq!(in_use(), 96 * KIB, "no parser keeps more");
+        let request = RequestSlot::new(&connection);
+        assert!(head.add(300 * KIB, &connection, &process));
+        assert_eq!(in_use(), 0, "it is a body now");
+        drop(request);
+        assert!(head.add(20 * KIB, &connection, &process));
+        assert_eq!(in_use(), 4 * KIB, "of the next request");
+        let all = process.reserve_body_bytes(16 * KIB * KIB - 4 * KIB).unwrap();
+        assert!(!head.add(4 * KIB, &connection, &process), "all memory is in use");
+        drop((head, all));
+        assert_eq!(in_use(), 0);
     }
 
     /// Threat 137: resets and new connections start no more handlers than the limits allow.

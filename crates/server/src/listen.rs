@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::ServiceExt;
 use axum::extract::Request;
-use axum::middleware::AddExtension;
-use axum::{Extension, ServiceExt};
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
@@ -19,10 +18,11 @@ use countersign_core::Limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
-use tower::Layer;
 
 use crate::app::WebService;
-use crate::connection::{ConnectionRefusal, ConnectionSlot, ConnectionSlots};
+use crate::connection::{
+    ConnectionRefusal, ConnectionSlot, ConnectionSlots, CountedRequests, HeadMemory,
+};
 use crate::process_state::ProcessState;
 
 /// From accepting the connection to the end of the first request's headers.
@@ -111,7 +111,7 @@ fn limited<A>(
     limits: &Limits,
 ) -> axum_server::Server<SocketAddr, A> {
     let mut server = server.first_request_timeout(FIRST_REQUEST_TIMEOUT);
-    let max_header_bytes = limits.header_bytes + PARSER_SLACK_BYTES;
+    let max_header_bytes = max_head_bytes(limits);
     let builder = server.http_builder();
     builder
         .http1()
@@ -129,6 +129,10 @@ fn limited<A>(
     server
 }
 
+const fn max_head_bytes(limits: &Limits) -> usize {
+    limits.header_bytes + PARSER_SLACK_BYTES
+}
+
 /// An acceptor that runs before TLS. It adds the connection's slot to each request.
 #[derive(Clone)]
 pub struct ConnectionLimit {
@@ -138,7 +142,7 @@ pub struct ConnectionLimit {
 
 impl ConnectionLimit {
     fn new(limits: &Limits, process: ProcessState) -> Self {
-        Self { slots: ConnectionSlots::new(limits), process }
+        Self { slots: ConnectionSlots::new(limits, max_head_bytes(limits)), process }
     }
 
     fn begin(&self, stream: TcpStream) -> io::Result<(CountedStream, ConnectionSlot)> {
@@ -161,18 +165,20 @@ impl ConnectionLimit {
         // Sends small responses immediately instead of waiting for the client's acknowledgement (Nagle's algorithm).
         stream.set_nodelay(true)?;
         self.process.connection_opened();
-        let (process, closing) = (self.process.clone(), None);
-        Ok((CountedStream { stream, process, closing, _slot: slot.clone() }, slot))
+        let (process, head) = (self.process.clone(), HeadMemory::default());
+        let stream = CountedStream { stream, process, head, closing: None, slot: slot.clone() };
+        Ok((stream, slot))
     }
 }
 
 impl<S> Accept<TcpStream, S> for ConnectionLimit {
     type Stream = CountedStream;
-    type Service = AddExtension<S, ConnectionSlot>;
+    type Service = CountedRequests<S>;
     type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        ready(self.begin(stream).map(|(stream, slot)| (stream, Extension(slot).layer(service))))
+        let begun = self.begin(stream);
+        ready(begun.map(|(stream, slot)| (stream, CountedRequests::new(service, slot))))
     }
 }
 
@@ -180,9 +186,10 @@ impl<S> Accept<TcpStream, S> for ConnectionLimit {
 pub struct CountedStream {
     stream: TcpStream,
     process: ProcessState,
+    head: HeadMemory,
     /// Set once our side is closed.
     closing: Option<LingeringClose>,
-    _slot: ConnectionSlot,
+    slot: ConnectionSlot,
 }
 
 /// Reads and discards what the client still sends after our side of the connection is closed (RFC 9112 section 9.6):
@@ -234,11 +241,17 @@ impl Drop for CountedStream {
 
 impl AsyncRead for CountedStream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let Self { stream, process, head, slot, .. } = self.get_mut();
+        head.add(0, slot, process);
+        let before = buffer.filled().len();
+        std::task::ready!(Pin::new(stream).poll_read(cx, buffer))?;
+        let is_reserved = head.add(buffer.filled().len() - before, slot, process);
+        // The client receives no response: the next bytes of its headers would have to be kept to send one.
+        Poll::Ready(if is_reserved { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The processing around every handler: request id and log line, limits, security headers, and bodies for error
 //! responses without one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -13,7 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
 use crate::app::App;
-use crate::connection::ConnectionSlot;
+use crate::connection::RequestSlot;
 use crate::metrics::RequestMetrics;
 use crate::page_error::{self, PageError, RETRY_AFTER};
 use crate::pages::PageErrorKind;
@@ -101,8 +102,8 @@ pub async fn reject_head(request: Request, next: Next) -> Response {
 ///
 /// The task keeps the connection's slot, and the memory of the body reserved, also after the client has disconnected.
 async fn run_to_completion(request: Request, body: BodyPermit, next: Next) -> Response {
-    let connection = request.extensions().get::<ConnectionSlot>();
-    let slot = match connection.map(ConnectionSlot::begin_handler) {
+    let received = request.extensions().get::<Arc<RequestSlot>>();
+    let slot = match received.map(|received| received.connection().begin_handler()) {
         Some(None) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Some(slot) => slot,
         None => None,

@@ -235,6 +235,31 @@ async fn bodies_beyond_the_limit_are_refused_and_slow_ones_end() {
     assert!(metrics().await.contains("countersign_request_body_bytes 0\n"));
 }
 
+/// Headers that never end, of nearly `limits.headerBytes`. Before, each connection kept them for ten seconds.
+#[tokio::test]
+async fn unfinished_headers_of_many_connections_are_bounded() {
+    let limits = "limits:\n  requestBodies: 32\n  headerBytes: 1048576\n";
+    let server = World::new().with(limits).start().await;
+    send(bare_client().get(server.url("/keys"))).await;
+    let before = memory(&server, "VmHWM");
+    let head = format!("GET /dex/keys HTTP/1.1\r\nHost: a\r\nx-a: {}", "a".repeat(800_000));
+    let begins = |_| {
+        let mut stream = connect(&server.origin());
+        let _closed = stream.write_all(head.as_bytes());
+        stream
+    };
+    let held: Vec<_> = (0..150).map(begins).collect();
+    assert_eq!(send(bare_client().get(server.url("/keys"))).await.status, 200);
+    let grown = memory(&server, "VmHWM") - before;
+    assert!(grown < 40 * MIB, "{} MiB more than when idle", grown / MIB);
+    drop(held);
+    let (started, mut metrics) = (Instant::now(), String::new());
+    while !metrics.contains("countersign_request_body_bytes 0\n") {
+        assert!(started.elapsed() < WAIT_TIMEOUT, "the memory was returned:\n{metrics}");
+        metrics = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await.body;
+    }
+}
+
 /// `limits.connections`: further connections are closed at once until one ends.
 #[tokio::test]
 async fn connections_beyond_the_limit_are_closed_at_once() {

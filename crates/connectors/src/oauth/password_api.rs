@@ -8,10 +8,10 @@ use countersign_core::connector::{
     Refresh, RefreshOutcome, RefreshRequest, Refusal,
 };
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace};
-use unicode_normalization::UnicodeNormalization;
 
 use super::upstream::check_identity;
 use super::{UpstreamError, UpstreamOutcome, within};
+use crate::attempt_name::attempt_name;
 
 #[async_trait]
 pub(crate) trait PasswordApi: Send + Sync {
@@ -74,8 +74,7 @@ impl<A: PasswordApi> PasswordLogin for PasswordConnector<A> {
 
     /// These upstreams compare names case-insensitively.
     fn canonical(&self, login: &str) -> String {
-        let folded: String = login.nfkc().flat_map(char::to_lowercase).nfkc().collect();
-        folded.split_whitespace().collect::<Vec<_>>().join(" ")
+        attempt_name(login)
     }
 
     async fn diagnose(

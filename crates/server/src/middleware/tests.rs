@@ -11,7 +11,7 @@ use countersign_core::Limits;
 use tokio::sync::{Notify, mpsc};
 use tower::ServiceExt;
 
-use crate::connection::ConnectionSlots;
+use crate::connection::{ConnectionSlots, RequestSlot};
 
 async fn run_to_completion(request: Request, next: Next) -> Response {
     super::run_to_completion(request, None, next).await
@@ -27,11 +27,13 @@ async fn cancelled_requests_of_one_connection_leave_few_handlers() {
         upstream_ended.notified().await;
     };
     let limits = Limits { streams_per_connection: 2, ..Limits::default() };
-    let slots = ConnectionSlots::new(&limits);
+    let slots = ConnectionSlots::new(&limits, limits.header_bytes);
     let router = Router::new().route("/", get(handler));
     let router = router.layer(axum::middleware::from_fn(run_to_completion));
-    let connected =
-        || router.clone().layer(Extension(slots.occupy([192, 0, 2, 1].into()).unwrap()));
+    let connected = || {
+        let connection = slots.occupy([192, 0, 2, 1].into()).unwrap();
+        router.clone().layer(Extension(Arc::new(RequestSlot::new(&connection))))
+    };
     let connection = connected();
     let request = |router: &Router| router.clone().oneshot(Request::new(Body::empty()));
     for _ in 0..4 {
