@@ -87,6 +87,25 @@ async fn a_saml_response_is_accepted_once_and_only_in_the_requesting_browser() {
     assert_eq!(page.status, 400, "{}", page.text());
 }
 
+/// `RelayState` is too short to carry a pending login, so the cookies of all tabs share the 7 KiB.
+#[tokio::test]
+async fn ten_tabs_at_a_saml_identity_provider_finish_in_any_order() {
+    let site = Site::start().await;
+    let (_server, mut alice, app) = world(&site, "").await;
+    let mut tabs = Vec::new();
+    for _ in 0..10 {
+        let request = app.auth_request("openid email profile groups offline_access");
+        goes_to_the_identity_provider(&mut alice, &request).await;
+        tabs.push((request, alice.page().form_with("SAMLResponse").unwrap()));
+    }
+    for n in 0..10 {
+        let (request, form) = &tabs[n * 7 % 10];
+        alice.submits_from_another_site(form.clone()).await;
+        let response = app.redeems(request, &alice.auth_response()).await;
+        assert_eq!(response.status, 200, "tab {n}: {}", response.page.body);
+    }
+}
+
 /// Two replicas receive one response at the same time, with Alice's cookies both times: the database lets one complete
 /// the login (SAML 2.0 Profiles section 4.1.4.5). Later copies are refused by either.
 #[tokio::test]
