@@ -60,7 +60,8 @@ pub struct CountedRequests<S> {
     connection: ConnectionSlot,
 }
 
-/// Request extension, in an `Arc`: the request is being read until it is dropped with the request.
+/// Request extension, in an `Arc`: the request is being read until it is removed before the handler, or dropped with the
+/// request.
 pub struct RequestSlot(ConnectionSlot);
 
 /// A running handler.
