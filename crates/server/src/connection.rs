@@ -7,14 +7,17 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::http::Request;
 use countersign_core::Limits;
 use countersign_core::network::is_loopback;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep};
 use tower::Service;
 
 use crate::process_state::ProcessState;
@@ -57,7 +60,8 @@ pub struct CountedRequests<S> {
     connection: ConnectionSlot,
 }
 
-/// Request extension, in an `Arc`: the request is being read until it is dropped with the request.
+/// Request extension, in an `Arc`: the request is being read until it is removed before the handler, or dropped with the
+/// request.
 pub struct RequestSlot(ConnectionSlot);
 
 /// A running handler.
@@ -186,12 +190,17 @@ pub struct HeadMemory {
     received_bytes: usize,
     reserved: Option<OwnedSemaphorePermit>,
     reserved_bytes: usize,
+    /// Set while memory is reserved and more bytes are waited for.
+    timeout: Option<Pin<Box<Sleep>>>,
 }
 
 impl HeadMemory {
     /// Not reserved, because every connection has a buffer of this size.
     const FREE_BYTES: usize = 16 * 1024;
     const STEP_BYTES: usize = 4 * 1024;
+    /// As long as a body may take. Nothing else limits the time of headers over HTTP/2, so without it few clients could
+    /// hold the memory of all bodies.
+    const MAX_TIME: Duration = Duration::from_secs(10);
 
     /// Called after bytes were received, and before waiting for more with 0. False: all memory is in use.
     pub fn add(
@@ -226,6 +235,22 @@ impl HeadMemory {
         }
         true
     }
+
+    /// Ready when memory has been reserved for too long and the connection has no handler whose response is due: the
+    /// connection is to be closed. Called before waiting for more bytes.
+    pub fn poll_timeout(&mut self, connection: &ConnectionSlot, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reserved.is_none() {
+            return Poll::Pending;
+        }
+        let timeout = self.timeout.get_or_insert_with(|| Box::pin(sleep(Self::MAX_TIME)));
+        while timeout.as_mut().poll(cx).is_ready() {
+            if connection.0.handlers.load(Ordering::Relaxed) == 0 {
+                return Poll::Ready(());
+            }
+            timeout.as_mut().reset(Instant::now() + Self::MAX_TIME);
+        }
+        Poll::Pending
+    }
 }
 
 /// Of an IPv6 address its /64 prefix, which is usually assigned to one customer.
@@ -241,6 +266,9 @@ fn counted(peer: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
     use super::{ConnectionRefusal, ConnectionSlot, ConnectionSlots, HeadMemory, RequestSlot};
     use crate::process_state::ProcessState;
     use countersign_core::Limits;
@@ -305,6 +333,34 @@ mod tests {
         assert!(!head.add(4 * KIB, &connection, &process), "all memory is in use");
         drop((head, all));
         assert_eq!(in_use(), 0);
+    }
+
+    async fn ends_within(seconds: u64, head: &mut HeadMemory, connection: &ConnectionSlot) -> bool {
+        let ends = poll_fn(|cx| head.poll_timeout(connection, cx));
+        tokio::time::timeout(Duration::from_secs(seconds), ends).await.is_ok()
+    }
+
+    /// Otherwise 170 clients that answer the pings of HTTP/2 could hold the memory of all bodies for as long as they like.
+    #[tokio::test(start_paused = true)]
+    async fn unfinished_headers_hold_the_memory_of_bodies_for_ten_seconds() {
+        let process = ProcessState::new(&Limits::default());
+        let connection = occupied(&slots(), "127.0.0.1", 1).pop().unwrap();
+        let mut head = HeadMemory::default();
+        assert!(head.add(16 * KIB, &connection, &process));
+        assert!(!ends_within(3600, &mut head, &connection).await, "nothing is reserved");
+        assert!(head.add(KIB, &connection, &process));
+        assert!(!ends_within(9, &mut head, &connection).await);
+        assert!(ends_within(2, &mut head, &connection).await);
+
+        let request = RequestSlot::new(&connection);
+        assert!(head.add(0, &connection, &process));
+        assert!(!ends_within(3600, &mut head, &connection).await, "the headers were complete");
+        drop(request);
+        let handler = connection.begin_handler().unwrap();
+        assert!(head.add(20 * KIB, &connection, &process));
+        assert!(!ends_within(60, &mut head, &connection).await, "a response is due");
+        drop(handler);
+        assert!(ends_within(11, &mut head, &connection).await);
     }
 
     /// Threat 137: resets and new connections start no more handlers than the limits allow.

@@ -247,6 +247,9 @@ impl AsyncRead for CountedStream {
     ) -> Poll<io::Result<()>> {
         let Self { stream, process, head, slot, .. } = self.get_mut();
         head.add(0, slot, process);
+        if head.poll_timeout(slot, cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let before = buffer.filled().len();
         std::task::ready!(Pin::new(stream).poll_read(cx, buffer))?;
         let is_reserved = head.add(buffer.filled().len() - before, slot, process);

@@ -101,8 +101,9 @@ pub async fn reject_head(request: Request, next: Next) -> Response {
 /// too many handlers of the connection are running, and 500 if the handler panics.
 ///
 /// The task keeps the connection's slot, and the memory of the body reserved, also after the client has disconnected.
-async fn run_to_completion(request: Request, body: BodyPermit, next: Next) -> Response {
-    let received = request.extensions().get::<Arc<RequestSlot>>();
+async fn run_to_completion(mut request: Request, body: BodyPermit, next: Next) -> Response {
+    // Removed, because the request has been read, and handlers may keep it for as long as they run.
+    let received = request.extensions_mut().remove::<Arc<RequestSlot>>();
     let slot = match received.map(|received| received.connection().begin_handler()) {
         Some(None) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Some(slot) => slot,

@@ -136,6 +136,18 @@ async fn a_connection_with_an_unfinished_request_is_closed() {
     }
 }
 
+/// The memory of bodies that unfinished headers use is not held for as long as a connection may be idle.
+#[tokio::test]
+async fn unfinished_headers_of_a_later_request_end_the_connection_too() {
+    let server = World::new().start().await;
+    let mut stream = connect(&server.origin());
+    let whole = format!("GET /dex/keys HTTP/1.1\r\n{HOST}\r\n");
+    let unfinished = format!("GET /dex/keys HTTP/1.1\r\n{HOST}x-a: {}", "a".repeat(40_000));
+    stream.write_all((whole + &unfinished).as_bytes()).unwrap();
+    // Idle connections last longer than the test waits.
+    assert_eq!(statuses(&read_until_closed(&mut stream))[0], "200");
+}
+
 /// RFC 9112 section 9.6: the connection is not reset while the client is sending, which would cost it the response.
 #[tokio::test]
 async fn a_client_that_is_still_sending_too_large_a_body_receives_the_response() {

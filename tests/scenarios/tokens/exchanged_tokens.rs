@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::scenarios::connectors::oidc::{GROUPS, upstream_and_branch};
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Client, JsonResponse, Need, OtherOrigin, RelyingParty, SignedInClient,
-    World, claims,
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, JsonResponse, Need, OtherOrigin,
+    RelyingParty, SignedInClient, World, claims,
 };
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -110,6 +110,23 @@ async fn an_id_token_of_fewer_scopes_is_not_exchanged_for_more() {
         let more = [("subject_token_type", ID_TOKEN), ("scope", "openid groups")];
         let response = exchange(&laptop.app, narrowed.id_token(), &more).await;
         assert_eq!((response.status, response.error()), (400, "invalid_scope"), "{groups}");
+    }
+}
+
+/// Bob is in no group, so no claim of an ID token of his shows that it was issued with the scope.
+#[tokio::test]
+async fn an_id_token_of_a_user_without_groups_is_exchanged_with_the_scope_groups() {
+    let cluster = Client::public("cluster").with("kubernetes: {groups: token}");
+    let server = exchanging(World::new(), "").client(cluster).start().await;
+    let (bob, scopes) = ((BOB, BOB_PASSWORD), "openid groups");
+    let laptop = SignedInClient::sign_in(bob, &server, "cluster", scopes, &[]).await;
+    for wanted in [
+        &[("subject_token_type", ID_TOKEN)][..],
+        &[("subject_token_type", ID_TOKEN), ("scope", scopes)],
+    ] {
+        let response = exchange(&laptop.app, &laptop.id_token, wanted).await;
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        assert_eq!(response.json["scope"], scopes);
     }
 }
 

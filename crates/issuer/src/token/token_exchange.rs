@@ -10,8 +10,8 @@
 use countersign_core::connector::{LoginMethod, LoginOutcome};
 use countersign_core::identity::subject;
 use countersign_core::{
-    Client, ClientId, ConnectorId, Grant, GrantId, GrantType, LoginScopes, Scopes, Secret, Session,
-    Timestamp, Trace, scopes,
+    Client, ClientId, ConnectorId, Grant, GrantId, GrantType, Identity, LoginScopes, Scopes,
+    Secret, Session, Timestamp, Trace, scopes,
 };
 use countersign_jose::{Claims, Expected, Typ};
 
@@ -175,7 +175,7 @@ impl Issuer {
         }
         let granted = match claims.text("scope") {
             Some(scope) => Scopes::parse(scope),
-            None => self.scopes_of_id_token(&claims, &grant.scopes),
+            None => self.scopes_of_id_token(&claims, &grant.scopes, &session.identity),
         };
         // An exchanged grant has the scope without being refreshable; signing out ends grants without the scope.
         let outlives_browser = grant.scopes.has(scopes::OFFLINE_ACCESS);
@@ -183,13 +183,16 @@ impl Issuer {
     }
 
     /// The scopes that an ID token was issued with, as far as its claims show it: a refresh may have requested fewer than
-    /// its grant has.
-    fn scopes_of_id_token(&self, claims: &Claims, granted: &Scopes) -> Scopes {
+    /// its grant has. A scope for which the user has no claim, such as `groups` without any group, counts as granted.
+    fn scopes_of_id_token(&self, claims: &Claims, granted: &Scopes, user: &Identity) -> Scopes {
         let has = |claim: &str| claims.get(claim).is_some();
+        let has_profile = !user.username.is_empty() || !user.preferred_username.is_empty();
         granted.filtered(|scope| match scope {
             scopes::EMAIL => has("email_verified"),
-            scopes::PROFILE => has("name") || has("preferred_username"),
-            scopes::GROUPS => has("groups") || self.distributes_groups(claims),
+            scopes::PROFILE => !has_profile || has("name") || has("preferred_username"),
+            scopes::GROUPS => {
+                user.groups.is_empty() || has("groups") || self.distributes_groups(claims)
+            }
             scopes::FEDERATED_ID => has("federated_claims"),
             _ => true,
         })
