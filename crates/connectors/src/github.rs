@@ -219,11 +219,11 @@ impl Upstream for GitHub {
         StoredTokens::successor(upstream, &self.code_flow.used_refresh_tokens)
     }
 
-    /// Exchanges an invalid code: GitHub refuses it only after it has accepted the client credentials.
     fn used_refresh_tokens(&self) -> Option<&UsedRefreshTokens> {
         Some(&self.code_flow.used_refresh_tokens)
     }
 
+    /// Exchanges an invalid code: GitHub refuses it only after it has accepted the client credentials.
     async fn diagnose(
         &self,
         _: Option<&str>,

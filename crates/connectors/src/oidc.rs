@@ -131,7 +131,7 @@ impl Upstream for Oidc {
         trace: &mut Trace,
     ) -> Result<Option<UpstreamOutcome>, UpstreamError> {
         let claims = self.provider.verify_id_token(id_token, now, trace).await?;
-        Ok(Some(match person::of(&claims, &self.mapping, None, trace)? {
+        Ok(Some(match person::of(&claims, &self.mapping, None, None, trace)? {
             Person::Accepted(identity) => UpstreamOutcome::Accepted(Box::new(SignedIn {
                 identity,
                 upstream: None,
@@ -201,7 +201,9 @@ impl Oidc {
             return Ok(UpstreamOutcome::Accepted(Box::new(signed_in)));
         }
         let before = before.map(|before| before.identity);
-        let identity = match person::of(&claims, &self.mapping, before, trace)? {
+        // Without a known `sub` the user id alone shows whose claims these are.
+        let user_id = before.filter(|_| known_sub.is_some()).map(|before| before.user_id.as_str());
+        let identity = match person::of(&claims, &self.mapping, before, user_id, trace)? {
             Person::Accepted(identity) => identity,
             Person::NotIn(required) => return Ok(UpstreamOutcome::NotIn(required)),
             Person::EmailNotVerified => return Ok(UpstreamOutcome::EmailNotVerified),

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::profile::LoginProfile;
 
 const RECORD: &str = "json";
+const LOGIN_LOCK: &str = "login.lock";
 /// The file of the last login that a person was asked for and that failed, whatever its profile.
 const FAILED_LOGIN: &str = "login.failed";
 
@@ -63,6 +64,13 @@ impl Cache {
             Some(directory) => prepare(directory),
             None => default_directory().and_then(|directory| prepare(&directory)),
         };
+        let opened = match storage {
+            // The directory may be on a file system that is read-only.
+            Some(TokenCacheStorage::None) => opened.and_then(|directory| {
+                Lock::open(&directory.join(LOGIN_LOCK)).map(|_file| directory)
+            }),
+            _ => opened,
+        };
         let (directory, has_directory) = match opened {
             Ok(directory) => (directory, true),
             Err(_) if storage == Some(TokenCacheStorage::None) => (PathBuf::new(), false),
@@ -97,7 +105,7 @@ impl Cache {
 
     /// The lock held during any interactive login, so that only one browser tab is opened at a time.
     pub async fn lock_for_login(&self, wait_limit: Duration) -> Result<Option<Lock>, Error> {
-        self.lock_file("login.lock", wait_limit).await
+        self.lock_file(LOGIN_LOCK, wait_limit).await
     }
 
     async fn lock_file(&self, name: &str, wait_limit: Duration) -> Result<Option<Lock>, Error> {

@@ -108,6 +108,8 @@ pub async fn clean(arguments: &CleanArguments) -> Result<(), Error> {
         removed = removed.and(cache.lock(profile, LOCK_TIMEOUT).await?.remove().await);
     }
     removed?;
+    // Whoever cleans up asks for new logins.
+    cache.set_failed_login(None)?;
     let count = profiles.len();
     eprintln!("Deleted the cached tokens of {count} logins; they were not revoked at the issuer.");
     Ok(())

@@ -1,9 +1,10 @@
 //! Output for users: colours on a terminal, untrusted text made harmless, lines wrapped to the width, and a progress
 //! line that shows how long the program has been waiting.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
 
 use countersign_core::Timestamp;
@@ -150,17 +151,21 @@ pub fn wrapped_list(first: &str, words: &[String], width: usize) -> String {
 }
 
 /// When somebody last typed on the terminal of standard error or standard input: the time of its last read access, from which
-/// `w` shows how long it has been idle. `None` if neither is a terminal.
+/// `w` shows how long it has been idle. `None` if neither is a terminal, or if that cannot be known.
 pub fn last_input() -> Option<Timestamp> {
     let (error, input) = (std::io::stderr(), std::io::stdin());
-    let terminal = match (error.is_terminal(), input.is_terminal()) {
-        (true, _) => error.as_fd(),
-        (_, true) => input.as_fd(),
-        _ => return None,
-    };
-    let file = File::from(terminal.try_clone_to_owned().ok()?);
-    let accessed = file.metadata().ok()?.accessed().ok()?;
-    let since_epoch = accessed.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let error = error.is_terminal().then(|| last_access(error.as_fd()));
+    let input = input.is_terminal().then(|| last_access(input.as_fd()));
+    error.flatten().max(input.flatten())
+}
+
+fn last_access(terminal: BorrowedFd<'_>) -> Option<Timestamp> {
+    let metadata = File::from(terminal.try_clone_to_owned().ok()?).metadata().ok()?;
+    // Another name of the terminal (`2>/dev/tty`), whose time Linux before 6.2 does not set when somebody types.
+    if fs::metadata("/dev/tty").is_ok_and(|alias| alias.rdev() == metadata.rdev()) {
+        return None;
+    }
+    let since_epoch = metadata.accessed().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     i64::try_from(since_epoch.as_millis()).ok().map(Timestamp::from_millis)
 }
 

@@ -41,6 +41,8 @@ async fn a_failed_login_counts_for_the_other_clusters_of_an_unattended_machine()
     first.push("--authentication-timeout-sec=1".to_owned());
     let mut second = alice.get_token();
     second.push("--oidc-auth-request-extra-params=ui_locales=de".to_owned());
+    let mut other = alice.get_token();
+    other.push("--oidc-auth-request-extra-params=ui_locales=en".to_owned());
     assert!(alice.runs_command(&first).failure().contains("nobody signed in"));
     alice.opens(1).await;
     let text = alice.runs_command(&second).failure().to_owned();
@@ -49,12 +51,20 @@ async fn a_failed_login_counts_for_the_other_clusters_of_an_unattended_machine()
     assert!(text.contains("kubectl auth whoami"), "{text}");
     assert_eq!(alice.opened().len(), 1);
 
+    // Whoever deletes what is cached asks for new logins.
+    assert!(alice.runs_command(&["clean"]).is_success);
+    let running = alice.starts(&second);
+    alice.opens(2).await;
+    drop(running);
+    let text = alice.runs_command(&first).failure().to_owned();
+    assert!(text.contains("no browser is opened again"), "{text}");
+
     // Once a person has signed in at one of them, the other one may ask.
     let running = alice.starts(&alice.login());
-    alice.signs_in(2, &mut server.browser()).await;
-    running.ends();
-    let running = alice.starts(&second);
     alice.signs_in(3, &mut server.browser()).await;
+    running.ends();
+    let running = alice.starts(&other);
+    alice.signs_in(4, &mut server.browser()).await;
     assert_eq!(claims(&running.ends().token())["email"], ALICE);
 }
 
@@ -196,12 +206,16 @@ async fn a_valid_token_does_not_wait_for_an_issuer_that_hangs() {
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://{}", hanging.local_addr().unwrap());
     let alice = alice.env("http_proxy", &proxy);
+    hanging.set_nonblocking(true).unwrap();
+    let connections = || std::iter::from_fn(|| hanging.accept().ok()).count();
     server.advance(Duration::from_secs(31));
-    for limit in [20, 4] {
-        let begun = Instant::now();
-        assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
-        assert!(begun.elapsed() < Duration::from_secs(limit), "{:?}", begun.elapsed());
-    }
+    let begun = Instant::now();
+    assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
+    // A request has 30 seconds when its result is needed.
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
+    assert!(connections() > 0, "it was asked");
+    assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
+    assert_eq!(connections(), 0, "it is not asked again within half a minute");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! kubeconfig entries as kubelogin's own documentation has them, with our binary under its name and nothing else
 //! changed.
 
+use std::path::Path;
+
 use reqwest::Url;
 
 use crate::world::{
@@ -139,6 +141,42 @@ async fn the_password_grant_prompts_on_a_terminal() {
     for shown in ["Username: ", "Password: ", "ExecCredential"] {
         assert!(typed.stdout.contains(shown), "{shown}: {}", typed.stdout);
     }
+}
+
+/// The terminal does not show the password. Whatever ends the prompt, it shows afterwards what is typed.
+#[tokio::test]
+async fn the_terminal_is_as_before_after_a_prompt_that_was_interrupted() {
+    let server = server_with_all_grant_types().await;
+    let alice = server.workstation();
+    let secret = server.relying_party("kubernetes").secret.unwrap();
+    let secret = format!("--oidc-client-secret={secret}");
+    let username = format!("--username={ALICE}");
+    let line = entry(&alice, "kubernetes", &[&secret, &username]);
+    let words: Vec<String> = line.iter().map(|word| format!("'{word}'")).collect();
+    let program = alice.linked_as("kubectl-countersign").display().to_string();
+    let session = format!(
+        "terminal=$(tty)\n\
+         for signal in INT TERM; do\n\
+         {program} {} <\"$terminal\" &\n\
+         tries=0\n\
+         until stty -a | grep -q -e ' -echo ' || [ $tries -ge 600 ]; do tries=$((tries+1)); sleep 0.1; done\n\
+         kill -$signal $!\n\
+         wait $!\n\
+         echo \"status $?\"\n\
+         stty -a | grep -o -e ' -*echo '\n\
+         done\n\
+         touch \"$HOME/done\"\n",
+        words.join(" ")
+    );
+    std::fs::write(alice.path("session"), session).unwrap();
+    // If its own input ended, `script` would type that end.
+    let command = "(until [ -e \"$HOME/done\" ]; do sleep 0.1; done) | \
+                   script --quiet --return --command 'sh \"$HOME/session\"' /dev/null";
+    let shown = alice.starts_program(Path::new("/bin/sh"), &["-c", command]).ends().stdout;
+    let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+    let statuses = lines.iter().filter(|line| line.starts_with("status "));
+    assert_eq!(statuses.collect::<Vec<_>>(), [&"status 130", &"status 143"], "{shown}");
+    assert_eq!(lines.iter().filter(|line| **line == "echo").count(), 2, "{shown}");
 }
 
 /// An issuer that compares redirect URIs byte by byte: nothing is appended to the one of the flag.

@@ -159,8 +159,7 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
     }
 
     async fn successor(&self, upstream: &Secret) -> Option<Secret> {
-        let oauth = self.0.oauth(&mut Trace::default()).await.ok()?;
-        StoredTokens::successor(upstream, &oauth.used_refresh_tokens)
+        StoredTokens::successor(upstream, self.0.used_refresh_tokens())
     }
 
     fn can_refresh(&self) -> bool {

@@ -77,22 +77,21 @@ pub(super) struct NewGroup {
     pub prefix: String,
 }
 
-/// `before` is the identity before a refresh, whose ID token may lack name and user id: the caller has checked that it
-/// has the same `sub` (OpenID Connect Core 1.0 section 12.2).
+/// `before` is the identity before a refresh, whose ID token may lack the name. `user_id` is that of the identity before,
+/// if the caller has checked that the `sub` is the same (OpenID Connect Core 1.0 section 12.2): then the claims may lack it
+/// too.
 pub(super) fn of(
     claims: &Map<String, Value>,
     mapping: &Mapping,
     before: Option<&Identity>,
+    user_id: Option<&str>,
     trace: &mut Trace,
 ) -> Result<Person, UpstreamError> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let lacks =
         |name: &str| UpstreamError::Person(format!("the claim {name:?} is missing or no text"));
-    let user_id = match (text(&mapping.user_id).filter(|id| !id.is_empty()), before) {
-        (Some(id), _) => id.to_owned(),
-        (None, Some(before)) => before.user_id.clone(),
-        (None, None) => return Err(lacks(&mapping.user_id)),
-    };
+    let user_id = text(&mapping.user_id).filter(|id| !id.is_empty()).or(user_id);
+    let user_id = user_id.ok_or_else(|| lacks(&mapping.user_id))?.to_owned();
     let username = match (text(&mapping.user_name), before) {
         (Some(name), _) => name.to_owned(),
         (None, Some(before)) => before.username.clone(),

@@ -215,6 +215,26 @@ async fn a_user_id_that_a_refresh_does_not_repeat_is_kept() {
     assert!(broken(refresh(&connector, &jane, ALL).await).contains("another user"));
 }
 
+/// Nothing but the user id shows whose claims these are if the session began before the `sub` was stored.
+#[tokio::test]
+async fn a_user_id_is_not_kept_where_the_sub_of_the_sign_in_is_unknown() {
+    let provider = Provider::start().await;
+    provider.claims(|claims| {
+        claims.insert("oid".into(), json!("jane-1"));
+    });
+    let connector = connector(&provider, vec![("userIDKey", text("oid"))]);
+    let mut jane = accepted(login(&provider, &connector).await);
+    let stored = jane.upstream.as_ref().unwrap().expose().to_owned();
+    let without_sub = stored.replace(r#","Sub":"1234""#, "");
+    assert_ne!(without_sub, stored);
+    jane.upstream = Some(Secret::new(without_sub));
+    provider.claims(|claims| {
+        claims.remove("oid");
+        claims.insert("sub".into(), json!("somebody-else"));
+    });
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("\"oid\""));
+}
+
 /// A claim that is null says no more than one that is missing: it is a defect, and no statement about the address.
 #[tokio::test]
 async fn an_email_verified_that_is_null_at_a_refresh_is_a_defect_and_no_refusal() {

@@ -177,7 +177,8 @@ fn check_rule(rule: &Node, expected: &Expected<'_>, found: &mut Problems) {
         let todo = "write !has(claims.azp) || claims.azp == ...";
         found.error(rule.mark, format!("{reason} {effect}: {todo}"));
     }
-    let unnamed = |peer: &&str| !expression.contains(*peer);
+    let is_named = |peer: &str, quote| expression.contains(&format!("{quote}{peer}{quote}"));
+    let unnamed = |peer: &&str| !is_named(peer, '\'') && !is_named(peer, '"');
     let refused: Vec<&str> = expected.trusted_peers().into_iter().filter(unnamed).collect();
     warn_of_refused_peers(rule.mark, &refused, found);
 }

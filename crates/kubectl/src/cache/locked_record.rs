@@ -190,16 +190,21 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// # Errors
-    /// Another process has held the lock for longer than `wait_limit`.
-    pub async fn acquire(path: &Path, wait_limit: Duration) -> Result<Self, Error> {
-        let file = OpenOptions::new()
+    /// The file of the lock, which is created if it does not exist.
+    pub fn open(path: &Path) -> Result<File, Error> {
+        OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(path)
-            .map_err(|cause| local(path, &cause))?;
+            .map_err(|cause| local(path, &cause))
+    }
+
+    /// # Errors
+    /// Another process has held the lock for longer than `wait_limit`.
+    pub async fn acquire(path: &Path, wait_limit: Duration) -> Result<Self, Error> {
+        let file = Self::open(path)?;
         let mut waited = Duration::ZERO;
         loop {
             match file.try_lock() {

@@ -34,6 +34,23 @@ async fn a_record_is_private_and_found_again() {
     assert_eq!(locked.read().await.unwrap().profile, None);
 }
 
+/// A home directory that cannot be written: with the storage `none` nothing needs it.
+#[tokio::test]
+async fn a_directory_without_write_access_is_not_needed_to_keep_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // The lock cannot be opened for writing, also by root, as on a read-only file system.
+    std::fs::create_dir(folder.path().join("login.lock")).unwrap();
+    let cache = Cache::open(Some(folder.path()), Some(TokenCacheStorage::None)).unwrap();
+    let locked = cache.lock(&profile(), Duration::ZERO).await.unwrap();
+    let failure =
+        super::Failure { at: Timestamp::default(), reason: String::new(), was_shown: true };
+    cache.set_failed_login(Some(&failure)).unwrap();
+    assert!(cache.lock_for_login(Duration::ZERO).await.unwrap().is_none());
+    drop(locked);
+    let kept = Cache::open(Some(folder.path()), Some(TokenCacheStorage::Disk)).unwrap();
+    assert!(kept.lock_for_login(Duration::ZERO).await.is_err(), "what is kept needs its lock");
+}
+
 #[tokio::test]
 async fn a_link_a_readable_file_and_a_half_written_one() {
     let folder = tempfile::tempdir().unwrap();

@@ -68,8 +68,12 @@ pub fn with_socks_proxy(builder: ClientBuilder) -> Result<ClientBuilder, Error> 
         .find(|value| !value.is_empty())
         .unwrap_or_default();
     let Some(address) = of_environment.strip_prefix("socks5://") else { return Ok(builder) };
+    // The address is not in the message, because it may contain a password.
     let proxy = Proxy::https(format!("socks5h://{address}")).map_err(|cause| {
-        Error::Local(format!("the proxy socks5://{address}: {}", error_chain(&cause)))
+        let cause = error_chain(&cause.without_url());
+        Error::Local(format!(
+            "the SOCKS proxy of the environment (HTTPS_PROXY or ALL_PROXY): {cause}"
+        ))
     })?;
     Ok(builder.proxy(proxy.no_proxy(NoProxy::from_env())))
 }

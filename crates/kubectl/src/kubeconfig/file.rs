@@ -55,7 +55,11 @@ pub async fn edit(
     let local = |cause: std::io::Error| Error::Local(format!("{}: {cause}", file.display()));
     let target = match fs::canonicalize(file) {
         Ok(target) => target,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => file.to_owned(),
+        // It may be a symbolic link to a file that does not exist yet.
+        Err(cause) if cause.kind() == ErrorKind::NotFound => match fs::read_link(file) {
+            Ok(link) => file.parent().unwrap_or(Path::new("")).join(link),
+            Err(_) => file.to_owned(),
+        },
         Err(cause) => return Err(local(cause)),
     };
     if let Some(directory) = target.parent() {
@@ -194,5 +198,10 @@ mod tests {
         edit(&link, |_| Ok("new".to_owned())).await.unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "new");
         assert!(link.is_symlink() && !lock.exists());
+
+        fs::remove_file(&target).unwrap();
+        edit(&link, |_| Ok("new".to_owned())).await.unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new", "the link led to no file");
+        assert!(link.is_symlink());
     }
 }

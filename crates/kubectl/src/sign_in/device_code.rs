@@ -59,13 +59,15 @@ pub async fn sign_in(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     let mut interval = interval.clamp(Duration::from_secs(1), MAX_POLL_INTERVAL);
     let fields = [("grant_type", DEVICE_CODE), ("device_code", device.device_code.as_str())];
     while (login.now)() < expires_at {
-        tokio::time::sleep(interval.min(MAX_POLL_INTERVAL)).await;
+        tokio::time::sleep(interval).await;
         match issuer.token(&fields).await {
             Ok(tokens) => return Ok(SignedIn { tokens, nonce: None, page: None }),
             Err(Error::Refused { code, .. }) if code == "authorization_pending" => {}
-            Err(Error::Refused { code, .. }) if code == "slow_down" => interval += POLL_INTERVAL,
+            Err(Error::Refused { code, .. }) if code == "slow_down" => {
+                interval = MAX_POLL_INTERVAL.min(interval + POLL_INTERVAL);
+            }
             // Section 3.5: after a connection timeout the client polls less often.
-            Err(error) if error.is_temporary() => interval *= 2,
+            Err(error) if error.is_temporary() => interval = MAX_POLL_INTERVAL.min(interval * 2),
             Err(error) => return Err(error),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::Error;
 
@@ -14,13 +15,9 @@ pub async fn line(prompt: &str, timeout: Duration) -> Result<String, Error> {
 
 /// The same, without showing on the terminal what is typed.
 pub async fn hidden(prompt: &str, timeout: Duration) -> Result<String, Error> {
-    eprint!("{prompt}");
     let hidden = HiddenInput::begin();
-    let line = tokio::select! {
-        line = read(timeout) => line,
-        // Otherwise the terminal would stay as it is now.
-        _ = tokio::signal::ctrl_c() => Err(Error::LoginFailed("it was interrupted".to_owned())),
-    };
+    eprint!("{prompt}");
+    let line = read(timeout).await;
     drop(hidden);
     eprintln!();
     line
@@ -47,6 +44,7 @@ impl HiddenInput {
         // Standard input may be a pipe, which shows nothing.
         let before = tcgetattr(std::io::stdin()).ok();
         if let Some(before) = &before {
+            restore_when_ended(before);
             let mut hidden = before.clone();
             hidden.local_modes.remove(LocalModes::ECHO);
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &hidden);
@@ -58,7 +56,33 @@ impl HiddenInput {
 impl Drop for HiddenInput {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+            restore(before);
         }
     }
+}
+
+/// Restores the terminal before one of these signals ends the process. The library replaces their default action for as
+/// long as the process runs, so that the tasks are needed after the prompt too: Ctrl-C would have no effect.
+fn restore_when_ended(before: &Termios) {
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+    ];
+    for kind in kinds {
+        let Ok(mut received) = signal(kind) else { continue };
+        let before = before.clone();
+        tokio::spawn(async move {
+            received.recv().await;
+            restore(&before);
+            eprintln!();
+            // As a shell reports a process that a signal has ended.
+            std::process::exit(128 + kind.as_raw_value());
+        });
+    }
+}
+
+fn restore(before: &Termios) {
+    let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
 }

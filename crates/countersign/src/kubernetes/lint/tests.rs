@@ -178,9 +178,11 @@ fn rules_that_refuse_the_tokens_of_trusted_peers_are_found() {
     let refused = "8 warning: tokens that trustedPeers obtain (kubectl)";
     let own = "expression: \"!has(claims.azp) || claims.azp == 'production'\"";
     let all = "expression: \"!has(claims.azp) || claims.azp in ['production', 'kubectl']\"";
+    let similar = "expression: \"!has(claims.azp) || claims.azp in ['production', 'kubectl-ci']\"";
     let required = |name: &str| format!("{{claim: azp, requiredValue: {name}}}");
     for (rule, client, expected) in [
         (own, &trusting, Some(refused)),
+        (similar, &trusting, Some(refused)),
         (all, &trusting, None),
         (&required("kubectl"), &trusting, None),
         (&required("production"), &trusting, Some("8 error: requiring azp refuses everybody")),
