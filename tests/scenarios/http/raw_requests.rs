@@ -143,7 +143,7 @@ async fn unfinished_headers_of_a_later_request_end_the_connection_too() {
     let mut stream = connect(&server.origin());
     let whole = format!("GET /dex/keys HTTP/1.1\r\n{HOST}\r\n");
     let unfinished = format!("GET /dex/keys HTTP/1.1\r\n{HOST}x-a: {}", "a".repeat(40_000));
-    stream.write_all((whole + &unfinished).as_bytes()).unwrap();
+    stream.write_all((whole + unfinished.as_str()).as_bytes()).unwrap();
     // Idle connections last longer than the test waits.
     assert_eq!(statuses(&read_until_closed(&mut stream))[0], "200");
 }

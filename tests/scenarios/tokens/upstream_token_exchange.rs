@@ -100,7 +100,8 @@ async fn an_id_token_for_another_client_of_the_upstream_is_refused() {
 async fn a_token_of_a_user_in_no_required_group_is_refused_and_the_reason_logged() {
     let config = format!("{GROUPS}    allowedGroups: [board]\n");
     let (upstream, branch) = servers(&config).await;
-    let job = SignedInClient::sign_in_alice(&upstream, "branch", "openid email profile groups").await;
+    let job =
+        SignedInClient::sign_in_alice(&upstream, "branch", "openid email profile groups").await;
     let response = exchange(&branch.relying_party("example-app"), &job.id_token, &[]).await;
     assert_eq!((response.status, response.error()), (400, "invalid_request"));
     let log = branch.log();
