@@ -205,10 +205,8 @@ async fn serve(
         let (router, stop) = (current.telemetry(), telemetry_stop.clone());
         tokio::spawn(port.serve(router, config.limits, process.clone(), stop))
     });
-    // A JSON log must not be mixed with other output, in case standard output is collected with it.
-    if !logging::is_json(&config.logger) {
-        greeting::print(&config, &arguments.file, example_app.is_running());
-    }
+    tracing::info!(issuer = config.issuer.as_str(), "serving");
+    greeting::print(&config, &arguments.file, example_app.is_running());
     let shutdown_delay = config.web.shutdown_delay;
     let (requests, to_reload) = mpsc::channel(4);
     process.set_reloader(requests);

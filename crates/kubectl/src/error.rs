@@ -6,7 +6,7 @@ use countersign_core::Timestamp;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The issuer refused with an OAuth error (RFC 6749 sections 4.1.2.1 and 5.2).
-    #[error("the issuer refused the request: {}", refusal(code, description.as_deref()))]
+    #[error("the issuer refused the request: {}{}", refusal(code, description.as_deref()), client_hint(code))]
     Refused { code: String, description: Option<String> },
     /// No response, no response in time, or a status of 500 or above.
     #[error("cannot reach {url}: {cause}{}", certificate_hint(cause))]
@@ -74,6 +74,17 @@ fn refusal(code: &str, description: Option<&str>) -> String {
     }
 }
 
+/// Advice for the client: `invalid_client` is also the answer to an unknown one (RFC 6749 section 5.2).
+fn client_hint(code: &str) -> &'static str {
+    match code {
+        "invalid_client" => {
+            "\nThe issuer does not know this client, or expects a secret of it. Ask an administrator for the client of \
+             kubectl, and name it with --client-id (in a kubeconfig: --oidc-client-id)."
+        }
+        _ => "",
+    }
+}
+
 /// Advice for a certificate signed by an unknown authority.
 fn certificate_hint(cause: &str) -> &'static str {
     // A self-signed certificate cannot be distinguished from an authority's.
@@ -101,6 +112,12 @@ mod tests {
             "the issuer refused the request: The session ended at 14:05 (invalid_grant)"
         );
         assert_eq!(refused(None), "the issuer refused the request: invalid_grant");
+    }
+
+    #[test]
+    fn a_refused_client_is_explained() {
+        let refused = Error::Refused { code: "invalid_client".to_owned(), description: None };
+        assert!(refused.to_string().contains("--client-id"), "{refused}");
     }
 
     #[test]

@@ -1,14 +1,24 @@
-//! The start-up message on a terminal: the login URL, and the account of the example configuration.
+//! The start-up message: the login URL, and the account of the example configuration.
 
 use std::path::Path;
 
 use crate::config::Config;
+use crate::logging;
 
 /// The account of `config.example.yaml` and its password; shown only if that account exists.
 const DEMO: (&str, &str) = ("alice@example.com", "countersign");
 
+/// Prints it, unless the log is JSON: that must not be mixed with other output, in case standard output is collected with
+/// it. The example configuration is for people, also where its output is redirected: there only a configured
+/// `logger.format: json` suppresses the message.
 pub fn print(config: &Config, file: &Path, has_example_app: bool) {
-    println!("{}", text(config, file, has_example_app));
+    if is_shown(config, file, logging::is_json(&config.logger)) {
+        println!("{}", text(config, file, has_example_app));
+    }
+}
+
+fn is_shown(config: &Config, file: &Path, is_json: bool) -> bool {
+    !is_json || (config.logger.format.is_none() && is_demo(config, file))
 }
 
 fn text(config: &Config, file: &Path, has_example_app: bool) -> String {
@@ -74,4 +84,32 @@ fn is_demo(config: &Config, file: &Path) -> bool {
             .password_db
             .as_ref()
             .is_some_and(|db| db.users.iter().any(|user| user.email == DEMO.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{is_shown, text};
+    use crate::config;
+    use crate::config::LogFormat;
+
+    fn repository(name: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+    }
+
+    #[test]
+    fn the_demo_says_what_to_open_and_type_also_where_its_output_is_redirected() {
+        let file = repository("config.example.yaml");
+        let mut config = config::load(&file, &|_| None, false).config.expect("it is valid");
+        assert!(is_shown(&config, &file, true));
+        let message = text(&config, &file, true);
+        assert!(message.contains("open http://127.0.0.1:5555/"), "{message}");
+        assert!(message.contains("alice@example.com with the password"), "{message}");
+        // A configuration of one's own.
+        assert!(!is_shown(&config, &repository("config.yaml"), true));
+        assert!(is_shown(&config, &repository("config.yaml"), false));
+        config.logger.format = Some(LogFormat::Json);
+        assert!(!is_shown(&config, &file, true));
+    }
 }
