@@ -81,7 +81,12 @@ pub async fn run(arguments: &StatusArguments, now: fn() -> Timestamp) -> Result<
     }
     match arguments.select.output {
         OutputFormat::Json => print_line(&format!("{:#}", serde_json::json!({ "logins": all }))),
-        OutputFormat::Text => all.iter().for_each(|status| print(status, now())),
+        OutputFormat::Text => {
+            for status in &all {
+                let of_issuer = all.iter().filter(|other| other.issuer == status.issuer);
+                print(status, of_issuer.count() > 1, now());
+            }
+        }
     }
     first_error.map_or(Ok(()), Err)
 }
@@ -181,9 +186,14 @@ fn signed_out(profile: &LoginProfile, error: &Error) -> LoginStatus {
     }
 }
 
-fn print(status: &LoginStatus, now: Timestamp) {
+/// `names_client`: the issuer alone does not say which login this is.
+fn print(status: &LoginStatus, names_client: bool, now: Timestamp) {
     let (style, width) = (Style::for_stdout(), terminal::width());
-    print_line(&style.bold(&printable(&status.issuer)));
+    let issuer = style.bold(&printable(&status.issuer));
+    match names_client {
+        true => print_line(&format!("{issuer}  client {}", printable(&status.client_id))),
+        false => print_line(&issuer),
+    }
     let Some(user) = &status.user else {
         let state = if status.is_known { "not signed in" } else { "the token has expired" };
         print_line(&format!("  {}", style.red(state)));

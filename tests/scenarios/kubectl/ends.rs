@@ -240,3 +240,26 @@ async fn logout_revokes_at_the_issuer_and_forgets() {
     let status = alice.runs_command(&["status"]);
     assert!(status.failure().contains("you are not signed in"), "{}", status.stderr);
 }
+
+/// Two kubeconfig entries with different clients of one issuer.
+#[tokio::test]
+async fn status_names_the_client_where_an_issuer_has_several_logins() {
+    let clients = World::new().client(Client::public("kubectl")).client(Client::public("editor"));
+    let server = clients.start().await;
+    let alice = server.workstation();
+    alice.first_token(&server).await;
+    let status = alice.runs_command(&["status", "--no-whoami"]);
+    assert!(status.is_success && !status.stdout.contains("client"), "{}", status.stdout);
+
+    let mut line = alice.get_token();
+    let client = line.iter_mut().find(|flag| flag.starts_with("--oidc-client-id")).unwrap();
+    *client = "--oidc-client-id=editor".to_owned();
+    let running = alice.starts(&line);
+    alice.signs_in(2, &mut server.browser()).await;
+    running.ends().token();
+    let status = alice.runs_command(&["status", "--no-whoami"]);
+    for client in ["kubectl", "editor"] {
+        let named = format!("{}  client {client}", server.issuer());
+        assert!(status.stdout.contains(&named), "{}", status.stdout);
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ impl Slapd {
         for _ in 0..5 {
             let (port, tls_port) = (free_port(), free_port());
             let mut process = spawn(program, &folder, port, tls_port);
-            if listens(&mut process, &folder) {
+            if accepts(&mut process, &folder, port) && accepts(&mut process, &folder, tls_port) {
                 return Some(Self { process, folder, port, tls_port });
             }
             let _ = process.kill();
@@ -112,7 +112,9 @@ impl Slapd {
     pub fn start_again(&mut self) {
         let program = program().expect("it was there before");
         self.process = spawn(program, &self.folder, self.port, self.tls_port);
-        assert!(listens(&mut self.process, &self.folder), "{}", log_of(&self.folder));
+        for port in [self.port, self.tls_port] {
+            assert!(accepts(&mut self.process, &self.folder, port), "{}", log_of(&self.folder));
+        }
     }
 }
 
@@ -215,13 +217,20 @@ fn free_port() -> u16 {
     (0..100).map(candidate).find(free).expect("a free port")
 }
 
-/// Waits until slapd says that it listens on all its ports. A connection would prove less: another slapd, which got the
-/// port a moment before, accepts it too.
-fn listens(process: &mut Child, folder: &TempDir) -> bool {
+/// Waits until this server accepts a connection. Its log says so: another server, which got the port a moment before,
+/// would accept the connection too.
+fn accepts(process: &mut Child, folder: &TempDir, port: u16) -> bool {
     let deadline = Instant::now() + Duration::from_secs(20);
+    let mut connection = None;
     while Instant::now() < deadline && process.try_wait().is_ok_and(|ended| ended.is_none()) {
-        if log_of(folder).contains("slapd starting") {
-            return true;
+        match &connection {
+            None => connection = TcpStream::connect(("127.0.0.1", port)).ok(),
+            Some(stream) => {
+                let address = stream.local_addr().expect("it is connected");
+                if log_of(folder).contains(&format!("ACCEPT from IP={address} ")) {
+                    return true;
+                }
+            }
         }
         std::thread::sleep(Duration::from_millis(10));
     }
