@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_says_what_to_open_and_type_also_where_its_output_is_redirected() {
+    fn the_demo_is_explained_also_where_its_output_is_redirected() {
         let file = repository("config.example.yaml");
         let mut config = config::load(&file, &|_| None, false).config.expect("it is valid");
         assert!(is_shown(&config, &file, true));
