@@ -79,7 +79,7 @@ fn client_hint(code: &str) -> &'static str {
     match code {
         "invalid_client" => {
             "\nThe issuer does not know this client, or expects a secret of it. Ask an administrator for the client of \
-             kubectl, and name it with --client-id (in a kubeconfig: --oidc-client-id)."
+             kubectl, and name it with --client-id (in a kubeconfig: --oidc-client-id)"
         }
         _ => "",
     }
