@@ -123,6 +123,9 @@ impl Visit for Collect<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, value.into());
     }
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.add(field, value.into());
     }

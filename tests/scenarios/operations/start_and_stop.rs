@@ -162,6 +162,8 @@ async fn after_sigterm_connections_are_accepted_until_the_delay_is_over() {
     let rest = read_until_closed(&mut kept_alive).to_lowercase();
     assert!(rest.contains("http/1.1 200") && rest.contains("connection: close"), "{rest}");
     assert!(server.stop().await.success());
+    // A number, for programs that read the log.
+    assert!(server.log().contains(r#""delay_seconds":3.0"#), "{}", server.log());
 }
 
 /// RFC 9113 section 6.8: the client learns which requests were processed, and sends the others elsewhere.
