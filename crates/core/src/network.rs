@@ -2,7 +2,7 @@
 //! configured service can have.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 use url::{Host, Url};
@@ -65,6 +65,18 @@ pub fn is_loopback_url(url: &Url) -> bool {
 /// `127.0.0.0/8` and `::1`, including IPv4-mapped IPv6 addresses.
 pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
+}
+
+/// What limits for each client count instead of its address: the /64 prefix of an IPv6 address, which is usually assigned
+/// to one customer, and an IPv4 address as it is.
+pub fn client_prefix(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
 }
 
 /// Whether an address is link-local, broadcast, multicast or unspecified. Configured services do not have such

@@ -6,7 +6,7 @@
 //! stream at once (CVE-2023-44487), or opens and closes connections, would start any number of them.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::http::Request;
 use countersign_core::Limits;
-use countersign_core::network::is_loopback;
+use countersign_core::network::{client_prefix, is_loopback};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 use tower::Service;
@@ -93,7 +93,7 @@ impl ConnectionSlots {
     pub fn occupy(&self, peer: IpAddr) -> Result<ConnectionSlot, ConnectionRefusal> {
         let permit = Arc::clone(&self.0.free).try_acquire_owned();
         let permit = permit.map_err(|_| ConnectionRefusal::Full)?;
-        let address = (!is_loopback(peer)).then(|| counted(peer));
+        let address = (!is_loopback(peer)).then(|| client_prefix(peer));
         if let Some(address) = address {
             let mut by_address = self.0.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let count = by_address.entry(address).or_default();
@@ -250,17 +250,6 @@ impl HeadMemory {
             timeout.as_mut().reset(Instant::now() + Self::MAX_TIME);
         }
         Poll::Pending
-    }
-}
-
-/// Of an IPv6 address its /64 prefix, which is usually assigned to one customer.
-fn counted(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(ip) => ip.into(),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
     }
 }
 

@@ -25,6 +25,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use countersign_core::Timestamp;
+use countersign_core::network::client_prefix;
 
 use counter_table::CounterTable;
 
@@ -46,12 +47,12 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// A poll that is early by less than this counts as on time, because network delays vary.
 const POLL_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// The address as counted: of an IPv6 address its /64 prefix, which is usually assigned to one customer.
+/// The address as counted, as text.
 pub fn counted_address(ip: IpAddr) -> String {
-    match ip.to_canonical() {
+    match client_prefix(ip) {
         IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
+        IpAddr::V6(prefix) => {
+            let [a, b, c, d, ..] = prefix.segments();
             format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
         }
     }
