@@ -12,7 +12,7 @@ use url::Url;
 use crate::error::Error;
 use crate::profile::{LoginProfile, is_web_address};
 pub use transport::with_socks_proxy;
-use transport::{http_client, is_out_of_order, json, out_of_order, refusal, send};
+use transport::{http_client, is_unavailable, json, refusal, send, unavailable};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -64,8 +64,8 @@ impl Issuer {
         let url = format!("{issuer}/.well-known/openid-configuration");
         let response = send(client.get(&url), &url).await?;
         let status = response.status();
-        if is_out_of_order(status) {
-            return Err(out_of_order(status, &url));
+        if is_unavailable(status) {
+            return Err(unavailable(status, &url));
         }
         if !status.is_success() {
             let cause = format!("the status is {status}; is this the issuer's URL?");

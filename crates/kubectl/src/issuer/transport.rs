@@ -98,11 +98,11 @@ pub async fn refusal(response: Response, url: &str) -> Error {
     match body(response, url).await.map(|bytes| serde_json::from_slice::<ErrorResponse>(&bytes)) {
         // A proxy in front of the issuer may have JSON pages too, whose `error` is no code of OAuth.
         Ok(Ok(refused))
-            if !is_out_of_order(status) || OUT_OF_ORDER.contains(&refused.error.as_str()) =>
+            if !is_unavailable(status) || UNAVAILABLE_CODES.contains(&refused.error.as_str()) =>
         {
             Error::Refused { code: refused.error, description: refused.error_description }
         }
-        _ if is_out_of_order(status) => out_of_order(status, url),
+        _ if is_unavailable(status) => unavailable(status, url),
         _ => Error::InvalidResponse {
             url: url.to_owned(),
             cause: format!("the status is {status}, without an OAuth error"),
@@ -111,14 +111,14 @@ pub async fn refusal(response: Response, url: &str) -> Error {
 }
 
 /// The OAuth errors of an issuer, or of a part of it, that does not work at present.
-const OUT_OF_ORDER: [&str; 3] = ["server_error", "temporarily_unavailable", "slow_down"];
+const UNAVAILABLE_CODES: [&str; 3] = ["server_error", "temporarily_unavailable", "slow_down"];
 
 /// Whether the same request may succeed later: the issuer, or a proxy in front of it, is overloaded, restarts or fails.
-pub fn is_out_of_order(status: StatusCode) -> bool {
+pub fn is_unavailable(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
-pub fn out_of_order(status: StatusCode, url: &str) -> Error {
+pub fn unavailable(status: StatusCode, url: &str) -> Error {
     Error::Unreachable { url: url.to_owned(), cause: format!("the status is {status}") }
 }
 
