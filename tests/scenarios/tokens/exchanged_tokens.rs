@@ -3,15 +3,13 @@
 
 use std::time::Duration;
 
+use super::other_grants::{EXCHANGE, ID_TOKEN, exchange};
 use crate::scenarios::connectors::oidc::{GROUPS, upstream_and_branch};
 use crate::world::{
-    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, JsonResponse, Need, OtherOrigin,
-    RelyingParty, SignedInClient, World, claims,
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, OtherOrigin, SignedInClient, World,
+    claims,
 };
 
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// With the public client `cli`, which `production` trusts. `more` are further keys of `oauth2`.
@@ -23,17 +21,6 @@ fn exchanging(world: World, more: &str) -> World {
         .with(&format!(
             "oauth2:\n  skipApprovalScreen: true\n  grantTypes: [authorization_code, refresh_token, \"{EXCHANGE}\"]\n{more}"
         ))
-}
-
-async fn exchange(app: &RelyingParty, token: &str, more: &[(&str, &str)]) -> JsonResponse {
-    let mut fields = vec![
-        ("grant_type", EXCHANGE),
-        ("subject_token", token),
-        ("subject_token_type", ACCESS_TOKEN),
-    ];
-    fields.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-    fields.extend(more);
-    app.exchange(&fields).await
 }
 
 /// Otherwise a chain of exchanges would be a refresh token without an end.

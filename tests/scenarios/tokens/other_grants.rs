@@ -10,9 +10,9 @@ use crate::world::{
     verified,
 };
 
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+pub const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
 fn exchanging() -> World {
     World::new()
@@ -22,7 +22,8 @@ fn exchanging() -> World {
         .with(&format!("oauth2:\n  skipApprovalScreen: true\n  grantTypes: [authorization_code, refresh_token, \"{EXCHANGE}\"]"))
 }
 
-async fn exchange(
+/// An exchange of an access token, with more fields or others.
+pub async fn exchange(
     app: &RelyingParty,
     token: &str,
     more: &[(&str, &str)],
